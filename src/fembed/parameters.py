@@ -1,0 +1,113 @@
+"""The arrays of a factorized embedding, and how the network's layers lie in one flat vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+class Layer(NamedTuple):
+    """One dense layer: ``weight`` (n_out x n_in) and ``bias`` (n_out); both are views."""
+
+    weight: Array
+    bias: Array
+
+
+def layer_shapes(
+    n_components: int, gene_components: int, hidden: tuple[int, ...]
+) -> list[tuple[int, int]]:
+    """(n_out, n_in) of every dense layer; the last one is the linear output of width 1."""
+    widths = (n_components + gene_components, *hidden, 1)
+    return [(n_out, n_in) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)]
+
+
+def network_size(n_components: int, gene_components: int, hidden: tuple[int, ...]) -> int:
+    """Number of weights and biases of the network."""
+    shapes = layer_shapes(n_components, gene_components, hidden)
+    return sum(n_out * n_in + n_out for n_out, n_in in shapes)
+
+
+@dataclass
+class Parameters:
+    """Everything that training changes.
+
+    Attributes
+    ----------
+    sample_embedding : array, n_samples x n_components
+        U, one row a sample.
+    gene_embedding : array, n_genes x gene_components
+        V, one row a gene.
+    network : array, n_weights
+        Weights and biases of every layer, first layer first, each layer's weight
+        (n_out x n_in, row-major) followed by its bias. The first layer's input is
+        ``[u; v]``: the sample's columns come first.
+    hidden : tuple of int
+        Widths of the hidden layers.
+    gene_loading : array, n_genes x n_components, or None
+        L, the linear skip: ``u . L[j]`` is added to the network's output for gene j.
+    gene_bias : array, n_genes, or None
+        c, added to the network's output for gene j.
+    """
+
+    sample_embedding: Array
+    gene_embedding: Array
+    network: Array
+    hidden: tuple[int, ...]
+    gene_loading: Array | None = None
+    gene_bias: Array | None = None
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.sample_embedding.shape[0])
+
+    @property
+    def n_components(self) -> int:
+        return int(self.sample_embedding.shape[1])
+
+    @property
+    def n_genes(self) -> int:
+        return int(self.gene_embedding.shape[0])
+
+    @property
+    def gene_components(self) -> int:
+        return int(self.gene_embedding.shape[1])
+
+    def layers(self) -> list[Layer]:
+        """Views into ``network``, one per dense layer, the output layer last."""
+        views, start = [], 0
+        for n_out, n_in in layer_shapes(self.n_components, self.gene_components, self.hidden):
+            middle, stop = start + n_out * n_in, start + n_out * n_in + n_out
+            weight = self.network[start:middle].reshape(n_out, n_in)
+            views.append(Layer(weight, self.network[middle:stop]))
+            start = stop
+        return views
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that are present, by name, in a fixed order."""
+        named = {
+            "sample_embedding": self.sample_embedding,
+            "gene_embedding": self.gene_embedding,
+            "network": self.network,
+            "gene_loading": self.gene_loading,
+            "gene_bias": self.gene_bias,
+        }
+        return {name: array for name, array in named.items() if array is not None}
+
+    def map(self, function: Any) -> Parameters:
+        """The same parameters with ``function`` applied to every array."""
+        return replace(self, **{name: function(array) for name, array in self.arrays().items()})
+
+    def astype(self, dtype: DTypeLike) -> Parameters:
+        """A copy with every array C-contiguous and of ``dtype``."""
+        return self.map(lambda array: np.array(array, dtype=dtype, order="C"))
+
+    def copy(self) -> Parameters:
+        return self.map(lambda array: array.copy(order="C"))
+
+    def zeros_like(self) -> Parameters:
+        return self.map(np.zeros_like)
