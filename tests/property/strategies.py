@@ -1,0 +1,124 @@
+"""Hypothesis strategies: random parameters, masks, blocks; small sizes, odd widths, every recipe.
+
+Hypothesis chooses the shapes, the mask's kind and a seed; the numbers come from the seed, so that
+a draw is quick and values are of an ordinary size (activations of about 1 at any depth).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fembed.parameters import Parameters
+
+Float = NDArray[np.floating[Any]]
+Index = NDArray[np.int64]
+
+generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+hidden_widths = st.lists(st.integers(1, 17), min_size=1, max_size=4).map(tuple)
+shares_missing = st.sampled_from([0.0, 0.0, 0.1, 0.5, 0.9])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Parameters, an expression matrix with NaN where unobserved, and one block of it."""
+
+    parameters: Parameters
+    expression: Float
+    rows: Index
+    genes: Index
+
+    @property
+    def block(self) -> Float:
+        """The block's own entries, m x g."""
+        return self.expression[np.ix_(self.rows, self.genes)]
+
+
+def random_parameters(
+    rng: np.random.Generator,
+    n_samples: int,
+    n_genes: int,
+    n_components: int,
+    gene_components: int,
+    hidden: tuple[int, ...],
+    *,
+    loading: bool = True,
+    bias: bool = True,
+) -> Parameters:
+    """Float64 parameters of the given shape: normal, layers scaled to keep activations near 1."""
+    widths = (n_components + gene_components, *hidden, 1)
+    layers = [
+        part
+        for n_in, n_out in pairwise(widths)
+        for part in (
+            rng.normal(size=n_out * n_in) * np.sqrt(2 / n_in),
+            0.3 * rng.normal(size=n_out),
+        )
+    ]
+    return Parameters(
+        sample_embedding=rng.normal(size=(n_samples, n_components)),
+        gene_embedding=rng.normal(size=(n_genes, gene_components)),
+        network=np.concatenate(layers),
+        hidden=hidden,
+        gene_loading=rng.normal(size=(n_genes, n_components)) if loading else None,
+        gene_bias=rng.normal(size=n_genes) if bias else None,
+    )
+
+
+@st.composite
+def parameters(
+    draw: st.DrawFn,
+    *,
+    max_samples: int = 7,
+    max_genes: int = 40,
+    loading: bool | None = None,
+    bias: bool | None = None,
+) -> Parameters:
+    """Any shape, any depth, with and without the skip and the bias (None: either)."""
+    return random_parameters(
+        draw(generators),
+        n_samples=draw(st.integers(1, max_samples)),
+        n_genes=draw(st.integers(1, max_genes)),
+        n_components=draw(st.integers(1, 5)),
+        gene_components=draw(st.integers(1, 6)),
+        hidden=draw(hidden_widths),
+        loading=draw(st.booleans()) if loading is None else loading,
+        bias=draw(st.booleans()) if bias is None else bias,
+    )
+
+
+@st.composite
+def expressions(draw: st.DrawFn, n_samples: int, n_genes: int) -> Float:
+    """A matrix of normal values; entries, whole rows, whole columns or all of it unobserved."""
+    rng = draw(generators)
+    values = rng.normal(size=(n_samples, n_genes))
+    values[rng.random(values.shape) < draw(shares_missing)] = np.nan
+    match draw(st.sampled_from(["entries", "entries", "row", "column", "all"])):
+        case "row":
+            values[rng.integers(n_samples)] = np.nan
+        case "column":
+            values[:, rng.integers(n_genes)] = np.nan
+        case "all":
+            values[:] = np.nan
+    return values
+
+
+@st.composite
+def blocks(draw: st.DrawFn, n_samples: int, n_genes: int) -> tuple[Index, Index]:
+    """(rows, genes): non-empty, without repeats, in any order."""
+    rng = draw(generators)
+    n_rows, n_columns = draw(st.integers(1, n_samples)), draw(st.integers(1, n_genes))
+    return rng.permutation(n_samples)[:n_rows], rng.permutation(n_genes)[:n_columns]
+
+
+@st.composite
+def problems(draw: st.DrawFn, /, **limits: Any) -> Problem:
+    """Parameters, a masked matrix of their size, and a block; ``limits`` go to `parameters`."""
+    p = draw(parameters(**limits))
+    rows, genes = draw(blocks(p.n_samples, p.n_genes))
+    return Problem(p, draw(expressions(p.n_samples, p.n_genes)), rows, genes)
