@@ -1,0 +1,202 @@
+"""A trained embedding: its arrays, its names, and how its expression was prepared."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fembed.errors import InputError
+from fembed.parameters import Array, Parameters, network_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fembed.config import FitConfig
+    from fembed.preprocess import Preprocessing
+
+
+@dataclass
+class Model:
+    """A factorized embedding of an expression matrix, as `fembed.load` and training return it.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        The float32 arrays; see `fembed.parameters.Parameters`.
+    sample_names : array of str, n_samples
+        The training samples, one a row of ``sample_embedding``.
+    gene_names : array of str, n_genes
+        The genes, one a row of ``gene_embedding``.
+    preprocessing : Preprocessing
+        How the input was transformed before training, so that it can be inverted.
+    config : FitConfig
+        The settings of the training.
+    sample_loss : array of float64, n_samples
+        Mean squared error of each training sample over its observed genes.
+    training : dict
+        A JSON-able summary of the training: seconds, steps, losses, history.
+    """
+
+    parameters: Parameters
+    sample_names: NDArray[np.object_]
+    gene_names: NDArray[np.object_]
+    preprocessing: Preprocessing
+    config: FitConfig
+    sample_loss: NDArray[np.float64]
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sample_embedding(self) -> Array:
+        """Coordinates of the training samples, n_samples x n_components."""
+        return self.parameters.sample_embedding
+
+    @property
+    def gene_embedding(self) -> Array:
+        """Coordinates of the genes, n_genes x gene_components."""
+        return self.parameters.gene_embedding
+
+    @property
+    def n_samples(self) -> int:
+        """Number of training samples."""
+        return self.parameters.n_samples
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes."""
+        return self.parameters.n_genes
+
+    @property
+    def n_components(self) -> int:
+        """Dimension of the sample embedding."""
+        return self.parameters.n_components
+
+    @property
+    def gene_components(self) -> int:
+        """Dimension of the gene embedding."""
+        return self.parameters.gene_components
+
+    def decode(
+        self,
+        points: ArrayLike,
+        genes: Sequence[str] | NDArray[Any] | None = None,
+        n_threads: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Expression at any points of the sample embedding, on the model's (transformed) scale.
+
+        Parameters
+        ----------
+        points : array, k x n_components
+            Coordinates; ``model.preprocessing.invert`` takes the result to the input's units.
+        genes : sequence of str or of int, optional
+            Names or row numbers of the genes to decode; all of them by default.
+        n_threads : int, optional
+            Threads of the engine.
+
+        Returns
+        -------
+        array of float32, k x n_genes (or k x len(genes))
+
+        Raises
+        ------
+        InputError
+            Points of another dimension, points that are not finite, or an unknown gene.
+        """
+        from fembed import engine  # the compiled extension; a model can be read without it
+
+        chosen = None if genes is None else self.gene_rows(genes)
+        checked = self._checked_points(points)
+        return engine.decode(self.parameters, checked, genes=chosen, n_threads=n_threads)
+
+    def gene_rows(self, genes: Sequence[str] | NDArray[Any]) -> NDArray[np.int64]:
+        """Row numbers of ``genes`` (names or row numbers); InputError for one that is unknown."""
+        wanted = np.atleast_1d(np.asarray(genes))
+        if wanted.size == 0:
+            raise InputError("The list of genes to decode is empty; name at least one gene.")
+        if np.issubdtype(wanted.dtype, np.integer):
+            rows = wanted.astype(np.int64)
+            outside = rows[(rows < 0) | (rows >= self.n_genes)]
+            if outside.size:
+                raise InputError(
+                    f"Gene number {outside[0]} is not in the model, whose {self.n_genes} genes "
+                    "are numbered from 0."
+                )
+            return rows
+        position = {name: row for row, name in enumerate(self.gene_names)}
+        for name in wanted:
+            if name not in position:
+                raise InputError(f"The gene {name!r} is not in the model; check its spelling.")
+        return np.array([position[name] for name in wanted], dtype=np.int64)
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write the model to the folder ``path``; see `fembed.store.save`."""
+        from fembed import store  # store builds models, so it imports this module
+
+        store.save(self, path, overwrite=overwrite)
+
+    def check(self) -> None:
+        """Raise InputError, naming the field, unless shapes, types, names and values are sound."""
+        for name, wanted in self._expected_shapes().items():
+            array = self.parameters.arrays().get(name, self.sample_loss)
+            dtype = np.float64 if name == "sample_loss" else np.float32
+            if array.dtype != dtype:
+                raise InputError(f"The array '{name}' is {array.dtype}, not {np.dtype(dtype)}.")
+            if array.shape != wanted:
+                raise InputError(f"The array '{name}' has shape {array.shape} instead of {wanted}.")
+            if not np.isfinite(array).all():
+                row = int(np.argwhere(~np.isfinite(array))[0][0])
+                raise InputError(
+                    f"The array '{name}' holds a value that is not finite (row {row})."
+                )
+        if self.sample_loss.min(initial=0.0) < 0:
+            raise InputError("The array 'sample_loss' holds a negative value.")
+        _check_names("sample_names", self.sample_names, self.n_samples)
+        _check_names("gene_names", self.gene_names, self.n_genes)
+
+    def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every array, from those of the two embeddings and the network's widths."""
+        parameters = self.parameters
+        for name in ("sample_embedding", "gene_embedding"):
+            array = parameters.arrays()[name]
+            if array.ndim != 2 or 0 in array.shape:
+                raise InputError(f"The array '{name}' has shape {array.shape}: not a full matrix.")
+        size = network_size(self.n_components, self.gene_components, parameters.hidden)
+        shapes: dict[str, tuple[int, ...]] = {
+            "sample_embedding": (self.n_samples, self.n_components),
+            "gene_embedding": (self.n_genes, self.gene_components),
+            "network": (size,),
+            "gene_loading": (self.n_genes, self.n_components),
+            "gene_bias": (self.n_genes,),
+        }
+        present = {name: shapes[name] for name in parameters.arrays()}
+        return {**present, "sample_loss": (self.n_samples,)}
+
+    def _checked_points(self, points: ArrayLike) -> NDArray[np.float32]:
+        try:
+            array = np.ascontiguousarray(points, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise InputError("The points to decode are not a matrix of numbers.") from None
+        if np.ndim(points) != 2 or array.shape[1] != self.n_components:
+            raise InputError(
+                f"The points to decode have shape {np.shape(points)}, but this model needs "
+                f"k x {self.n_components}, one row a point."
+            )
+        if not np.isfinite(array).all():
+            row = int(np.argwhere(~np.isfinite(array))[0][0])
+            raise InputError(f"Point {row} (counted from 0) has a coordinate that is not finite.")
+        return array
+
+
+def _check_names(field_name: str, names: NDArray[np.object_], count: int) -> None:
+    if len(names) != count:
+        raise InputError(f"The field '{field_name}' has {len(names)} names instead of {count}.")
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"The field '{field_name}' holds {name!r}, which is not a text.")
+        if name in seen:
+            raise InputError(f"The field '{field_name}' holds the name {name!r} twice.")
+        seen.add(name)
