@@ -1,0 +1,308 @@
+"""The typed face of the native engine ``fembed._core``.
+
+Every function here has a readable double-precision twin in :mod:`fembed._reference`;
+the property tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import _core
+from fembed.parameters import Parameters
+
+Float32 = NDArray[np.float32]
+Indices = NDArray[np.integer[Any]]
+
+#: Kernels that this processor can run, best first.
+ISAS: tuple[str, ...] = tuple(_core.isas())
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's published defaults (Kingma & Ba 2015)
+
+
+def thread_count(n_threads: int | None = None) -> int:
+    """Threads to use: the argument, else OMP_NUM_THREADS, else the processors we may run on."""
+    if n_threads is not None:
+        return n_threads
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass
+class AdamState:
+    """Moments and numbers of updates: with the parameters, all that training has to remember."""
+
+    first: Parameters
+    second: Parameters
+    sample_count: NDArray[np.int64]
+    gene_count: NDArray[np.int64]
+    network_count: NDArray[np.int64]
+
+    @classmethod
+    def zeros(cls, parameters: Parameters) -> AdamState:
+        return cls(
+            first=parameters.zeros_like(),
+            second=parameters.zeros_like(),
+            sample_count=np.zeros(parameters.n_samples, np.int64),
+            gene_count=np.zeros(parameters.n_genes, np.int64),
+            network_count=np.zeros(1, np.int64),
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays by name, for a checkpoint."""
+        named: dict[str, NDArray[Any]] = {
+            "sample_count": self.sample_count,
+            "gene_count": self.gene_count,
+            "network_count": self.network_count,
+        }
+        for prefix, moments in (("first", self.first), ("second", self.second)):
+            named |= {f"{prefix}.{name}": array for name, array in moments.arrays().items()}
+        return named
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of a run of steps: step t is ``samples[t] x genes[t]``, without repeats."""
+
+    samples: NDArray[np.int32]
+    sample_offset: NDArray[np.int64]
+    genes: NDArray[np.int32]
+    gene_offset: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, blocks: Sequence[tuple[Indices, Indices]]) -> Blocks:
+        def joined(parts: list[Indices]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+            offset = np.zeros(len(parts) + 1, np.int64)
+            np.cumsum([len(part) for part in parts], out=offset[1:])
+            return np.concatenate(parts).astype(np.int32), offset
+
+        samples, sample_offset = joined([rows for rows, _ in blocks])
+        genes, gene_offset = joined([columns for _, columns in blocks])
+        return cls(samples, sample_offset, genes, gene_offset)
+
+    def __len__(self) -> int:
+        return len(self.sample_offset) - 1
+
+    @property
+    def n_pairs(self) -> int:
+        """Entries in all blocks, observed or not."""
+        return int(np.diff(self.sample_offset) @ np.diff(self.gene_offset))
+
+
+def _given(parameters: Parameters) -> list[Float32 | None]:
+    p = parameters
+    return [p.sample_embedding, p.gene_embedding, p.network, p.gene_loading, p.gene_bias]
+
+
+def train(
+    parameters: Parameters,
+    state: AdamState,
+    expression: Float32,
+    blocks: Blocks,
+    learning_rates: NDArray[np.float32],
+    *,
+    weight_decay: float = 0.0,
+    lazy: bool = True,
+    n_threads: int | None = None,
+    isa: str = "",
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Run one Adam step on every block; ``parameters`` and ``state`` change in place.
+
+    Parameters
+    ----------
+    parameters, state
+        float32 arrays, C-contiguous.
+    expression : float32, n_samples x n_genes
+        NaN entries are left out of the loss.
+    learning_rates : float32, n_steps x 3
+        For the network, the genes (V, L, c) and the samples (U).
+    weight_decay : float
+        Coupled L2: Adam sees ``gradient + weight_decay * value``.
+    lazy : bool
+        Leave the rows of U, V, L and c that a block does not touch as they are; otherwise every
+        row moves in every step, as in the published recipe.
+    isa : str
+        A kernel of :data:`ISAS`; the best one by default.
+
+    Returns
+    -------
+    loss, n_observed : n_steps
+        Mean squared error of each block before its update, and its number of observed entries.
+    """
+    loss = np.empty(len(blocks), np.float64)
+    n_observed = np.empty(len(blocks), np.int64)
+    _core.train(
+        _given(parameters),
+        list(parameters.hidden),
+        _given(state.first),
+        _given(state.second),
+        state.sample_count,
+        state.gene_count,
+        state.network_count,
+        expression,
+        blocks.samples,
+        blocks.sample_offset,
+        blocks.genes,
+        blocks.gene_offset,
+        learning_rates,
+        weight_decay,
+        BETA1,
+        BETA2,
+        EPSILON,
+        lazy,
+        thread_count(n_threads),
+        isa,
+        loss,
+        n_observed,
+    )
+    return loss, n_observed
+
+
+def gradients(
+    parameters: Parameters,
+    expression: Float32,
+    rows: Indices,
+    genes: Indices,
+    *,
+    n_threads: int | None = None,
+    isa: str = "",
+) -> tuple[float, int, Parameters]:
+    """Mean squared error of one block, its observed entries, and the gradient by block rows."""
+    p = parameters
+    out = Parameters(
+        sample_embedding=np.zeros((len(rows), p.n_components), np.float32),
+        gene_embedding=np.zeros((len(genes), p.gene_components), np.float32),
+        network=np.zeros_like(p.network),
+        hidden=p.hidden,
+        gene_loading=None
+        if p.gene_loading is None
+        else np.zeros((len(genes), p.n_components), np.float32),
+        gene_bias=None if p.gene_bias is None else np.zeros(len(genes), np.float32),
+    )
+    loss, n_observed = _core.gradients(
+        _given(p),
+        list(p.hidden),
+        expression,
+        np.ascontiguousarray(rows, np.int32),
+        np.ascontiguousarray(genes, np.int32),
+        _given(out),
+        thread_count(n_threads),
+        isa,
+    )
+    return loss, n_observed, out
+
+
+def decode(
+    parameters: Parameters,
+    points: Float32,
+    *,
+    genes: Indices | None = None,
+    n_threads: int | None = None,
+    isa: str = "",
+) -> Float32:
+    """Predicted expression (k x n_genes, or x len(genes)) at ``points`` (k x n_components)."""
+    if genes is not None:
+        parameters = take_genes(parameters, genes)
+    points = np.ascontiguousarray(points, np.float32)
+    out = np.empty((len(points), parameters.n_genes), np.float32)
+    _core.decode(
+        _given(parameters), list(parameters.hidden), points, out, thread_count(n_threads), isa
+    )
+    return out
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where profiles belong.
+
+    Attributes
+    ----------
+    u : float32, k x n_components
+    loss : float64, k
+        Mean squared error over the observed genes.
+    curvature : float64, k x n_components x n_components
+        J'J, with J the derivative of the observed genes' prediction in u.
+    n_observed : int64, k
+    n_iterations : int32, k
+        Levenberg-Marquardt iterations, over all starts.
+    """
+
+    u: Float32
+    loss: NDArray[np.float64]
+    curvature: NDArray[np.float64]
+    n_observed: NDArray[np.int64]
+    n_iterations: NDArray[np.int32]
+
+
+def solve(
+    parameters: Parameters,
+    profiles: Float32,
+    starts: Float32,
+    *,
+    max_iterations: int = 30,
+    tolerance: float = 1e-5,
+    n_threads: int | None = None,
+    isa: str = "",
+) -> Solution:
+    """Levenberg-Marquardt for each profile alone, genes and network frozen.
+
+    ``profiles`` is k x n_genes with NaN where unobserved, ``starts`` is k x n_starts x
+    n_components; the best start is kept. ``tolerance`` is the relative decrease of the sum of
+    squares at which a descent ends.
+    """
+    k, d = len(profiles), parameters.n_components
+    solution = Solution(
+        u=np.empty((k, d), np.float32),
+        loss=np.empty(k, np.float64),
+        curvature=np.empty((k, d, d), np.float64),
+        n_observed=np.empty(k, np.int64),
+        n_iterations=np.empty(k, np.int32),
+    )
+    _core.solve(
+        _given(parameters),
+        list(parameters.hidden),
+        profiles,
+        starts,
+        max_iterations,
+        tolerance,
+        thread_count(n_threads),
+        isa,
+        solution.u,
+        solution.loss,
+        solution.curvature,
+        solution.n_observed,
+        solution.n_iterations,
+    )
+    return solution
+
+
+def squared_distances(
+    profiles: Float32, candidates: Float32, *, n_threads: int | None = None, isa: str = ""
+) -> Float32:
+    """Sum of squared differences (k x n_candidates) over each profile's observed genes."""
+    out = np.empty((len(profiles), len(candidates)), np.float32)
+    _core.squared_distances(profiles, candidates, thread_count(n_threads), isa, out)
+    return out
+
+
+def take_genes(parameters: Parameters, genes: Indices) -> Parameters:
+    """The same model for some of its genes, in the order given."""
+    p = parameters
+    return Parameters(
+        sample_embedding=p.sample_embedding,
+        gene_embedding=np.ascontiguousarray(p.gene_embedding[genes]),
+        network=p.network,
+        hidden=p.hidden,
+        gene_loading=None if p.gene_loading is None else np.ascontiguousarray(p.gene_loading[genes]),
+        gene_bias=None if p.gene_bias is None else np.ascontiguousarray(p.gene_bias[genes]),
+    )
