@@ -1,0 +1,277 @@
+"""An expression matrix in memory: values, names and sample annotations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed.chunks import frame_to_float32, row_chunks, to_float32
+from fembed.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+Names = NDArray[np.object_]
+
+
+@dataclass
+class Expression:
+    """Samples x genes, with the names of both.
+
+    Attributes
+    ----------
+    values : float32 array, n_samples x n_genes
+        C-contiguous, writable, owned by this object; NaN is a missing entry.
+    sample_names, gene_names : object array of str
+    obs : pandas.DataFrame or None
+        Annotations of the samples, one row a sample in the order of ``values``.
+    origin : str
+        What to call the data in a message, the path of its file for instance.
+    """
+
+    values: NDArray[np.float32]
+    sample_names: Names
+    gene_names: Names
+    obs: pd.DataFrame | None = None
+    origin: str = "the data"
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.values.shape[0])
+
+    @property
+    def n_genes(self) -> int:
+        return int(self.values.shape[1])
+
+    @property
+    def missing_share(self) -> float:
+        """Share of the entries that are missing, 0 to 1."""
+        chunks = row_chunks(*self.values.shape)
+        n_missing = sum(int(np.isnan(self.values[rows]).sum()) for rows in chunks)
+        return n_missing / max(1, self.values.size)
+
+    @classmethod
+    def from_array(
+        cls,
+        X: Any,
+        sample_names: Iterable[Any] | None = None,
+        gene_names: Iterable[Any] | None = None,
+        *,
+        origin: str = "the array",
+        transpose: bool = False,
+        obs: pd.DataFrame | None = None,
+    ) -> Expression:
+        """Copy a matrix to float32 and give names to its samples and genes.
+
+        Parameters
+        ----------
+        X : array, scipy sparse matrix, pandas.DataFrame, or HDF5 or zarr dataset
+            n_samples x n_genes. A DataFrame names its samples (index) and genes (columns).
+        sample_names, gene_names : iterable, optional
+            Default ``sample_0, sample_1, ...`` and ``gene_0, gene_1, ...``.
+        origin : str
+            What to call the data in a message.
+        transpose : bool
+            ``X`` is n_genes x n_samples.
+        obs : pandas.DataFrame, optional
+            Annotations of the samples.
+
+        Raises
+        ------
+        InputError
+            If ``X`` is not a two-dimensional matrix of numbers, or the names do not fit it.
+        """
+        if hasattr(X, "iloc"):
+            index, columns = (X.columns, X.index) if transpose else (X.index, X.columns)
+            sample_names = index if sample_names is None else sample_names
+            gene_names = columns if gene_names is None else gene_names
+            values = frame_to_float32(X, origin=origin, transpose=transpose)
+        else:
+            values = to_float32(X, origin=origin, transpose=transpose)
+        return cls.adopt(values, sample_names, gene_names, origin=origin, obs=obs)
+
+    @classmethod
+    def adopt(
+        cls,
+        values: NDArray[np.float32],
+        sample_names: Iterable[Any] | None = None,
+        gene_names: Iterable[Any] | None = None,
+        *,
+        origin: str = "the array",
+        obs: pd.DataFrame | None = None,
+    ) -> Expression:
+        """As `from_array`, but keep ``values`` itself, a C-contiguous float32 array."""
+        return cls(
+            values=values,
+            sample_names=_names(sample_names, values.shape[0], "sample", origin),
+            gene_names=_names(gene_names, values.shape[1], "gene", origin),
+            obs=obs,
+            origin=origin,
+        )
+
+    @classmethod
+    def from_anndata(
+        cls, adata: AnnData, layer: str | None = None, raw: bool = False
+    ) -> Expression:
+        """Copy ``X``, a layer or ``raw`` of an AnnData object (in memory or backed).
+
+        Raises
+        ------
+        InputError
+            If the layer, ``raw`` or ``X`` is not there, or both a layer and ``raw`` are asked for.
+        """
+        origin = "the AnnData object"
+        if raw and layer is not None:
+            raise InputError("Choose either a layer or raw of the AnnData object, not both.")
+        gene_names, layers = adata.var_names, sorted(map(str, adata.layers))
+        if raw:
+            if adata.raw is None:
+                raise InputError(f"{origin} has no raw matrix; {layers_there(layers)}.")
+            matrix, gene_names = adata.raw.X, adata.raw.var_names
+        elif layer is not None:
+            if layer not in layers:
+                raise InputError(f"{origin} has no layer '{layer}'; {layers_there(layers)}.")
+            matrix = adata.layers[layer]
+        else:
+            matrix = adata.X
+        if matrix is None:
+            raise InputError(f"{origin} has no X; {layers_there(layers)}.")
+        obs = adata.obs.copy()
+        return cls.from_array(matrix, adata.obs_names, gene_names, origin=origin, obs=obs)
+
+    def check(self, *, min_samples: int = 2, allow_unobserved_genes: bool = False) -> None:
+        """Raise for anything that no model can be trained on.
+
+        Parameters
+        ----------
+        min_samples : int
+            Fewest samples that make sense: 2 to train, 1 to place new samples.
+        allow_unobserved_genes : bool
+            Accept genes without any observed entry (new samples simply do without them).
+
+        Raises
+        ------
+        InputError
+            For an empty matrix, too few samples, duplicate names, an infinite entry, or a sample
+            or gene without any observed entry.
+        """
+        if self.values.size == 0:
+            raise InputError(
+                f"The matrix in {self.origin} is empty "
+                f"({self.n_samples} samples x {self.n_genes} genes); give one with entries."
+            )
+        if self.n_samples < min_samples:
+            raise InputError(
+                f"{self.origin} has {self.n_samples} sample(s) but at least {min_samples} are "
+                "needed; if the file is genes x samples, use --transpose."
+            )
+        _refuse_duplicates(self.sample_names, "sample", self.origin)
+        _refuse_duplicates(self.gene_names, "gene", self.origin)
+        observed_by_sample, observed_by_gene = self._count_observed()
+        _refuse_unobserved(observed_by_sample, self.sample_names, "sample", self.origin)
+        if not allow_unobserved_genes:
+            _refuse_unobserved(observed_by_gene, self.gene_names, "gene", self.origin)
+
+    def _count_observed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Observed entries of every sample and of every gene; raises at an infinite entry."""
+        by_sample = np.zeros(self.n_samples, np.int64)
+        by_gene = np.zeros(self.n_genes, np.int64)
+        for rows in row_chunks(*self.values.shape):
+            infinite = np.isinf(self.values[rows])
+            if infinite.any():
+                row, gene = np.argwhere(infinite)[0]
+                raise InputError(
+                    f"{self.origin} holds an infinite value, or one beyond the range of 32-bit "
+                    f"floats, for sample '{self.sample_names[rows.start + row]}' and gene "
+                    f"'{self.gene_names[gene]}'; correct it or mark it as missing (NaN)."
+                )
+            observed = ~np.isnan(self.values[rows])
+            by_sample[rows] = observed.sum(axis=1)
+            by_gene += observed.sum(axis=0)
+        return by_sample, by_gene
+
+    def labels(self, column: str) -> NDArray[np.object_]:
+        """A column of ``obs`` as an array of str, n_samples; a missing label reads ``"NA"``.
+
+        Raises
+        ------
+        InputError
+            If there is no such column; the message lists those there are.
+        """
+        columns = [] if self.obs is None else [str(name) for name in self.obs.columns]
+        if self.obs is None or column not in columns:
+            there = f"it has {', '.join(columns)}" if columns else "it has no sample annotations"
+            raise InputError(f"{self.origin} has no label column '{column}'; {there}.")
+        labels = self.obs.iloc[:, columns.index(column)]
+        text: Names = np.array([str(label) for label in labels], dtype=object)
+        text[labels.isna().to_numpy()] = "NA"
+        return text
+
+    def take_genes(self, gene_names: Iterable[str]) -> tuple[NDArray[np.float32], int]:
+        """The values for ``gene_names``, in that order, matched by name.
+
+        Returns
+        -------
+        values : float32 array, n_samples x len(gene_names)
+            A new array; genes that are not in this data are NaN. Other genes are left out.
+        n_matched : int
+            How many of ``gene_names`` are in this data.
+
+        Raises
+        ------
+        InputError
+            If one of ``gene_names`` stands for several columns of this data.
+        """
+        wanted = list(gene_names)
+        wanted_set = set(wanted)
+        mine = [name for name in self.gene_names if name in wanted_set]
+        _refuse_duplicates(mine, "gene", self.origin)
+        position = {name: j for j, name in enumerate(self.gene_names) if name in wanted_set}
+        to = np.array([k for k, name in enumerate(wanted) if name in position], np.intp)
+        source = np.array([position[wanted[k]] for k in to], np.intp)
+        values = np.full((self.n_samples, len(wanted)), np.nan, np.float32)
+        for rows in row_chunks(self.n_samples, len(wanted)):
+            values[rows, to] = self.values[rows, source]
+        return values, len(to)
+
+
+def layers_there(layers: list[str]) -> str:
+    """The end of a message that says which layers can be chosen."""
+    return f"its layers are {', '.join(layers)}" if layers else "it has no layers"
+
+
+def _names(names: Iterable[Any] | None, n: int, what: str, origin: str) -> Names:
+    if names is None:
+        return np.array([f"{what}_{i}" for i in range(n)], dtype=object)
+    listed = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    if len(listed) != n:
+        raise InputError(
+            f"{origin} has {len(listed)} {what} names for {n} {what}s; "
+            "give one name each, or say that the matrix is genes x samples (--transpose)."
+        )
+    return np.array(listed, dtype=object)
+
+
+def _refuse_duplicates(names: Iterable[str], what: str, origin: str) -> None:
+    repeated = [(name, count) for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        name, count = repeated[0]
+        raise InputError(
+            f"{origin} holds the {what} name '{name}' {count} times ({len(repeated)} {what} "
+            "name(s) are not unique); merge, remove or rename the repeated ones."
+        )
+
+
+def _refuse_unobserved(counts: NDArray[np.int64], names: Names, what: str, origin: str) -> None:
+    empty = np.flatnonzero(counts == 0)
+    if empty.size:
+        raise InputError(
+            f"The {what} '{names[empty[0]]}' has no observed entry in {origin} "
+            f"({empty.size} such {what}(s)); remove it."
+        )
