@@ -104,13 +104,13 @@ def read_folder(path: PathLike, kind: str) -> tuple[Arrays, Document]:
             )
     document = _checked_document(_read(document_path), document_path, kind)
     payload = _read(array_path)
-    if len(payload) != document["arrays_bytes"]:
+    if len(payload) != document.get("arrays_bytes"):
         raise InputError(
             f"{array_path} has {len(payload)} bytes where {document_path.name} says "
-            f"{document['arrays_bytes']}: it is truncated or of another {kind}; copy the "
+            f"{document.get('arrays_bytes')}: it is truncated or of another {kind}; copy the "
             f"{kind} folder again."
         )
-    if hashlib.sha256(payload).hexdigest() != document["arrays_sha256"]:
+    if hashlib.sha256(payload).hexdigest() != document.get("arrays_sha256"):
         raise InputError(
             f"{array_path} is altered or of another {kind} (its checksum is not the one in "
             f"{document_path.name}); copy the {kind} folder again."
@@ -155,7 +155,7 @@ def read_file(path: PathLike, kind: str) -> tuple[Arrays, Document]:
     payload = _read(source)
     document = _checked_document(_embedded_document(payload, source, kind), source, kind)
     arrays = _unpacked(payload, document, source)
-    if _array_digest(arrays) != document["arrays_sha256"]:
+    if _array_digest(arrays) != document.get("arrays_sha256"):
         raise InputError(f"{source} is altered (its checksum does not fit its arrays).")
     return arrays, document
 

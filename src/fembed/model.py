@@ -105,10 +105,10 @@ class Model:
         InputError
             Points of another dimension, points that are not finite, or an unknown gene.
         """
-        from fembed import engine  # the compiled extension; a model can be read without it
-
         chosen = None if genes is None else self.gene_rows(genes)
         checked = self._checked_points(points)
+        from fembed import engine  # the compiled extension; a model can be read without it
+
         return engine.decode(self.parameters, checked, genes=chosen, n_threads=n_threads)
 
     def gene_rows(self, genes: Sequence[str] | NDArray[Any]) -> NDArray[np.int64]:
@@ -128,7 +128,7 @@ class Model:
         position = {name: row for row, name in enumerate(self.gene_names)}
         for name in wanted:
             if name not in position:
-                raise InputError(f"The gene {name!r} is not in the model; check its spelling.")
+                raise InputError(f"The gene {str(name)!r} is not in the model; check its spelling.")
         return np.array([position[name] for name in wanted], dtype=np.int64)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
