@@ -181,7 +181,7 @@ def test_labels():
 def test_take_genes_matches_by_name(order, n_taken):
     values = np.arange(12, dtype=np.float32).reshape(2, 6)
     data = expression(values, gene_names=list("abcdef"))
-    wanted = [*(f"abcdef"[j] for j in order[:n_taken]), "absent"]
+    wanted = [*("abcdef"[j] for j in order[:n_taken]), "absent"]
     taken, n_matched = data.take_genes(wanted)
     assert n_matched == n_taken
     np.testing.assert_array_equal(taken[:, :-1], values[:, order[:n_taken]])

@@ -1,0 +1,62 @@
+"""NumPy's own files, .npy and .npz, never with pickled objects."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fembed.errors import InputError
+from fembed.expression import Expression
+from fembed.readers.damage import damage_reported
+
+_ERRORS = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+_SPARSE_FIELDS = {"format", "shape", "data"}
+
+
+def read_npy(path: Path, transpose: bool) -> Expression:
+    """One 2-D array, mapped from the disk so that only pieces of it are in memory."""
+    with damage_reported(path, "a .npy array", *_ERRORS):
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(matrix, np.ndarray):
+            raise InputError(f"{path} is an .npz archive by its content; rename it to .npz.")
+        return Expression.from_array(matrix, origin=str(path), transpose=transpose)
+
+
+def read_npz(path: Path, transpose: bool) -> Expression:
+    """A scipy sparse matrix, or one 2-D array with perhaps ``sample_names`` and ``gene_names``."""
+    with damage_reported(path, "an .npz archive", *_ERRORS):
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise InputError(f"{path} is a .npy array by its content; rename it to .npy.")
+        with archive:
+            if set(archive.files) >= _SPARSE_FIELDS:
+                return Expression.from_array(
+                    _load_sparse(path), origin=str(path), transpose=transpose
+                )
+            return _read_arrays(archive, path, transpose)
+
+
+def _load_sparse(path: Path) -> Any:
+    from scipy import sparse
+
+    return sparse.load_npz(path)
+
+
+def _read_arrays(archive: Any, path: Path, transpose: bool) -> Expression:
+    named = {name: archive[name] for name in archive.files}
+    names = {key: named.pop(key, None) for key in ("sample_names", "gene_names")}
+    matrices = [name for name, array in named.items() if array.ndim == 2]
+    if len(matrices) != 1:
+        raise InputError(
+            f"{path} holds {len(matrices)} two-dimensional arrays among "
+            f"{', '.join(archive.files) or 'no arrays'}; it should hold one, "
+            "with sample_names and gene_names beside it if you like."
+        )
+    for key, array in names.items():
+        if array is not None and array.ndim != 1:
+            raise InputError(f"{key} of {path} has {array.ndim} dimensions; it should have one.")
+    return Expression.from_array(named[matrices[0]], **names, origin=str(path), transpose=transpose)
