@@ -11,8 +11,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
-from strategies import Problem, blocks, expressions, generators, parameters, problems
-from strategies import random_parameters as random_parameters_of
 
 from fembed._reference import (
     Counts,
@@ -26,6 +24,8 @@ from fembed._reference import (
     train_blocks,
 )
 from fembed.parameters import Parameters
+from tests.property.strategies import Problem, blocks, expressions, generators, parameters, problems
+from tests.property.strategies import random_parameters as random_parameters_of
 
 Float = NDArray[np.floating[Any]]
 Index = NDArray[np.int64]
@@ -178,8 +178,10 @@ def test_relu_has_no_slope_at_zero() -> None:
     first, last = p.layers()
     first.weight[:], first.bias[:], last.weight[:] = 0, 0, 1
     _, _, g = block_gradients(p, np.ones((2, 3)), *everything(p))
-    assert not g.layers()[0].weight.any() and not g.layers()[0].bias.any()
-    assert not g.sample_embedding.any() and not g.gene_embedding.any()
+    assert not g.layers()[0].weight.any()
+    assert not g.layers()[0].bias.any()
+    assert not g.sample_embedding.any()
+    assert not g.gene_embedding.any()
     assert g.layers()[1].bias.all()
 
 
@@ -299,6 +301,36 @@ def test_one_step_is_adam_on_the_gradients_with_each_groups_own_rate(
         assert_allclose(moments[1].arrays()[name], 0.001 * g**2, atol=1e-12, err_msg=name)
 
 
+@given(problems(max_samples=4, max_genes=8), st.booleans(), st.data())
+def test_many_steps_are_adam_row_by_row_with_the_rows_own_history(
+    problem: Problem, lazy: bool, data: st.DataObject
+) -> None:
+    p, x = problem.parameters, problem.expression
+    todo = data.draw(st.lists(blocks(p.n_samples, p.n_genes), min_size=2, max_size=5))
+    rates = np.repeat(RATES, len(todo), axis=0)
+    trained, moments, counts = start(p)
+    train_blocks(trained, moments, counts, x, todo, rates, 1e-2, lazy)
+    # The same with one Adam, and one count, for every row of every array.
+    history: dict[tuple[str, int], tuple[Float, Float, int]] = {}
+    for rows, genes in todo:
+        block = x[np.ix_(rows, genes)]
+        if np.isnan(block).all():
+            continue
+        gradients = block_gradients(p, block, rows, genes)[2].arrays()
+        for name, array in p.arrays().items():
+            in_block = {"network": range(array.size), "sample_embedding": rows}.get(name, genes)
+            gradient_of = dict(zip(map(int, in_block), gradients[name], strict=True))
+            rate = {"network": RATES[0, 0], "sample_embedding": RATES[0, 2]}.get(name, RATES[0, 1])
+            for row in gradient_of if lazy else range(array.shape[0]):
+                zero = np.zeros_like(array[row : row + 1])
+                m, s, t = history.get((name, row), (zero, zero.copy(), 0))
+                gradient = zero + gradient_of.get(row, 0.0)
+                adam_update(array[row : row + 1], gradient, m, s, np.array([t + 1]), rate, 1e-2)
+                history[name, row] = m, s, t + 1
+    for name, array in p.arrays().items():
+        assert_allclose(trained.arrays()[name], array, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
 @given(problems(max_samples=5, max_genes=12), st.data())
 def test_lazy_rows_outside_every_block_stay_and_counts_tell_the_visits(
     problem: Problem, data: st.DataObject
@@ -311,7 +343,8 @@ def test_lazy_rows_outside_every_block_stay_and_counts_tell_the_visits(
     seen = [(rows, genes) for rows, genes in todo if not np.isnan(x[np.ix_(rows, genes)]).all()]
     visits_i = sum((np.isin(np.arange(p.n_samples), rows) for rows, _ in seen), np.zeros(1, int))
     visits_j = sum((np.isin(np.arange(p.n_genes), genes) for _, genes in seen), np.zeros(1, int))
-    assert (counts.samples == visits_i).all() and (counts.genes == visits_j).all()
+    assert (counts.samples == visits_i).all()
+    assert (counts.genes == visits_j).all()
     assert counts.network.tolist() == [len(seen)]
     for name, before in p.arrays().items():
         if name != "network":
@@ -334,7 +367,8 @@ def test_dense_rows_outside_a_block_decay_and_coast_on_their_moments() -> None:
     assert (state[0].sample_embedding[0] != after_one.sample_embedding[0]).all()
     # sample 1 had no gradient in the first step and no weight decay: it had not moved
     assert_array_equal(after_one.sample_embedding[1], p.sample_embedding[1])
-    assert state[2].samples.tolist() == [2, 2] and state[2].network.tolist() == [2]
+    assert state[2].samples.tolist() == [2, 2]
+    assert state[2].network.tolist() == [2]
 
 
 @given(parameters(), st.booleans())
