@@ -116,8 +116,17 @@ struct Checked {
     }
 };
 
-static void check_index(const int32_t* index, int64_t count, int64_t limit) {
-    for (int64_t i = 0; i < count; ++i) require(index[i] >= 0 && index[i] < limit, "bad index");
+// A repeat within a block would let two threads update one row at once.
+static void check_index(const int32_t* index, const int64_t* offset, int64_t n_blocks,
+                        int64_t limit) {
+    std::vector<int64_t> last_block(size_t(limit), -1);
+    for (int64_t t = 0; t < n_blocks; ++t) {
+        for (int64_t i = offset[t]; i < offset[t + 1]; ++i) {
+            require(index[i] >= 0 && index[i] < limit, "an index is out of range");
+            require(last_block[size_t(index[i])] != t, "an index is twice in a block");
+            last_block[size_t(index[i])] = t;
+        }
+    }
 }
 
 static void check_offsets(const In<int64_t, 1>& offsets, int64_t total) {
@@ -134,9 +143,10 @@ static Blocks checked_blocks(const In<int32_t, 1>& samples, const In<int64_t, 1>
     require(sample_offset.shape(0) == gene_offset.shape(0), "bad offsets");
     check_offsets(sample_offset, int64_t(samples.shape(0)));
     check_offsets(gene_offset, int64_t(genes.shape(0)));
-    check_index(samples.data(), int64_t(samples.shape(0)), shape.n);
-    check_index(genes.data(), int64_t(genes.shape(0)), shape.p);
-    return {int64_t(sample_offset.shape(0)) - 1, samples.data(), genes.data(),
+    const int64_t n_blocks = int64_t(sample_offset.shape(0)) - 1;
+    check_index(samples.data(), sample_offset.data(), n_blocks, shape.n);
+    check_index(genes.data(), gene_offset.data(), n_blocks, shape.p);
+    return {n_blocks, samples.data(), genes.data(),
             sample_offset.data(), gene_offset.data(), nullptr};
 }
 
@@ -184,10 +194,10 @@ static nb::tuple gradients(const Floats& given, const std::vector<int>& hidden,
                 !to.arrays.bias == !model.arrays.bias,
             "gradients have the block's shape");
     require(samples.shape(0) > 0 && genes.shape(0) > 0 && n_threads >= 1, "an empty block");
-    check_index(samples.data(), int64_t(samples.shape(0)), shape.n);
-    check_index(genes.data(), int64_t(genes.shape(0)), shape.p);
     const int64_t sample_offset[] = {0, int64_t(samples.shape(0))};
     const int64_t gene_offset[] = {0, int64_t(genes.shape(0))};
+    check_index(samples.data(), sample_offset, 1, shape.n);
+    check_index(genes.data(), gene_offset, 1, shape.p);
     const Blocks blocks = {1, samples.data(), genes.data(), sample_offset, gene_offset, nullptr};
     const BlockGradients gradient = {to.arrays.u, to.arrays.v, to.arrays.network,
                                      to.arrays.loading, to.arrays.bias};
@@ -261,18 +271,22 @@ NB_MODULE(_core, module) {
     module.doc() = "The native engine: blocks of samples x genes, forward, gradients, Adam, solve.";
     module.def("isas", &fembed::isas,
                "Names of the kernels that this processor can run, best first.");
-    module.def("train", &fembed::train, "arrays"_a, "hidden"_a, "first"_a, "second"_a,
-               "sample_count"_a, "gene_count"_a, "network_count"_a, "expression"_a, "samples"_a,
-               "sample_offset"_a, "genes"_a, "gene_offset"_a, "learning_rate"_a,
-               "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a, "lazy"_a, "n_threads"_a,
-               "isa"_a, "loss"_a, "n_observed"_a);
-    module.def("gradients", &fembed::gradients, "arrays"_a, "hidden"_a, "expression"_a,
-               "samples"_a, "genes"_a, "out"_a, "n_threads"_a, "isa"_a);
-    module.def("decode", &fembed::decode, "arrays"_a, "hidden"_a, "points"_a, "out"_a,
-               "n_threads"_a, "isa"_a);
-    module.def("solve", &fembed::solve, "arrays"_a, "hidden"_a, "profiles"_a, "starts"_a,
-               "max_iterations"_a, "tolerance"_a, "n_threads"_a, "isa"_a, "u"_a, "loss"_a,
-               "curvature"_a, "n_observed"_a, "n_iterations"_a);
-    module.def("squared_distances", &fembed::squared_distances, "profiles"_a, "candidates"_a,
-               "n_threads"_a, "isa"_a, "out"_a);
+    // A wrong type is an error, never a converted copy that takes the results with it.
+    const auto exact = [](const char* name) { return nb::arg(name).noconvert(); };
+    module.def("train", &fembed::train, exact("arrays"), "hidden"_a, exact("first"),
+               exact("second"), exact("sample_count"), exact("gene_count"),
+               exact("network_count"), exact("expression"), exact("samples"),
+               exact("sample_offset"), exact("genes"), exact("gene_offset"),
+               exact("learning_rate"), "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a,
+               "lazy"_a, "n_threads"_a, "isa"_a, exact("loss"), exact("n_observed"));
+    module.def("gradients", &fembed::gradients, exact("arrays"), "hidden"_a, exact("expression"),
+               exact("samples"), exact("genes"), exact("out"), "n_threads"_a, "isa"_a);
+    module.def("decode", &fembed::decode, exact("arrays"), "hidden"_a, exact("points"),
+               exact("out"), "n_threads"_a, "isa"_a);
+    module.def("solve", &fembed::solve, exact("arrays"), "hidden"_a, exact("profiles"),
+               exact("starts"), "max_iterations"_a, "tolerance"_a, "n_threads"_a, "isa"_a,
+               exact("u"), exact("loss"), exact("curvature"), exact("n_observed"),
+               exact("n_iterations"));
+    module.def("squared_distances", &fembed::squared_distances, exact("profiles"),
+               exact("candidates"), "n_threads"_a, "isa"_a, exact("out"));
 }

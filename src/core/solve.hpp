@@ -261,7 +261,7 @@ inline void solve(const Shape& shape, const Arrays& arrays, const float* profile
     side_back.grow(d * s.h1);
     pack(arrays.network, s.d, s.h1, 1, s.d + s.e, side_back.data);
     const int64_t floats = Placer::n_floats(s), doubles = Placer::n_doubles(s);
-    const int64_t own_floats = padded(floats + 2 * doubles) + 64;
+    const int64_t own_floats = (floats + 2 * doubles + 15) / 16 * 16 + 64;  // doubles stay aligned
     own.grow(own_floats * n_threads);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(n_threads)
     for (int64_t i = 0; i < k; ++i) {

@@ -303,6 +303,8 @@ def take_genes(parameters: Parameters, genes: Indices) -> Parameters:
         gene_embedding=np.ascontiguousarray(p.gene_embedding[genes]),
         network=p.network,
         hidden=p.hidden,
-        gene_loading=None if p.gene_loading is None else np.ascontiguousarray(p.gene_loading[genes]),
+        gene_loading=None
+        if p.gene_loading is None
+        else np.ascontiguousarray(p.gene_loading[genes]),
         gene_bias=None if p.gene_bias is None else np.ascontiguousarray(p.gene_bias[genes]),
     )
