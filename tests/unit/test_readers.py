@@ -123,8 +123,10 @@ WRITERS = {
     "tenx": write_tenx,
     "tenx_plain": write_tenx_plain,
 }
-# Their writers of zarr warn about a string type, and of .h5ad about nothing that we read.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:zarr", "ignore::UserWarning:anndata")
+
+
+# The writer of the tests' zarr files says so; the reader takes both.
+pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2 data:UserWarning")
 
 
 def compress(path):
@@ -250,6 +252,16 @@ def test_layers_and_raw(tmp_path):
         assert_is(read(path, layer="sparse"), np.full((3, 2), 6), SAMPLES, GENES[:2])
         assert_is(read(path, raw=True), VALUES, SAMPLES, GENES)
         assert read(path).labels("type").tolist() == ["A", "B", "A"]
+
+
+@pytest.mark.filterwarnings("ignore:.*not .* in the Zarr format 3 specification")
+def test_zarr_of_format_3(tmp_path):
+    import anndata
+
+    with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=True):
+        write_zarr_csr(frame(VALUES, SAMPLES, GENES), tmp_path / "m.zarr")
+    assert (tmp_path / "m.zarr" / "zarr.json").exists()
+    assert_is(read(tmp_path / "m.zarr"), VALUES, SAMPLES, GENES)
 
 
 def test_published_layout_with_labels_also_as_julia_writes_it(tmp_path):

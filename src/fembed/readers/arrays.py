@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -20,30 +20,31 @@ _SPARSE_FIELDS = {"format", "shape", "data"}
 def read_npy(path: Path, transpose: bool) -> Expression:
     """One 2-D array, mapped from the disk so that only pieces of it are in memory."""
     with damage_reported(path, "a .npy array", *_ERRORS):
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(matrix, np.ndarray):
+        if zipfile.is_zipfile(path):
             raise InputError(f"{path} is an .npz archive by its content; rename it to .npz.")
+        matrix = np.lib.format.open_memmap(path, mode="r")
         return Expression.from_array(matrix, origin=str(path), transpose=transpose)
 
 
 def read_npz(path: Path, transpose: bool) -> Expression:
     """A scipy sparse matrix, or one 2-D array with perhaps ``sample_names`` and ``gene_names``."""
-    with damage_reported(path, "an .npz archive", *_ERRORS):
-        archive = np.load(path, allow_pickle=False)
+    # An open stream rather than the path: np.load leaves a broken archive open.
+    with damage_reported(path, "an .npz archive", *_ERRORS), path.open("rb") as stream:
+        archive = np.load(stream, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise InputError(f"{path} is a .npy array by its content; rename it to .npy.")
-        with archive:
-            if set(archive.files) >= _SPARSE_FIELDS:
-                return Expression.from_array(
-                    _load_sparse(path), origin=str(path), transpose=transpose
-                )
-            return _read_arrays(archive, path, transpose)
+        if set(archive.files) >= _SPARSE_FIELDS:
+            stream.seek(0)
+            return Expression.from_array(
+                _load_sparse(stream), origin=str(path), transpose=transpose
+            )
+        return _read_arrays(archive, path, transpose)
 
 
-def _load_sparse(path: Path) -> Any:
+def _load_sparse(stream: BinaryIO) -> Any:
     from scipy import sparse
 
-    return sparse.load_npz(path)
+    return sparse.load_npz(stream)
 
 
 def _read_arrays(archive: Any, path: Path, transpose: bool) -> Expression:

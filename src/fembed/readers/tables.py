@@ -131,19 +131,21 @@ def _parse(piece: list[tuple[int, bytes]], table: _Table) -> tuple[list[str], ND
     # carriage return would start a new row for pandas alone.
     text = b"".join(line.rstrip(b"\r\n") + b"\n" for _, line in piece)
     try:
-        frame = pd.read_csv(
-            io.BytesIO(text),
-            sep=table.separator,
-            header=None,
-            names=range(n_columns + 1),
-            index_col=False,
-            dtype=dict.fromkeys(range(1, n_columns + 1), np.float32),
-            converters={0: str},  # a sample may be called NA
-            keep_default_na=False,
-            na_values=_MISSING,
-            encoding="utf-8",
-            low_memory=False,
-        )
+        # Beyond float32 becomes infinite, which Expression.check reports.
+        with np.errstate(over="ignore"):
+            frame = pd.read_csv(
+                io.BytesIO(text),
+                sep=table.separator,
+                header=None,
+                names=range(n_columns + 1),
+                index_col=False,
+                dtype=dict.fromkeys(range(1, n_columns + 1), np.float32),
+                converters={0: str},  # a sample may be called NA
+                keep_default_na=False,
+                na_values=_MISSING,
+                encoding="utf-8",
+                low_memory=False,
+            )
     except ValueError as error:
         raise InputError(_first_fault(piece, table, str(error))) from error
     if len(frame) != len(piece):

@@ -6,7 +6,8 @@ import csv
 import gzip
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,14 +72,15 @@ def _read_matrix(path: Path, n_genes: int, n_cells: int) -> NDArray[np.float32]:
             )
         values = np.zeros((n_cells, n_genes), np.float32)
         n_read = 0
-        for gene, cell, value in _entries(stream):
-            if min(gene.min(), cell.min()) < 1 or gene.max() > n_genes or cell.max() > n_cells:
-                raise InputError(
-                    f"{path} has an entry outside its {n_genes} genes x {n_cells} cells; "
-                    "make or fetch it again."
-                )
-            np.add.at(values, (cell - 1, gene - 1), value)
-            n_read += len(value)
+        with closing(_entries(stream)) as entries:
+            for gene, cell, value in entries:
+                if min(gene.min(), cell.min()) < 1 or gene.max() > n_genes or cell.max() > n_cells:
+                    raise InputError(
+                        f"{path} has an entry outside its {n_genes} genes x {n_cells} cells; "
+                        "make or fetch it again."
+                    )
+                np.add.at(values, (cell - 1, gene - 1), value)
+                n_read += len(value)
     if n_read != n_entries:
         raise InputError(
             f"{path} announces {n_entries} entries but has {n_read}; make or fetch it again."
@@ -86,14 +88,16 @@ def _read_matrix(path: Path, n_genes: int, n_cells: int) -> NDArray[np.float32]:
     return values
 
 
-def _entries(stream: IO[bytes]) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+def _entries(
+    stream: IO[bytes],
+) -> Generator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
     """Gene, cell (from 1) and value of many entries at a time."""
     import pandas as pd
 
     with warnings.catch_warnings():
         # A first line that is too long fills the fourth column, which is refused below.
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
-        pieces = pd.read_csv(
+        reader = pd.read_csv(
             stream,
             sep=r"\s+",
             header=None,
@@ -105,11 +109,12 @@ def _entries(stream: IO[bytes]) -> Iterator[tuple[NDArray[Any], NDArray[Any], ND
             comment="%",
             chunksize=chunks.ENTRIES_PER_CHUNK,
         )
-        for piece in pieces:
-            if not piece[3].isna().all():
-                raise ValueError("a line has more than a gene, a cell and a value")
-            if len(piece):
-                yield piece[0].to_numpy(), piece[1].to_numpy(), piece[2].to_numpy()
+        with reader as pieces:
+            for piece in pieces:
+                if not piece[3].isna().all():
+                    raise ValueError("a line has more than a gene, a cell and a value")
+                if len(piece):
+                    yield piece[0].to_numpy(), piece[1].to_numpy(), piece[2].to_numpy()
 
 
 def _find(folder: Path, *names: str) -> Path:
