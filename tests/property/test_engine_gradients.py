@@ -1,0 +1,121 @@
+"""Facts about the engine's forward and backward pass: it is the reference, in float32."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from fembed import engine
+from fembed._reference import block_gradients, forward, pre_activations
+from fembed.parameters import Parameters
+from tests.property.engine_problems import (
+    PUBLISHED,
+    engine_parameters,
+    engine_problems,
+    examples,
+    near_kink,
+    relative_error,
+    thread_numbers,
+    to_float32,
+)
+from tests.property.strategies import Float, Index, Problem, generators, random_parameters
+
+
+def without_kinks(problem: Problem) -> Problem:
+    """Pairs with a unit that rounding may open or shut have two right gradients: unobserved."""
+    x = problem.expression.copy()
+    p, every_gene = problem.parameters, np.arange(problem.parameters.n_genes)
+    x[near_kink(p, p.sample_embedding, every_gene)] = np.nan
+    return replace(problem, expression=x)
+
+
+@examples(40)
+@given(engine_problems(exact=True), thread_numbers)
+def test_gradients_of_whole_numbers_are_exact(problem: Problem, n_threads: int) -> None:
+    p, rows, genes = problem.parameters, problem.rows, problem.genes
+    loss, n_observed, expected = block_gradients(p, problem.block, rows, genes)
+    # Without the factor 2/n a gradient is a whole number; the engine multiplies last.
+    scale = 2 / max(n_observed, 1)
+    sums = {name: np.rint(array / scale) for name, array in expected.arrays().items()}
+    for isa in engine.ISAS:
+        found = engine.gradients(p, problem.expression, rows, genes, n_threads=n_threads, isa=isa)
+        assert found[0] == pytest.approx(loss, rel=1e-6)
+        assert found[1] == n_observed
+        for name, array in found[2].arrays().items():
+            exact = np.float32(scale) * sums[name].astype(np.float32)
+            assert_array_equal(array, exact, err_msg=f"{isa} {name}")
+
+
+@examples(40)
+@given(engine_problems().map(without_kinks), thread_numbers)
+def test_gradients_are_the_references(problem: Problem, n_threads: int) -> None:
+    assert_gradients_are_the_references(problem, n_threads)
+
+
+def test_gradients_of_the_published_network_are_the_references() -> None:
+    rng = np.random.default_rng(5)
+    p = to_float32(random_parameters(rng, 20, 70, 2, 50, PUBLISHED, loading=False, bias=False))
+    x = rng.normal(size=(20, 70)).astype(np.float32)
+    problem = Problem(p, x, rng.permutation(20)[:17], rng.permutation(70)[:67])
+    assert_gradients_are_the_references(without_kinks(problem), 2)
+
+
+def assert_gradients_are_the_references(problem: Problem, n_threads: int) -> None:
+    p, rows, genes = problem.parameters, problem.rows, problem.genes
+    loss, n_observed, expected = block_gradients(p, problem.block, rows, genes)
+    for isa in engine.ISAS:
+        found = engine.gradients(p, problem.expression, rows, genes, n_threads=n_threads, isa=isa)
+        assert found[0] == pytest.approx(loss, rel=1e-4)
+        assert found[1] == n_observed
+        for name, array in found[2].arrays().items():
+            error = relative_error(array, expected.arrays()[name])
+            assert error < 1e-4, f"{isa} {name}"
+
+
+def rounding_size(p: Parameters, points: Float, genes: Index) -> float:
+    """The largest number in the forward pass, which float32's rounding is in proportion to."""
+    p, points = p.astype(np.float64), points.astype(np.float64)
+    size = 1.0 + max(float(np.abs(z).max()) for z in pre_activations(p, points, genes))
+    if p.gene_loading is not None:
+        size += float((np.abs(points) @ np.abs(p.gene_loading).T).max())
+    return size
+
+
+@examples(40)
+@given(engine_parameters(), generators, thread_numbers)
+def test_decode_is_the_references_forward(
+    p: Parameters, rng: np.random.Generator, n_threads: int
+) -> None:
+    every_gene, some_genes = np.arange(p.n_genes), rng.permutation(p.n_genes)[: p.n_genes // 2 + 1]
+    expected = forward(p, np.arange(p.n_samples), every_gene)
+    size = rounding_size(p, p.sample_embedding, every_gene)
+    for isa in engine.ISAS:
+        whole = engine.decode(p, p.sample_embedding, n_threads=n_threads, isa=isa)
+        assert np.abs(whole - expected).max() < 1e-5 * size, isa
+        part = engine.decode(p, p.sample_embedding, genes=some_genes, n_threads=1, isa=isa)
+        assert_array_equal(part, whole[:, some_genes], err_msg=isa)
+        one = engine.decode(p, p.sample_embedding[-1:], n_threads=1, isa=isa)
+        assert_array_equal(one, whole[-1:], err_msg=isa)
+
+
+@examples(30)
+@given(generators, st.integers(1, 21), st.integers(1, 9), st.integers(1, 200), thread_numbers)
+def test_squared_distances_are_numpys_over_observed_genes(
+    rng: np.random.Generator, k: int, n_candidates: int, n_genes: int, n_threads: int
+) -> None:
+    profiles = rng.normal(size=(k, n_genes)).astype(np.float32)
+    profiles[rng.random(profiles.shape) < rng.choice([0.0, 0.3, 1.0])] = np.nan
+    candidates = rng.normal(size=(n_candidates, n_genes)).astype(np.float32)
+    gaps = profiles[:, None, :].astype(np.float64) - candidates
+    expected = np.nansum(gaps**2, axis=-1)
+    order = rng.permutation(k)[: rng.integers(1, k + 1)]
+    for isa in engine.ISAS:
+        found = engine.squared_distances(profiles, candidates, n_threads=n_threads, isa=isa)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=isa)
+        some = engine.squared_distances(profiles[order], candidates, n_threads=1, isa=isa)
+        assert_array_equal(some, found[order], err_msg=isa)

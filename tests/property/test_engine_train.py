@@ -1,0 +1,271 @@
+"""Facts about the engine's training: the reference's steps, whatever the kernel and threads."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from fembed import engine
+from fembed._reference import Counts, block_gradients, train_blocks
+from fembed.engine import AdamState, Blocks
+from fembed.parameters import Parameters
+from tests.property.engine_problems import (
+    engine_parameters,
+    engine_problems,
+    examples,
+    near_kink,
+    pairs_of,
+    runs,
+    thread_numbers,
+)
+from tests.property.strategies import Float, Problem, blocks, generators
+
+kernels = st.sampled_from(engine.ISAS)
+decays = st.sampled_from([0.0, 0.1])
+
+
+def state_on_the_way(rng: np.random.Generator, problem: Problem) -> AdamState:
+    """Moments of the gradients' own size, and a count of its own for every row.
+
+    From moments of zero Adam's first steps divide a gradient by its own size, which turns the
+    rounding of a tiny gradient into a whole step; from here a step is smooth in the gradient.
+    """
+    p, state = problem.parameters, AdamState.zeros(problem.parameters)
+    _, _, gradients = block_gradients(p, problem.block, problem.rows, problem.genes)
+    for name, gradient in gradients.arrays().items():
+        size = float(np.sqrt(np.mean(gradient**2))) + 1e-3
+        first, second = state.first.arrays()[name], state.second.arrays()[name]
+        first[...] = size * rng.normal(size=first.shape)
+        second[...] = size**2 * rng.uniform(0.5, 2, size=second.shape)
+    for count in (state.sample_count, state.gene_count, state.network_count):
+        count[...] = rng.integers(0, 100, size=count.shape)
+    return state
+
+
+def trained(
+    p: Parameters,
+    state: AdamState,
+    expression: Float,
+    run: tuple[Blocks, Float],
+    *,
+    n_threads: int = 1,
+    weight_decay: float = 0.0,
+    lazy: bool = True,
+    isa: str = "",
+) -> tuple[Parameters, AdamState, Float]:
+    """Copies after the run, and the losses of its steps."""
+    p, state = p.copy(), deepcopy(state)
+    losses, _ = engine.train(
+        p,
+        state,
+        expression,
+        *run,
+        weight_decay=weight_decay,
+        lazy=lazy,
+        n_threads=n_threads,
+        isa=isa,
+    )
+    return p, state, losses
+
+
+def assert_same(
+    one: tuple[Parameters, AdamState, Float], other: tuple[Parameters, AdamState, Float]
+) -> None:
+    assert_array_equal(one[2], other[2])
+    for part, expected in ((one[0], other[0]), (one[1], other[1])):
+        for name, array in part.arrays().items():
+            assert_array_equal(array, expected.arrays()[name], err_msg=name)
+
+
+@examples(50)
+@given(
+    engine_problems(max_samples=14, max_genes=48, most_width=24),
+    st.data(),
+    st.booleans(),
+    decays,
+    thread_numbers,
+)
+def test_training_is_the_references(
+    problem: Problem, data: st.DataObject, lazy: bool, weight_decay: float, n_threads: int
+) -> None:
+    p, x = problem.parameters, problem.expression.copy()
+    x[near_kink(p, p.sample_embedding, np.arange(p.n_genes))] = np.nan
+    start = state_on_the_way(data.draw(generators), replace(problem, expression=x))
+    run = data.draw(runs(p, max_steps=4))
+    todo = pairs_of(run[0])
+
+    expected, moments = p.astype(np.float64), (start.first, start.second)
+    moments = tuple(moment.astype(np.float64) for moment in moments)
+    counts = Counts(
+        *(c.copy() for c in (start.sample_count, start.gene_count, start.network_count))
+    )
+    expected_losses = train_blocks(
+        expected, moments, counts, x, todo, run[1].astype(np.float64), weight_decay, lazy
+    )
+    for isa in engine.ISAS:
+        after, state, losses = trained(
+            p, start, x, run, n_threads=n_threads, weight_decay=weight_decay, lazy=lazy, isa=isa
+        )
+        np.testing.assert_allclose(losses, expected_losses, rtol=1e-4, err_msg=isa)
+        assert_array_equal(state.sample_count, counts.samples)
+        assert_array_equal(state.gene_count, counts.genes)
+        assert_array_equal(state.network_count, counts.network)
+        for name, before in p.arrays().items():
+            where = f"{isa} {name}"
+            for found, goal, old in (
+                (after, expected, before),
+                (state.first, moments[0], start.first.arrays()[name]),
+                (state.second, moments[1], start.second.arrays()[name]),
+            ):
+                assert_moved_alike(found.arrays()[name], goal.arrays()[name], old, where)
+        unseen = counts.samples == start.sample_count
+        assert_array_equal(after.sample_embedding[unseen], p.sample_embedding[unseen])
+        unseen = counts.genes == start.gene_count
+        for name in ("gene_embedding", "gene_loading", "gene_bias"):
+            if name in p.arrays():
+                for found, before in ((after, p), (state.first, start.first)):
+                    old = before.arrays()[name][unseen]
+                    assert_array_equal(found.arrays()[name][unseen], old, err_msg=name)
+
+
+def assert_moved_alike(found: Float, expected: Float, before: Float, where: str) -> None:
+    moved = float(np.abs(expected - before).max())
+    rounding = 1e-6 * float(np.abs(expected).max())
+    assert float(np.abs(found - expected).max()) <= 2e-3 * moved + rounding, where
+
+
+@examples(30)
+@given(engine_problems(), st.data(), st.booleans(), kernels)
+def test_the_number_of_threads_changes_no_bit(
+    problem: Problem, data: st.DataObject, lazy: bool, isa: str
+) -> None:
+    p = problem.parameters
+    start, run = AdamState.zeros(p), data.draw(runs(p, max_steps=3))
+    one, two, three = (
+        trained(
+            p,
+            start,
+            problem.expression,
+            run,
+            n_threads=number,
+            weight_decay=0.1,
+            lazy=lazy,
+            isa=isa,
+        )
+        for number in (1, 2, 3)
+    )
+    assert_same(two, one)
+    assert_same(three, one)
+
+
+@examples(20)
+@given(engine_problems(), st.booleans(), thread_numbers, kernels)
+def test_the_first_step_is_the_learning_rate_against_the_gradients_sign(
+    problem: Problem, lazy: bool, n_threads: int, isa: str
+) -> None:
+    p, rows, genes = problem.parameters, problem.rows, problem.genes
+    rates = np.array([[1e-3, 1e-2, 1e-1]], np.float32)
+    run = Blocks.of([(rows, genes)]), rates
+    after, state, losses = trained(
+        p, AdamState.zeros(p), problem.expression, run, n_threads=n_threads, lazy=lazy, isa=isa
+    )
+    loss, _, gradients = engine.gradients(p, problem.expression, rows, genes, n_threads=1, isa=isa)
+    assert losses.tolist() == [loss]
+    for name, gradient in gradients.arrays().items():
+        rate = {"network": rates[0, 0], "sample_embedding": rates[0, 2]}.get(name, rates[0, 1])
+        at = {"network": np.arange(p.network.size), "sample_embedding": rows}.get(name, genes)
+        step = p.arrays()[name][at] - after.arrays()[name][at]
+        clear = np.abs(gradient) > 1e-5  # far above epsilon
+        np.testing.assert_allclose(
+            step[clear], (rate * np.sign(gradient))[clear], rtol=2e-3, atol=1e-6, err_msg=name
+        )
+        np.testing.assert_allclose(
+            state.first.arrays()[name][at], 0.1 * gradient, rtol=1e-6, err_msg=name
+        )
+
+
+@examples(20)
+@given(engine_parameters(max_samples=20), generators, st.booleans(), decays, kernels)
+def test_a_block_without_observed_entries_changes_nothing(
+    p: Parameters, rng: np.random.Generator, lazy: bool, weight_decay: float, isa: str
+) -> None:
+    x = np.full((p.n_samples, p.n_genes), np.nan, np.float32)
+    everything = np.arange(p.n_samples), np.arange(p.n_genes)
+    start = state_on_the_way(rng, Problem(p, x, *everything))
+    after, state = p.copy(), deepcopy(start)
+    losses, n_observed = engine.train(
+        after,
+        state,
+        x,
+        Blocks.of([everything]),
+        np.full((1, 3), 0.1, np.float32),
+        weight_decay=weight_decay,
+        lazy=lazy,
+        isa=isa,
+    )
+    assert losses.tolist() == [0.0]
+    assert n_observed.tolist() == [0]
+    assert_same((after, state, losses), (p, start, losses))
+
+
+@examples(20)
+@given(engine_problems(max_samples=20), st.data(), st.booleans(), kernels)
+def test_an_unobserved_block_within_a_run_is_as_if_it_were_left_out(
+    problem: Problem, data: st.DataObject, lazy: bool, isa: str
+) -> None:
+    p, x = problem.parameters, problem.expression.copy()
+    x[0] = np.nan
+    a, b = data.draw(blocks(p.n_samples, p.n_genes)), data.draw(blocks(p.n_samples, p.n_genes))
+    rates = np.array([[1e-3, 2e-3, 3e-3], [1, 1, 1], [3e-3, 1e-3, 2e-3]], np.float32)
+    hole = np.array([0]), problem.genes
+    with_hole, without = (Blocks.of([a, hole, b]), rates), (Blocks.of([a, b]), rates[::2].copy())
+    start = AdamState.zeros(p)
+    one = trained(p, start, x, with_hole, lazy=lazy, weight_decay=0.1, isa=isa)
+    other = trained(p, start, x, without, lazy=lazy, weight_decay=0.1, isa=isa)
+    assert one[2][1] == 0.0
+    assert_same((*one[:2], one[2][::2]), other)
+
+
+@examples(20)
+@given(engine_problems(), st.data(), st.booleans(), kernels)
+def test_training_in_two_calls_is_training_in_one(
+    problem: Problem, data: st.DataObject, lazy: bool, isa: str
+) -> None:
+    p, x = problem.parameters, problem.expression
+    run, rates = data.draw(runs(p, max_steps=3))
+    once = trained(p, AdamState.zeros(p), x, (run, rates), lazy=lazy, isa=isa)
+    now, state, losses = p, AdamState.zeros(p), []
+    for step, block in enumerate(pairs_of(run)):
+        part = Blocks.of([block]), rates[step : step + 1]
+        now, state, loss = trained(now, state, x, part, lazy=lazy, isa=isa)
+        losses.append(loss)
+    assert_same((now, state, np.concatenate(losses)), once)
+
+
+@examples(20)
+@given(engine_problems(), st.data(), st.booleans(), kernels)
+def test_permuting_the_samples_permutes_their_embeddings(
+    problem: Problem, data: st.DataObject, lazy: bool, isa: str
+) -> None:
+    p, x = problem.parameters, problem.expression
+    run, rates = data.draw(runs(p, max_steps=3))
+    plain, state, losses = trained(p, AdamState.zeros(p), x, (run, rates), lazy=lazy, isa=isa)
+    order = data.draw(generators).permutation(p.n_samples)  # new row i is old row order[i]
+    moved = replace(p, sample_embedding=p.sample_embedding[order])
+    place = np.argsort(order).astype(np.int32)
+    found = trained(
+        moved,
+        AdamState.zeros(p),
+        x[order],
+        (replace(run, samples=place[run.samples]), rates),
+        lazy=lazy,
+        isa=isa,
+    )
+    for part in (state.first, state.second, plain):
+        part.sample_embedding = part.sample_embedding[order]
+    assert_same(found, (plain, replace(state, sample_count=state.sample_count[order]), losses))
