@@ -67,6 +67,18 @@ def _stored_chunk(matrix: Matrix) -> tuple[int, int]:
     return (1, n_columns) if chunks is None else (int(chunks[0]), int(chunks[1]))
 
 
+def empty_matrix(n_rows: int, n_columns: int, *, origin: str) -> NDArray[np.float32]:
+    """An uninitialised float32 array; an `InputError` that says its size if there is no room."""
+    try:
+        return np.empty((n_rows, n_columns), np.float32)
+    except (MemoryError, ValueError) as error:
+        raise InputError(
+            f"The matrix in {origin} ({n_rows} x {n_columns}) needs "
+            f"{4e-9 * n_rows * n_columns:.3g} GB of memory, more than there is; "
+            "take fewer samples or genes."
+        ) from error
+
+
 def to_float32(X: Any, *, origin: str, transpose: bool = False) -> NDArray[np.float32]:
     """A new C-contiguous float32 array with the entries of ``X``.
 
@@ -97,7 +109,8 @@ def to_float32(X: Any, *, origin: str, transpose: bool = False) -> NDArray[np.fl
             f"The matrix in {origin} holds values of type {dtype}; give real or integer numbers."
         )
     n_rows, n_columns = matrix.shape
-    values = np.empty((n_columns, n_rows) if transpose else (n_rows, n_columns), np.float32)
+    shape = (n_columns, n_rows) if transpose else (n_rows, n_columns)
+    values = empty_matrix(*shape, origin=origin)
     target = values.T if transpose else values
     # A value beyond float32 becomes infinite here, and Expression.check names its place.
     with np.errstate(over="ignore"):
@@ -132,8 +145,7 @@ def frame_to_float32(
     frame: pd.DataFrame, *, origin: str, transpose: bool = False
 ) -> NDArray[np.float32]:
     """As `to_float32`, for a DataFrame; a cell that is not a number is named in the error."""
-    shape = frame.shape[::-1] if transpose else frame.shape
-    values = np.empty(shape, np.float32)
+    values = empty_matrix(*(frame.shape[::-1] if transpose else frame.shape), origin=origin)
     target = values.T if transpose else values
     for rows in row_chunks(*frame.shape):
         part = frame.iloc[rows]

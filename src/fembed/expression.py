@@ -93,6 +93,10 @@ class Expression:
             gene_names = columns if gene_names is None else gene_names
             values = frame_to_float32(X, origin=origin, transpose=transpose)
         else:
+            if len(getattr(X, "shape", ())) == 2:  # before the entries are read, which takes long
+                n_samples, n_genes = X.shape[::-1] if transpose else X.shape
+                sample_names = _names(sample_names, n_samples, "sample", origin)
+                gene_names = _names(gene_names, n_genes, "gene", origin)
             values = to_float32(X, origin=origin, transpose=transpose)
         return cls.adopt(values, sample_names, gene_names, origin=origin, obs=obs)
 

@@ -90,5 +90,12 @@ def _table(root: Any, where: str, path: Path) -> pd.DataFrame:
             f"{path} has no table '{where}' in the form of anndata 0.7 or later; "
             "open it with anndata and write it again."
         )
-    table: pd.DataFrame = read_elem(root[where])
+    try:
+        table: pd.DataFrame = read_elem(root[where])
+    # Only anndata's own code runs here, and what it raises for a damaged table is not public.
+    except Exception as error:
+        raise InputError(
+            f"The table '{where}' of {path} cannot be read ({str(error).splitlines()[0]}); "
+            "open it with anndata and write it again."
+        ) from error
     return table

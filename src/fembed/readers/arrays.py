@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,7 +14,17 @@ from fembed.errors import InputError
 from fembed.expression import Expression
 from fembed.readers.damage import damage_reported
 
-_ERRORS = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+# What numpy, zipfile and scipy raise for damaged headers, members and indices.
+_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _SPARSE_FIELDS = {"format", "shape", "data"}
 
 

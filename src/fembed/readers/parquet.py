@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import chunks
+from fembed.chunks import empty_matrix
 from fembed.errors import InputError
 from fembed.expression import Expression
 from fembed.readers.damage import damage_reported
@@ -25,7 +26,7 @@ def read(path: Path, transpose: bool) -> Expression:
         ) from error
 
     with (
-        damage_reported(path, "a .parquet table", OSError, pa.ArrowException),
+        damage_reported(path, "a .parquet table", OSError, ValueError, pa.ArrowException),
         pq.ParquetFile(path) as file,
     ):
         schema = file.schema_arrow
@@ -33,7 +34,8 @@ def read(path: Path, transpose: bool) -> Expression:
         columns = [j for j in range(len(schema)) if j != name_column]
         _refuse_text(schema, columns, path)
         shape = (file.metadata.num_rows, len(columns))
-        values = np.empty(shape[::-1] if transpose else shape, np.float32)
+        shape = shape[::-1] if transpose else shape
+        values = empty_matrix(*shape, origin=str(path))
         target = values.T if transpose else values
         row_names: list[str] = []
         start = 0

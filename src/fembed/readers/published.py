@@ -26,7 +26,8 @@ def read(path: Path, transpose: bool) -> Expression:
         if lacking:
             raise InputError(
                 f"{path} lacks the dataset(s) {', '.join(lacking)} (it holds "
-                f"{', '.join(file) or 'nothing'}); if it is an AnnData file, rename it to .h5ad."
+                f"{', '.join(map(str, file)) or 'nothing'}); "
+                "if it is an AnnData file, rename it to .h5ad."
             )
         samples, genes = (_text(stored[name], path) for name in ("samples", "genes"))
         return Expression.from_array(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.chunks import not_a_number
+from fembed.chunks import empty_matrix, not_a_number
 from fembed.errors import InputError
 from fembed.expression import Expression
 from fembed.readers.damage import damage_reported
@@ -30,7 +30,8 @@ def read(path: Path, transpose: bool) -> Expression:
     with damage_reported(path, text, OSError, EOFError, zlib.error):
         table = _scan(path)
         shape = (table.n_rows, len(table.columns))
-        values = np.empty(shape[::-1] if transpose else shape, np.float32)
+        shape = shape[::-1] if transpose else shape
+        values = empty_matrix(*shape, origin=str(path))
         target = values.T if transpose else values
         row_names: list[str] = []
         for piece in _pieces(path):

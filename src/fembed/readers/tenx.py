@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import chunks
+from fembed.chunks import empty_matrix
 from fembed.errors import InputError
 from fembed.expression import Expression
 from fembed.readers.damage import damage_reported
@@ -70,7 +71,8 @@ def _read_matrix(path: Path, n_genes: int, n_cells: int) -> NDArray[np.float32]:
                 f"{path} is {shape[0]} genes x {shape[1]} cells, but there are {n_genes} gene "
                 f"names and {n_cells} barcodes; take the three files from one run."
             )
-        values = np.zeros((n_cells, n_genes), np.float32)
+        values = empty_matrix(n_cells, n_genes, origin=str(path))
+        values[:] = 0
         n_read = 0
         with closing(_entries(stream)) as entries:
             for gene, cell, value in entries:
