@@ -1,0 +1,61 @@
+"""Factorized embeddings of expression matrices: train a map, place new samples in it.
+
+Names are loaded when they are first used, so that ``import fembed`` is quick and light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fembed.config import FitConfig as FitConfig
+    from fembed.errors import DataWarning as DataWarning
+    from fembed.errors import InputError as InputError
+    from fembed.errors import TrainingError as TrainingError
+    from fembed.estimator import FactorizedEmbedding as FactorizedEmbedding
+    from fembed.expression import Expression as Expression
+    from fembed.model import Model as Model
+    from fembed.preprocess import Preprocessing as Preprocessing
+    from fembed.projection import Projection as Projection
+    from fembed.projection import project as project
+    from fembed.readers import read as read
+    from fembed.store import load as load
+    from fembed.train import fit as fit
+
+    __version__: str
+
+_HOME = {
+    "DataWarning": "errors",
+    "Expression": "expression",
+    "FactorizedEmbedding": "estimator",
+    "FitConfig": "config",
+    "InputError": "errors",
+    "Model": "model",
+    "Preprocessing": "preprocess",
+    "Projection": "projection",
+    "TrainingError": "errors",
+    "fit": "train",
+    "load": "store",
+    "project": "projection",
+    "read": "readers",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found: Any = version("fembed")
+    elif name in _HOME:
+        found = getattr(importlib.import_module(f"fembed.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module 'fembed' has no attribute {name!r}")
+    globals()[name] = found  # the next look-up finds it without this function
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

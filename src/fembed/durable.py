@@ -21,9 +21,21 @@ from pathlib import Path
 
 def replace_file(target: Path, content: bytes) -> None:
     """Make ``content`` the file ``target``; an earlier one is there until the new one is."""
+    with replacing(target) as temporary:
+        _write(temporary, content)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A path to write a file to; it becomes ``target`` at the end, unless an error is raised.
+
+    For files that are written piece by piece, or by a library that wants a path.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with _temporary(target) as temporary:
-        _write(temporary, content)
+        yield temporary
+        with temporary.open("r+b") as stream:  # Windows flushes only what is open for writing
+            os.fsync(stream.fileno())
         os.replace(temporary, target)
         _flush_folder(target.parent)
 

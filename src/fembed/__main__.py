@@ -1,0 +1,5 @@
+"""``python -m fembed`` is the command ``fembed``."""
+
+from fembed.cli import main
+
+main()

@@ -1,0 +1,146 @@
+"""What a model or a data file holds, as plain facts and as lines of text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fembed import arrayfile
+from fembed.chunks import row_chunks
+
+if TYPE_CHECKING:
+    from fembed.expression import Expression
+    from fembed.model import Model
+    from fembed.projection import Projection
+
+Facts = dict[str, Any]
+
+
+def is_model(path: str | Path) -> bool:
+    """Whether ``path`` is meant to be a model: a folder with one of a model's two files."""
+    folder = Path(path)
+    return any((folder / name).is_file() for name in ("model.json", "model.safetensors"))
+
+
+def training_facts(model: Model) -> Facts:
+    """How the training went, under the names of ``Model.training`` and in reading order."""
+    training = model.training
+    names = (
+        "missing_share",
+        "passes",
+        "steps",
+        "seconds",
+        "pairs_per_second",
+        "mse",
+        "held_out_mse",
+        "n_held_out",
+        "explained_variance",
+        "pca_explained_variance",
+        "stopped",
+    )
+    known = {name: training[name] for name in names if training.get(name) is not None}
+    return {"samples": model.n_samples, "genes": model.n_genes, **known}
+
+
+def model_facts(model: Model) -> Facts:
+    """What a model is, and how its training went."""
+    return {
+        "kind": "model",
+        "components": model.n_components,
+        "gene_components": model.gene_components,
+        "hidden": "-".join(map(str, model.parameters.hidden)),
+        "recipe": model.config.recipe,
+        "transform": model.preprocessing.transform,
+        "seed": model.config.seed,
+        **training_facts(model),
+        "first_samples": list(model.sample_names[:3]),
+        "first_genes": list(model.gene_names[:3]),
+    }
+
+
+def data_facts(expression: Expression) -> Facts:
+    """What a data file holds, and the transform that fits its values."""
+    lowest, highest, whole = np.inf, -np.inf, True
+    for rows in row_chunks(*expression.values.shape):
+        block = expression.values[rows]
+        observed = block[np.isfinite(block)]
+        lowest = min(lowest, float(observed.min(initial=np.inf)))
+        highest = max(highest, float(observed.max(initial=-np.inf)))
+        whole = whole and bool((observed == np.round(observed)).all())
+    facts: Facts = {
+        "kind": "data",
+        "samples": expression.n_samples,
+        "genes": expression.n_genes,
+        "missing_share": expression.missing_share,
+        "first_samples": list(expression.sample_names[:3]),
+        "first_genes": list(expression.gene_names[:3]),
+    }
+    if lowest <= highest:
+        facts |= {
+            "lowest": lowest,
+            "highest": highest,
+            "looks_like": _looks(lowest, highest, whole),
+        }
+    if expression.obs is not None:
+        facts["label_columns"] = [str(name) for name in expression.obs.columns]
+    return facts
+
+
+def _looks(lowest: float, highest: float, whole: bool) -> str:
+    if lowest < 0:
+        return "log scale or scaled values: --transform none"
+    if highest <= 30:  # 2^30 or e^30 of anything would be more than is ever counted
+        return "perhaps a log scale: if so, --transform none"
+    return f"{'counts' if whole else 'linear values'}: --transform log10 or cpm"
+
+
+def projection_facts(projection: Projection) -> Facts:
+    """How well new samples could be placed."""
+    return {
+        "samples": len(projection.sample_names),
+        "genes_matched": projection.n_genes_matched,
+        "genes_of_model": projection.n_genes_model,
+        "median_loss": float(np.median(projection.loss)),
+        "highest_outlier_score": float(np.max(projection.outlier)),
+    }
+
+
+_TITLES = {
+    "mse": "MSE",
+    "held_out_mse": "MSE of held-out",
+    "n_held_out": "held out",
+    "missing_share": "missing entries",
+    "pairs_per_second": "pairs a second",
+    "pca_explained_variance": "explained by PCA of the same dimension",
+}
+
+
+def as_json(facts: Mapping[str, Any]) -> str:
+    """``facts`` as one JSON object."""
+    return json.dumps(arrayfile.plain(facts), allow_nan=False)
+
+
+def lines(facts: Mapping[str, Any]) -> list[str]:
+    """``facts`` as aligned lines of text."""
+    titles = [_TITLES.get(name, name.replace("_", " ")) for name in facts]
+    width = max(map(len, titles))
+    return [
+        f"{title:<{width}}  {_text(name, value)}"
+        for title, (name, value) in zip(titles, facts.items(), strict=True)
+    ]
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "missing_share":
+        return f"{value:.2%}"
+    if name == "pairs_per_second":
+        return f"{value / 1e6:.2f} million"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:,.1f}" if name in ("seconds", "passes") else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and name != "seed" else str(value)

@@ -1,0 +1,294 @@
+"""The scikit-learn face: `FactorizedEmbedding`, a transformer that fits a model and projects."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+
+from fembed.chunks import row_chunks
+from fembed.config import FitConfig, Recipe
+from fembed.errors import InputError
+from fembed.expression import Expression
+from fembed.preprocess import Preprocessing, Transform
+from fembed.projection import Projection, project
+from fembed.tables import component_names
+from fembed.train import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Float32 = NDArray[np.float32]
+
+
+# scikit-learn has no types, so its classes are Any to mypy.
+class FactorizedEmbedding(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
+    """Factorized embedding of an expression matrix, as a scikit-learn transformer.
+
+    Parameters
+    ----------
+    n_components : int, default 2
+        Dimensions of the sample embedding, 1 to 128.
+    gene_components : int, default 50
+        Dimensions of the gene embedding.
+    hidden : sequence of int, default (100, 50, 50)
+        Widths of the network's hidden layers.
+    recipe : {"fast", "published"}, default "fast"
+        How to train; see `fembed.FitConfig`, which describes every option.
+    preprocessing : {"log10", "cpm", "none"}, default "log10"
+        The transform of the input: log10(x + 1), counts per million and then log10(x + 1), or
+        none, for values that are on a log scale already. (scikit-learn keeps a parameter under
+        its name, so it cannot be called ``transform`` as the method is.)
+    epochs : float, optional
+        Passes over the matrix; by default chosen by the size of the data and by held-out samples.
+    weight_decay : float, default 0
+        Coupled L2 penalty.
+    validation : float, optional
+        Share held out to choose when to stop; 0 trains the whole schedule.
+    n_jobs : int, optional
+        Threads. None and -1: all processors; -2: all but one, and so on.
+    random_state : int, RandomState or None
+        An int is the seed itself, so it gives what ``fembed fit --seed`` gives.
+    verbose : int, default 0
+        1 shows a progress bar on a terminal.
+
+    Attributes
+    ----------
+    model_ : fembed.Model
+        The trained model; ``model_.save(path)`` writes what ``fembed.load`` reads.
+    embedding_ : float32 array, n_samples x n_components
+        Coordinates of the training samples.
+    gene_embedding_ : float32 array, n_genes x gene_components
+    gene_mean_ : float64 array, n_genes
+        Mean of every gene over the training samples, on the model's scale.
+    n_features_in_ : int
+        Number of genes.
+    feature_names_in_ : array of str
+        Names of the genes, if the input had a name for each.
+
+    Notes
+    -----
+    Missing entries (NaN) are left out of the loss, both in training and in projection. All
+    results are float32, in which the engine works.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fembed import FactorizedEmbedding
+    >>> counts = np.random.default_rng(0).poisson(5.0, size=(30, 20))
+    >>> estimator = FactorizedEmbedding(hidden=(8,), epochs=2, random_state=0).fit(counts[:25])
+    >>> estimator.transform(counts[25:]).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        gene_components: int = 50,
+        hidden: Sequence[int] = (100, 50, 50),
+        recipe: Recipe = "fast",
+        preprocessing: Transform = "log10",
+        epochs: float | None = None,
+        weight_decay: float = 0.0,
+        validation: float | None = None,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.gene_components = gene_components
+        self.hidden = hidden
+        self.recipe = recipe
+        self.preprocessing = preprocessing
+        self.epochs = epochs
+        self.weight_decay = weight_decay
+        self.validation = validation
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on ``X`` (n_samples x n_genes, in the units of ``preprocessing``).
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame, n_samples x n_genes
+            NaN is a missing entry. It is copied, not changed.
+        y : ignored
+
+        Raises
+        ------
+        InputError
+            A ValueError: for an impossible parameter, a negative value with a log transform, a
+            gene or sample without an observed entry, or too few samples.
+        """
+        config, preprocessing = self._config(), Preprocessing(self.preprocessing)
+        checked = self._validated(X, ensure_min_samples=2)
+        gene_names = getattr(self, "feature_names_in_", None)
+        expression = Expression.from_array(checked, _sample_names(X), gene_names, origin="X")
+        gene_mean = _gene_mean(expression.values, preprocessing)
+        if self.verbose:
+            from fembed.terminal import TrainingBar
+
+            with TrainingBar() as bar:
+                self.model_ = fit(expression, config, preprocessing=preprocessing, progress=bar)
+        else:
+            self.model_ = fit(expression, config, preprocessing=preprocessing)
+        self.gene_mean_ = gene_mean
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Float32:
+        """Train on ``X`` and return the coordinates of its samples, n_samples x n_components."""
+        embedding: Float32 = self.fit(X, y).embedding_
+        return embedding
+
+    def transform(self, X: Any) -> Float32:
+        """Coordinates of new samples (k x n_components), each placed alone in the frozen model.
+
+        Raises
+        ------
+        InputError
+            For a negative value with a log transform, or a sample without an observed gene.
+        """
+        return np.asarray(self._project(X).sample_embedding, np.float32)
+
+    def inverse_transform(self, X: ArrayLike) -> Float32:
+        """Expression (k x n_genes) at points of the embedding, in the units of the input.
+
+        With ``preprocessing="cpm"`` that is counts per million.
+
+        Parameters
+        ----------
+        X : array, k x n_components
+        """
+        check_is_fitted(self, "model_")
+        points = check_array(X, dtype=np.float32, input_name="X")
+        return self.model_.preprocessing.invert(
+            self.model_.decode(points, n_threads=self._n_threads())
+        )
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Explained variance of ``X`` once its samples are projected; higher is better, at most 1.
+
+        1 - (squared error of the decoded points) / (squared distance from the training means of
+        the genes), over observed entries, on the model's scale. 0 is as good as the means.
+        """
+        projection = self._project(X)
+        error = float(projection.loss @ projection.n_genes)
+        values = Expression.from_array(self._validated(X, reset=False), origin="X").values
+        total = 0.0
+        for rows in row_chunks(*values.shape):
+            block = self.model_.preprocessing.apply(values[rows], "X")
+            total += float(np.nansum(np.square(block - self.gene_mean_)))
+        if total == 0.0:  # every sample is the mean profile: as R^2 of a constant
+            return 1.0 if error == 0.0 else 0.0
+        return 1.0 - error / total
+
+    @property
+    def embedding_(self) -> Float32:
+        """Coordinates of the training samples, n_samples x n_components."""
+        return np.asarray(self.model_.sample_embedding, np.float32)
+
+    @property
+    def gene_embedding_(self) -> Float32:
+        """Coordinates of the genes, n_genes x gene_components."""
+        return np.asarray(self.model_.gene_embedding, np.float32)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
+        """``fembed_1`` to ``fembed_d``, the names that the command line's tables use."""
+        check_is_fitted(self, "model_")
+        _check_feature_names_in(self, input_features, generate_names=False)
+        return np.array(component_names(self.model_.n_components), dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = self.preprocessing != "none"
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.n_components
+
+    def _config(self) -> FitConfig:
+        hidden = self.hidden if np.iterable(self.hidden) else (self.hidden,)
+        return FitConfig(
+            n_components=_plain(self.n_components),
+            gene_components=_plain(self.gene_components),
+            hidden=tuple(_plain(width) for width in hidden),
+            recipe=self.recipe,
+            epochs=_plain(self.epochs),
+            weight_decay=_plain(self.weight_decay),
+            validation=_plain(self.validation),
+            seed=_seed(self.random_state),
+            n_threads=self._n_threads(),
+        )
+
+    def _n_threads(self) -> int | None:
+        n_jobs = _plain(self.n_jobs)
+        if n_jobs is None or n_jobs == -1:
+            return None
+        if not isinstance(n_jobs, int) or n_jobs == 0:
+            raise InputError(f"n_jobs is {n_jobs!r}; choose a whole number other than 0, or None.")
+        return n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
+
+    def _validated(self, X: Any, **options: Any) -> Any:
+        """``X`` as an array or a CSR/CSC matrix, with the checks that scikit-learn expects."""
+        checked = validate_data(
+            self, X, accept_sparse=("csr", "csc"), ensure_all_finite="allow-nan", **options
+        )
+        stored = checked.data if hasattr(checked, "format") else checked
+        if self.preprocessing != "none" and (stored < 0).any():
+            # scikit-learn's checks look for the first words.
+            raise InputError(
+                "Negative values in data passed to FactorizedEmbedding, which "
+                f"preprocessing={self.preprocessing!r} cannot take; if the data are on a log "
+                "scale already, use preprocessing='none'."
+            )
+        return checked
+
+    def _project(self, X: Any) -> Projection:
+        check_is_fitted(self, "model_")
+        checked = self._validated(X, reset=False)
+        names = self.model_.gene_names
+        expression = Expression.from_array(checked, _sample_names(X), names, origin="X")
+        return project(self.model_, expression, n_threads=self._n_threads())
+
+
+def _sample_names(X: Any) -> Any:
+    """The index of a DataFrame, unless it repeats itself, as that of a bootstrap sample does."""
+    return X.index if hasattr(X, "iloc") and X.index.is_unique else None
+
+
+def _gene_mean(values: Float32, preprocessing: Preprocessing) -> NDArray[np.float64]:
+    """Mean of each gene's observed entries on the model's scale; ``values`` stay as they are."""
+    total = np.zeros(values.shape[1])
+    n_observed = np.zeros(values.shape[1])
+    for rows in row_chunks(*values.shape):
+        block = preprocessing.apply(values[rows].copy(), "X")
+        total += np.nansum(block, axis=0, dtype=np.float64)
+        n_observed += (~np.isnan(block)).sum(axis=0)
+    return total / np.maximum(n_observed, 1)
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number as Python's; parameter grids are full of them."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _seed(random_state: Any) -> int:
+    if isinstance(random_state, int | np.integer) and random_state >= 0:
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

@@ -1,0 +1,45 @@
+"""From the words of a command line to checked options; messages name the option, not a field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fembed.config import FitConfig
+from fembed.errors import InputError
+
+_OPTION = {"n_components": "components", "n_threads": "threads"}
+
+
+def config(*, hidden: str = "100,50,50", **fields: Any) -> FitConfig:
+    """The FitConfig of a command's options; ``hidden`` is ``"100,50,50"``, say.
+
+    Raises
+    ------
+    InputError
+        For an impossible value; the message begins with the option.
+    """
+    try:
+        widths = tuple(int(width) for width in hidden.split(","))
+    except ValueError:
+        raise InputError(
+            f"--hidden is '{hidden}'; give whole numbers with commas between, such as 100,50,50."
+        ) from None
+    try:
+        return FitConfig(hidden=widths, **fields)
+    except InputError as error:
+        name, _, rest = str(error).partition(" ")
+        if name not in fields and name != "hidden":
+            raise
+        raise InputError(f"--{_OPTION.get(name, name).replace('_', '-')} {rest}") from None
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise InputError for an impossible number of threads."""
+    config(n_threads=threads)
+
+
+def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    """Raise InputError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise InputError(f"{option} is '{value}'; choose {' or '.join(choices)}.")

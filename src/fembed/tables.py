@@ -1,0 +1,265 @@
+"""Tables that the commands write: coordinates of samples, and decoded expression."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import durable
+from fembed.errors import InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from fembed.model import Model
+    from fembed.projection import Projection
+
+PathLike = str | os.PathLike[str]
+Names = NDArray[np.object_]
+
+TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+ENDINGS = (*TEXT_ENDINGS, ".parquet", ".h5ad")
+_ROWS_PER_PIECE = 64  # of text in memory at a time; a row of decoded expression is long
+
+
+def component_names(n_components: int) -> list[str]:
+    """``fembed_1`` ... ``fembed_d``: the columns that hold coordinates, in every table."""
+    return [f"fembed_{k}" for k in range(1, n_components + 1)]
+
+
+class Table(Protocol):
+    """What can be written: named rows in named columns."""
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns by name; the first one names the rows."""
+        ...
+
+    def to_anndata(self) -> AnnData:
+        """The same for an .h5ad file."""
+        ...
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """Coordinates of samples, and what else is known of each sample.
+
+    Attributes
+    ----------
+    sample_names : array of str, n_samples
+    embedding : float32, n_samples x n_components
+    facts : columns by name, n_samples each
+        ``loss``; of new samples ``n_genes`` and ``outlier``; labels.
+    covariance : float64, n_samples x n_components x n_components, optional
+        Only an .h5ad file has a place for it.
+    """
+
+    sample_names: Names
+    embedding: NDArray[np.float32]
+    facts: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    covariance: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of_training(cls, model: Model, labels: Mapping[str, Names]) -> EmbeddingTable:
+        """The training samples of ``model``, with ``labels``."""
+        embedding = np.asarray(model.sample_embedding, np.float32)
+        return cls(model.sample_names, embedding, {"loss": model.sample_loss, **labels})
+
+    @classmethod
+    def of_projection(
+        cls, projection: Projection, labels: Mapping[str, Names] | None = None
+    ) -> EmbeddingTable:
+        """New samples, with ``labels``."""
+        facts = {
+            "loss": projection.loss,
+            "n_genes": projection.n_genes,
+            "outlier": projection.outlier,
+            **(labels or {}),
+        }
+        return cls(
+            projection.sample_names, projection.sample_embedding, facts, projection.covariance
+        )
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        names = component_names(self.embedding.shape[1])
+        coordinates = dict(zip(names, self.embedding.T, strict=True))
+        return {"sample": self.sample_names, **coordinates, **self.facts}
+
+    def to_anndata(self) -> AnnData:
+        import pandas as pd
+        from anndata import AnnData
+
+        obs = pd.DataFrame(dict(self.facts), index=pd.Index(self.sample_names.astype(str)))
+        obsm: dict[str, NDArray[Any]] = {"X_fembed": self.embedding}
+        if self.covariance is not None:
+            obsm["X_fembed_covariance"] = self.covariance
+        return AnnData(obs=obs, obsm=obsm)
+
+
+@dataclass(frozen=True)
+class ExpressionTable:
+    """Decoded expression: ``values`` (n_points x n_genes), one row a point."""
+
+    point_names: Names
+    gene_names: Names
+    values: NDArray[np.float32]
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        return {"sample": self.point_names} | dict(zip(self.gene_names, self.values.T, strict=True))
+
+    def to_anndata(self) -> AnnData:
+        import pandas as pd
+        from anndata import AnnData
+
+        return AnnData(
+            self.values,
+            obs=pd.DataFrame(index=pd.Index(self.point_names.astype(str))),
+            var=pd.DataFrame(index=pd.Index(self.gene_names.astype(str))),
+        )
+
+
+def check_embedding(
+    path: PathLike | None,
+    model: PathLike,
+    labels: Sequence[str],
+    n_components: int,
+    data: PathLike,
+    overwrite: bool,
+) -> None:
+    """Raise InputError if a fit could not write its embedding table to ``path``.
+
+    ``model`` is the fit's other output: a folder of its files alone, so no place for the table.
+    """
+    if path is None:
+        if labels:
+            raise InputError("--label is for the table of --embedding; give --embedding FILE too.")
+        return
+    check_label_names(labels, n_components)
+    table, folder = Path(path).absolute(), Path(model).absolute()
+    if table == folder or folder in table.parents:
+        raise InputError(
+            f"The embedding table {path} lies in the model {model}, which holds the model alone; "
+            "give a path outside."
+        )
+    check_output(path, overwrite, sources=[data])
+
+
+def check_label_names(names: Sequence[str], n_components: int) -> None:
+    """Raise InputError if a label's column would hide another column of an embedding table."""
+    taken = {"sample", "loss", "n_genes", "outlier", *component_names(n_components)}
+    for name in names:
+        if name in taken:
+            raise InputError(
+                f"The label column '{name}' has the name of another column of the embedding "
+                "table; rename it."
+            )
+
+
+def check_output(path: PathLike, overwrite: bool = False, sources: Sequence[PathLike] = ()) -> None:
+    """Raise InputError if `write` would fail for ``path``; for a check before long work.
+
+    ``sources`` are files that the work reads and must not replace.
+    """
+    ending_of(Path(path))
+    check_file(path, overwrite, sources)
+
+
+def check_file(path: PathLike, overwrite: bool = False, sources: Sequence[PathLike] = ()) -> None:
+    """As `check_output`, for a file of any ending."""
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{target} is a folder, but the output is a file; give another path.")
+    if any(_same(target, Path(source)) for source in sources):
+        raise InputError(f"The output {target} is also the input; give another path.")
+    if os.path.lexists(target) and not overwrite:
+        raise InputError(f"{target} exists already; use --overwrite to replace it.")
+    with _saying_why(target):
+        durable.check_writable(Path(os.path.realpath(target)))
+
+
+def write(table: Table, path: PathLike, overwrite: bool = False) -> None:
+    """Write a table as its ending says: complete, or not at all.
+
+    Parameters
+    ----------
+    table : EmbeddingTable or ExpressionTable
+    path : path
+        .csv, .tsv (both also .gz), .parquet or .h5ad.
+    overwrite : bool
+        Replace an earlier file, once the new one is complete.
+
+    Raises
+    ------
+    InputError
+        The ending is not known, the file exists, or it cannot be written.
+    """
+    check_output(path, overwrite)
+    target = Path(os.path.realpath(path))
+    ending = ending_of(Path(path))
+    with _saying_why(Path(path)), durable.replacing(target) as temporary:
+        if ending == ".h5ad":
+            table.to_anndata().write_h5ad(temporary)
+        elif ending == ".parquet":
+            _write_parquet(table, temporary)
+        else:
+            _write_text(table, temporary, ending)
+
+
+def _write_parquet(table: Table, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Columns of a matrix are strided views, which pyarrow would copy by itself with a warning.
+    columns = {name: np.ascontiguousarray(column) for name, column in table.columns().items()}
+    pq.write_table(pa.table(columns), path)
+
+
+def _write_text(table: Table, path: Path, ending: str) -> None:
+    # newline="": the csv module ends its lines itself.
+    opened = gzip.open if ending.endswith(".gz") else open
+    with opened(path, "wt", newline="", encoding="utf-8") as stream:
+        separator = "\t" if ".tsv" in ending else ","
+        writer = csv.writer(stream, delimiter=separator, lineterminator="\n")
+        writer.writerow(table.columns())
+        columns = list(table.columns().values())
+        for start in range(0, len(columns[0]), _ROWS_PER_PIECE):
+            piece = slice(start, start + _ROWS_PER_PIECE)
+            # str of a NumPy number has as many digits as it takes to read the same number back.
+            writer.writerows(zip(*(map(str, column[piece]) for column in columns), strict=True))
+
+
+def ending_of(path: Path) -> str:
+    """The ending of a table that can be written; InputError for another one."""
+    name = path.name.lower()
+    ending = max((end for end in ENDINGS if name.endswith(end)), key=len, default="")
+    if not ending:
+        raise InputError(f"{path} has an unknown ending; the known ones are {', '.join(ENDINGS)}.")
+    if ending == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise InputError(
+            f"{path} needs pyarrow; install it with pip install 'fembed[parquet]', or use .csv."
+        )
+    return ending
+
+
+def _same(first: Path, second: Path) -> bool:
+    return first.exists() and second.exists() and first.samefile(second)
+
+
+@contextmanager
+def _saying_why(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{path} cannot be written ({reason}); choose a place you can write to."
+        ) from error

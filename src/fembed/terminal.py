@@ -1,0 +1,173 @@
+"""What a person or a program sees while a command runs: progress, warnings, errors, a log."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from fembed import arrayfile
+from fembed.errors import DataWarning, InputError, TrainingError
+
+if TYPE_CHECKING:
+    from fembed.train import Progress
+
+USER_ERROR, OUT_OF_MEMORY, INTERRUPTED = 2, 1, 130  # 130: as shells say for Ctrl-C
+
+
+class Failed(Exception):
+    """A command has failed and the user has been told why; ``status`` is the exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def tell(message: str) -> None:
+    """One line on standard error, in the name of the program."""
+    print(f"fembed: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def errors_told(log: JsonLog | None = None) -> Iterator[None]:
+    """Turn the errors a user can meet into one line each, then `Failed`; warnings into lines."""
+
+    def show(message: Warning | str, *_: Any) -> None:
+        tell(f"warning: {message}")
+        if log:
+            log.write("warning", message=str(message))
+
+    try:
+        with warnings.catch_warnings():
+            # What libraries warn their callers of is not for the user of a command.
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            warnings.simplefilter("always", DataWarning)
+            warnings.showwarning = show  # type: ignore[assignment]  # it takes any arguments
+            yield
+    except (InputError, TrainingError) as error:
+        raise _failed(str(error), USER_ERROR, log) from error
+    except KeyboardInterrupt as error:
+        raise _failed("Interrupted; no output is half-written.", INTERRUPTED, log) from error
+    except MemoryError as error:
+        sentence = "There is not enough memory; give fewer genes or samples, or a larger machine."
+        raise _failed(sentence, OUT_OF_MEMORY, log) from error
+
+
+def _failed(sentence: str, status: int, log: JsonLog | None) -> Failed:
+    tell(sentence)
+    if log:
+        log.write("error", message=sentence, status=status)
+    return Failed(status)
+
+
+class JsonLog(AbstractContextManager["JsonLog"]):
+    """One JSON object a line: ``{"event": "progress", ...}``, to a file or, with ``-``, stdout.
+
+    The file is opened by the first event, so that a run refused for its input leaves none.
+    """
+
+    def __init__(self, path: str | None, overwrite: bool = False) -> None:
+        self._path = path
+        self._stream: IO[str] | None = sys.stdout if path == "-" else None
+        if path is None or path == "-":
+            return
+        from fembed.tables import check_file  # the same rules as for any other output
+
+        check_file(path, overwrite)
+
+    @property
+    def takes_stdout(self) -> bool:
+        """Whether standard output is for the log alone."""
+        return self._path == "-"
+
+    def open(self) -> None:
+        """Begin; before it, events are dropped."""
+        if self._path is not None and self._stream is None:
+            try:
+                self._stream = open(self._path, "w", encoding="utf-8")  # noqa: SIM115  # __exit__ closes it
+            except OSError as error:
+                raise InputError(
+                    f"The log {self._path} cannot be written ({error.strerror or error}); choose "
+                    "a place you can write to."
+                ) from error
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Add one line; numbers that JSON does not have become null."""
+        if self._stream is not None:
+            line = json.dumps(arrayfile.plain({"event": event, **fields}), allow_nan=False)
+            print(line, file=self._stream, flush=True)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._stream is not None and self._stream is not sys.stdout:
+            self._stream.close()
+
+
+class TrainingBar:
+    """A progress bar on standard error with speed, losses and time left; call it with a Progress.
+
+    Where there is no terminal, or ``quiet`` is set, nothing is shown.
+    """
+
+    def __init__(self, quiet: bool = False, log: JsonLog | None = None) -> None:
+        self._log = log
+        self._shown = not quiet and sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        if not self._shown:
+            return self
+        # Rich is imported only where there is a bar: it takes a third of a second.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+            TextColumn("{task.fields[losses]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task("start", total=1, losses="")
+        return self
+
+    def __call__(self, progress: Progress) -> None:
+        """Show one report of the training."""
+        if self._log:
+            self._log.write("progress", **vars(progress))
+        if self._shown:
+            self._bar.update(
+                self._task,
+                description=progress.stage,
+                completed=progress.step,
+                total=progress.n_steps,
+                losses=_losses(progress),
+            )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._shown:
+            self._bar.stop()
+
+
+def _losses(progress: Progress) -> str:
+    parts = [f"loss {progress.loss:.4g}"]
+    if progress.held_out_loss is not None:
+        parts.append(f"held out {progress.held_out_loss:.4g}")
+    parts.append(f"{progress.pairs_per_second / 1e6:.2f} M pairs/s")
+    return "  ".join(parts)
