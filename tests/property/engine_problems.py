@@ -109,8 +109,8 @@ def runs(draw: st.DrawFn, p: Parameters, max_steps: int) -> tuple[Blocks, Float]
 
 def pairs_of(blocks: Blocks) -> list[tuple[Index, Index]]:
     """(rows, genes) of each block, as the reference wants them."""
-    rows = np.split(blocks.samples, blocks.sample_offset[1:-1])
-    genes = np.split(blocks.genes, blocks.gene_offset[1:-1])
+    rows = np.split(blocks.samples.astype(np.int64), blocks.sample_offset[1:-1])
+    genes = np.split(blocks.genes.astype(np.int64), blocks.gene_offset[1:-1])
     return list(zip(rows, genes, strict=True))
 
 
@@ -127,3 +127,19 @@ def relative_error(actual: Float, expected: Float) -> float:
     gap = float(np.linalg.norm(actual.astype(np.float64) - expected))
     norm = float(np.linalg.norm(expected))
     return gap / norm if norm else gap
+
+
+def rounding_size(p: Parameters, points: Float, genes: Index) -> float:
+    """The largest number in the forward pass, which float32's rounding is in proportion to."""
+    p, points = p.astype(np.float64), points.astype(np.float64)
+    layers = pre_activations(p, points, genes)
+    size = 1.0 + max(float(np.abs(z).max(initial=0.0)) for z in layers)
+    if p.gene_loading is not None:
+        size += float((np.abs(points) @ np.abs(p.gene_loading).T).max())
+    return size
+
+
+def loss_rounding(loss: float, size: float) -> float:
+    """What float32 may make of a mean of squares, each of a difference of numbers of ``size``."""
+    residual = 2e-6 * size
+    return 1e-5 * loss + 2 * float(np.sqrt(loss)) * residual + residual**2

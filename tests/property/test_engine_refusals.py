@@ -182,8 +182,8 @@ def test_frozen_models_refuse_what_does_not_fit() -> None:
     call = right_call()
     p, x, starts = call.parameters, call.expression, np.zeros((5, 1, 2), np.float32)
     refused: list[tuple[type[Exception], Callable[[], object]]] = [
-        (ValueError, lambda: engine.decode(p, np.zeros((1, 3)))),
-        (TypeError, lambda: engine.decode(p, np.zeros(2))),
+        (ValueError, lambda: engine.decode(p, np.zeros((1, 3), np.float32))),
+        (TypeError, lambda: engine.decode(p, np.zeros(2, np.float32))),
         (ValueError, lambda: engine.solve(p, x[:, :-1].copy(), starts)),
         (ValueError, lambda: engine.solve(p, x, starts[:-1])),
         (ValueError, lambda: engine.solve(p, x, np.zeros((5, 0, 2), np.float32))),
