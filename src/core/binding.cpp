@@ -9,6 +9,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "interface.hpp"
@@ -23,6 +24,8 @@ void* allocate_aligned(size_t bytes) {
 void free_aligned(void* memory) {
     if (memory) ::operator delete(memory, std::align_val_t(64));
 }
+
+void yield_processor() { std::this_thread::yield(); }
 
 extern const Kernel kernel_scalar;
 #ifdef FEMBED_HAS_NEON

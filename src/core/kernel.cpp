@@ -11,6 +11,7 @@
 namespace fembed {
 void* allocate_aligned(size_t bytes);
 void free_aligned(void* memory);
+void yield_processor();
 
 #define FEMBED_TEXT_(name) #name
 #define FEMBED_TEXT(name) FEMBED_TEXT_(name)
@@ -21,11 +22,14 @@ namespace FEMBED_ISA {
 
 #ifdef _OPENMP
 static inline int thread_number() { return omp_get_thread_num(); }
+static inline int team_size() { return omp_get_num_threads(); }
 #else
 static inline int thread_number() { return 0; }
+static inline int team_size() { return 1; }
 #endif
 
 #include "simd.hpp"
+#include "team.hpp"
 
 #include "blocks.hpp"
 #include "network.hpp"

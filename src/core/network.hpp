@@ -88,26 +88,34 @@ struct Packed {
         gene_side_back = gene_side + genes;
         for (int64_t i = 0; i < samples + genes + genes_back; ++i) sample_side[i] = 0.0f;
     }
-    int n_jobs() const { return layout.n_hidden; }
-    void job(int l) {
+    // Brings the packed copies of output o of layer l up to date.
+    void pack_row(int l, int o) {
         const Layout& s = layout;
-        if (l > 0) {
-            const float* w = network + s.weight[l];
-            pack(w, s.width[l], s.width[l - 1], s.width[l - 1], 1, layers + s.packed[l]);
-            pack(w, s.width[l - 1], s.width[l], 1, s.width[l - 1], layers + s.packed_back[l]);
+        const int n_in = l ? s.width[l - 1] : s.d + s.e;
+        const float* row = network + s.weight[l] + int64_t(o) * n_in;
+        if (l == s.n_hidden) return;  // the output layer is read as it is
+        if (l == 0) {
+            for (int c = 0; c < s.d; ++c) sample_side[c * s.h1_padded + o] = row[c];
+            for (int c = 0; c < s.e; ++c) {
+                gene_side[c * s.h1_padded + o] = row[s.d + c];
+                gene_side_back[o * s.e_padded + c] = row[s.d + c];
+            }
             return;
         }
-        for (int h = 0; h < s.h1; ++h) {
-            const float* row = network + int64_t(h) * (s.d + s.e);
-            for (int c = 0; c < s.d; ++c) sample_side[c * s.h1_padded + h] = row[c];
-            for (int c = 0; c < s.e; ++c) {
-                gene_side[c * s.h1_padded + h] = row[s.d + c];
-                gene_side_back[h * s.e_padded + c] = row[s.d + c];
-            }
+        const int n_out = s.width[l], block = o / ROWS * ROWS, rows = smaller(ROWS, n_out - block);
+        float* const forward = layers + s.packed[l] + int64_t(block) * n_in + (o - block);
+        for (int i = 0; i < n_in; ++i) forward[int64_t(i) * rows] = row[i];
+        float* const back = layers + s.packed_back[l];
+        for (int first = 0; first < n_in; first += ROWS) {
+            const int width = smaller(ROWS, n_in - first);
+            float* to = back + int64_t(first) * n_out + int64_t(o) * width;
+            for (int i = 0; i < width; ++i) to[i] = row[first + i];
         }
     }
-    void all() {
-        for (int l = 0; l < n_jobs(); ++l) job(l);
+    void pack_all() {
+        for (int l = 0; l < layout.n_hidden; ++l) {
+            for (int o = 0; o < layout.width[l]; ++o) pack_row(l, o);
+        }
     }
     const float* bias(int l) const { return network + layout.bias[l]; }
     const float* output_weight() const { return network + layout.weight[layout.n_hidden]; }

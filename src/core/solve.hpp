@@ -19,7 +19,7 @@ struct FrozenGenes {
         parts = memory.grow(n_panels * (part + skip + shift));
         loading = arrays.loading ? parts + n_panels * part : nullptr;
         bias = arrays.bias ? parts + n_panels * (part + skip) : nullptr;
-        packed.all();
+        packed.pack_all();
 #pragma omp parallel for schedule(static) num_threads(n_threads)
         for (int64_t k = 0; k < n_panels; ++k) {
             const int count = genes_in(k);

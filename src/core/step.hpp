@@ -89,55 +89,59 @@ class Trainer {
             touched_genes = touched_samples + n;
             __builtin_memset(touched_samples, 0, size_t(n + p));
         }
+        packed.pack_all();
 #pragma omp parallel num_threads(n_threads)
-        for (int64_t t = 0; t < blocks.n_steps; ++t) {
-            const int32_t* samples = blocks.samples + blocks.sample_offset[t];
-            const int32_t* genes = blocks.genes + blocks.gene_offset[t];
-            const Cut cut(blocks.sample_offset[t + 1] - blocks.sample_offset[t],
-                          blocks.gene_offset[t + 1] - blocks.gene_offset[t]);
-            prepare(cut, samples, genes);
-#pragma omp for schedule(dynamic, 1)
-            for (int slot = 0; slot < cut.n_slots(); ++slot) {
-                work(cut, slot, samples, genes);
+        {
+            const int size = team_size();
+            if (thread_number() == 0) team.open(size);
+#pragma omp barrier
+            for (int64_t t = 0; t < blocks.n_steps; ++t) {
+                const Step step = {
+                    Cut(blocks.sample_offset[t + 1] - blocks.sample_offset[t],
+                        blocks.gene_offset[t + 1] - blocks.gene_offset[t]),
+                    blocks.samples + blocks.sample_offset[t],
+                    blocks.genes + blocks.gene_offset[t],
+                    blocks.learning_rate ? blocks.learning_rate + 3 * t : nullptr,
+                    adam,
+                    out,
+                    loss + t,
+                    n_observed + t,
+                };
+                one_step(step);
             }
-            double sum = 0.0;
-            int64_t count = 0;
-            for (int slot = 0; slot < cut.n_slots(); ++slot) {
-                sum += totals[slot].loss;
-                count += totals[slot].n_observed;
-            }
-#pragma omp master
-            {
-                loss[t] = count ? sum / double(count) : 0.0;
-                n_observed[t] = count;
-            }
-            const float scale = count ? float(2.0 / double(count)) : 0.0f;
-            const bool update = adam && count;
-            const float* rate = blocks.learning_rate + 3 * t;
-#pragma omp for schedule(dynamic, 1)
-            for (int slot = 0; slot < cut.n_gene_slots; ++slot) {
-                finish_genes(cut, slot, genes, scale, update ? adam : nullptr, out,
-                             rate ? rate[1] : 0.0f);
-            }
-            finish_network(cut, samples, scale, update ? adam : nullptr, out, rate);
-            if (dense && update) finish_untouched(cut, samples, genes, *adam, rate);
         }
         free_aligned(touched_samples);
         touched_samples = nullptr;
     }
 
    private:
+    static constexpr int SAMPLE_GROUP = 16;
+    struct Step {
+        Cut cut;
+        const int32_t *samples, *genes;
+        const float* learning_rate;
+        const Adam* adam;
+        const BlockGradients* out;
+        double* loss;
+        int64_t* n_observed;
+    };
+    struct RowJob {
+        int layer, begin, end;
+    };
     Layout layout;
     Packed packed;
     Arrays arrays;
     const float* expression;
     int64_t n, p;
     int n_threads, tile;
-    Buffer shared, own;
+    Team team;
+    Buffer shared, own, row_job_memory;
+    RowJob* row_jobs;
+    int n_row_jobs;
     unsigned char *touched_samples = nullptr, *touched_genes = nullptr;
     SlotTotals totals[Cut::MOST_SLOTS * 2];
     // shared memory, for the block at hand
-    float *sample_parts, *gene_parts, *loading_panels, *bias_panels;
+    float *old_samples, *sample_parts, *gene_parts, *loading_panels, *bias_panels;
     float *gene_sums, *loading_sums, *bias_sums;  // by sample slot
     float *sample_sums, *sample_skip_sums;        // by gene slot
     float *network_sums, *first_layer_sums;       // by slot; by gene slot
@@ -161,7 +165,8 @@ class Trainer {
         upper = padded(s.n_network - s.first_layer) + LANES;
         first_row = s.e_padded;
         const int64_t skip = arrays.loading ? s.d : 0, bias = arrays.bias ? 1 : 0;
-        const int64_t sizes[] = {m * s.h1_padded,
+        const int64_t sizes[] = {m * s.d,
+                                 m * s.h1_padded,
                                  panels * s.h1 * PANEL,
                                  panels * skip * PANEL,
                                  panels * bias * PANEL,
@@ -173,14 +178,14 @@ class Trainer {
                                  slots * upper,
                                  Cut::MOST_SLOTS * s.h1 * first_row,
                                  padded(s.n_network)};
-        float** const places[] = {&sample_parts,   &gene_parts,       &loading_panels,
+        float** const places[] = {&old_samples, &sample_parts,   &gene_parts,       &loading_panels,
                                   &bias_panels,    &gene_sums,        &loading_sums,
                                   &bias_sums,      &sample_sums,      &sample_skip_sums,
                                   &network_sums,   &first_layer_sums, &network_gradient};
         int64_t all = 0;
         for (int64_t size : sizes) all += padded(size) + LANES;
         float* at = shared.grow(all);
-        for (int i = 0; i < 12; ++i) {
+        for (int i = 0; i < 13; ++i) {
             *places[i] = at;
             at += padded(sizes[i]) + LANES;
         }
@@ -188,6 +193,23 @@ class Trainer {
         const int64_t gene_floats = 2 * PANEL * s.e_padded + s.h1 * PANEL;
         own_floats = padded(tile_floats > gene_floats ? tile_floats : gene_floats) + 64;
         own.grow(own_floats * n_threads);
+        cut_rows();
+    }
+
+    // Rows of the layers in jobs of about 2,048 weights.
+    void cut_rows() {
+        const Layout& s = layout;
+        int64_t most = 1;
+        for (int l = 0; l < s.n_hidden; ++l) most += s.width[l];
+        row_jobs = reinterpret_cast<RowJob*>(row_job_memory.grow(most * 3));
+        n_row_jobs = 0;
+        for (int l = 0; l <= s.n_hidden; ++l) {
+            const int n_in = l ? s.width[l - 1] : s.d + s.e, n_out = l < s.n_hidden ? s.width[l] : 1;
+            const int rows = 2048 / n_in > 1 ? 2048 / n_in : 1;
+            for (int o = 0; o < n_out; o += rows) {
+                row_jobs[n_row_jobs++] = {l, o, smaller(o + rows, n_out)};
+            }
+        }
     }
 
     float* own_memory() { return own.data + own_floats * thread_number(); }
@@ -195,31 +217,73 @@ class Trainer {
         return base ? base + panel * rows * PANEL : nullptr;
     }
 
-    // Packs the weights; the first layer once for every sample and once for every gene.
-    void prepare(const Cut& cut, const int32_t* samples, const int32_t* genes) {
-#pragma omp for schedule(dynamic, 1)
-        for (int l = 0; l < packed.n_jobs(); ++l) packed.job(l);
-        const int groups = int(ceil_div(cut.m, 16));
-#pragma omp for schedule(dynamic, 1)
-        for (int job = 0; job < cut.n_panels + groups; ++job) {
+    void one_step(const Step& step) {
+        const Cut& cut = step.cut;
+        const int groups = int(ceil_div(cut.m, SAMPLE_GROUP));
+        const bool dense = step.adam && !step.adam->lazy;
+        // 1. The first layer, once for every gene and once for every sample.
+        team.share(cut.n_panels + groups, [&](int job) {
             if (job < cut.n_panels) {
-                const int first = job * PANEL, count = cut.genes_in(job);
-                const float* rows[PANEL];
-                for (int i = 0; i < count; ++i) {
-                    rows[i] = arrays.v + int64_t(genes[first + i]) * layout.e;
-                }
-                packed.gene_part(rows, count, gene_panel(gene_parts, layout.h1, job));
-                gather_terms(arrays, layout.d, genes + first, 0, count,
-                             arrays.loading ? gene_panel(loading_panels, layout.d, job) : nullptr,
-                             arrays.bias ? gene_panel(bias_panels, 1, job) : nullptr);
+                prepare_genes(cut, job, step.genes);
             } else {
-                const int begin = (job - cut.n_panels) * 16;
-                for (int i = begin; i < smaller(begin + 16, cut.m); ++i) {
-                    packed.sample_part(arrays.u + int64_t(samples[i]) * layout.d,
-                                       sample_parts + i * layout.h1_padded);
-                }
+                prepare_samples(cut, (job - cut.n_panels) * SAMPLE_GROUP, step.samples);
             }
+        });
+        // 2. All pairs.
+        team.share(cut.n_slots(), [&](int slot) { work(cut, slot, step.samples, step.genes); });
+        const double count = double(sum_totals(step));
+        const float scale = count > 0.0 ? float(2.0 / count) : 0.0f;
+        const Adam* const adam = count > 0.0 ? step.adam : nullptr;
+        // 3. What belongs to one gene or one sample; the network still has its old weights.
+        team.share(cut.n_gene_slots + groups, [&](int job) {
+            if (job < cut.n_gene_slots) {
+                finish_genes(cut, job, step.genes, scale, adam, step.out,
+                             adam ? step.learning_rate[1] : 0.0f);
+                return;
+            }
+            const int begin = (job - cut.n_gene_slots) * SAMPLE_GROUP;
+            if (begin == 0 && adam) ++*adam->network_count;
+            for (int i = begin; i < smaller(begin + SAMPLE_GROUP, cut.m); ++i) {
+                finish_sample(cut, i, step, scale, adam);
+            }
+        });
+        // 4. The network.
+        team.share(n_row_jobs, [&](int job) { finish_rows(cut, job, step, scale, adam); });
+        if (dense && adam) finish_untouched(step, *adam);
+    }
+
+    void prepare_genes(const Cut& cut, int panel, const int32_t* genes) {
+        const int first = panel * PANEL, count = cut.genes_in(panel);
+        const float* rows[PANEL];
+        for (int i = 0; i < count; ++i) rows[i] = arrays.v + int64_t(genes[first + i]) * layout.e;
+        packed.gene_part(rows, count, gene_panel(gene_parts, layout.h1, panel));
+        gather_terms(arrays, layout.d, genes + first, 0, count,
+                     arrays.loading ? gene_panel(loading_panels, layout.d, panel) : nullptr,
+                     arrays.bias ? gene_panel(bias_panels, 1, panel) : nullptr);
+    }
+
+    // Phase 3 moves the samples; their old places are still wanted in phase 4.
+    void prepare_samples(const Cut& cut, int begin, const int32_t* samples) {
+        for (int i = begin; i < smaller(begin + SAMPLE_GROUP, cut.m); ++i) {
+            const float* u = arrays.u + int64_t(samples[i]) * layout.d;
+            for (int c = 0; c < layout.d; ++c) old_samples[int64_t(i) * layout.d + c] = u[c];
+            packed.sample_part(u, sample_parts + i * layout.h1_padded);
         }
+    }
+
+    // Every thread adds the slots in their order; the first one reports.
+    int64_t sum_totals(const Step& step) {
+        double sum = 0.0;
+        int64_t count = 0;
+        for (int slot = 0; slot < step.cut.n_slots(); ++slot) {
+            sum += totals[slot].loss;
+            count += totals[slot].n_observed;
+        }
+        if (thread_number() == 0) {
+            *step.loss = count ? sum / double(count) : 0.0;
+            *step.n_observed = count;
+        }
+        return count;
     }
 
     // All pairs of one slot: forward, loss, and the gradients that need activations.
@@ -510,80 +574,67 @@ class Trainer {
         }
     }
 
-    // The network's and the samples' gradients, added up over slots, and their update.
-    void finish_network(const Cut& cut, const int32_t* samples, float scale, const Adam* adam,
-                        const BlockGradients* out, const float* rate) {
+    // Some rows of one layer: their gradients added up over slots, and their update.
+    void finish_rows(const Cut& cut, int job, const Step& step, float scale, const Adam* adam) {
         const Layout& s = layout;
-#pragma omp for schedule(static)
-        for (int i = 0; i < cut.m; ++i) {
-            float* sum = sample_sums + i * s.h1_padded;
-            for (int a = 1; a < cut.n_gene_slots; ++a) {
-                add(sum, sample_sums + (int64_t(a) * cut.m + i) * s.h1_padded, s.h1_padded);
-            }
-        }
-        // The first layer's weights still hold their old values here.
-#pragma omp for schedule(static)
-        for (int h = 0; h < s.h1; ++h) first_layer_gradient(cut, h, samples);
-        AdamRate adam_rate;
-#pragma omp for schedule(static)
-        for (int i = 0; i < cut.m; ++i) finish_sample(cut, i, samples[i], scale, adam, out, rate);
-        constexpr int64_t CHUNK = 1024;
-        const int64_t n_chunks = ceil_div(s.n_network, CHUNK);
-        if (adam) adam_rate.at(*adam->network_count + 1, rate[0], *adam);
-#pragma omp for schedule(static)
-        for (int64_t chunk = 0; chunk < n_chunks; ++chunk) {
-            const int64_t begin = chunk * CHUNK;
-            const int64_t end = begin + CHUNK < s.n_network ? begin + CHUNK : s.n_network;
-            upper_gradient(cut, begin > s.first_layer ? begin : s.first_layer, end);
-            if (out) {
-                for (int64_t i = begin; i < end; ++i) {
-                    out->network[i] = scale * network_gradient[i];
+        const RowJob& rows = row_jobs[job];
+        const int l = rows.layer, n_in = l ? s.width[l - 1] : s.d + s.e;
+        AdamRate rate;
+        if (adam) rate.at(*adam->network_count, step.learning_rate[0], *adam);
+        for (int o = rows.begin; o < rows.end; ++o) {
+            const int64_t weight = s.weight[l] + int64_t(o) * n_in, bias = s.bias[l] + o;
+            float* const row = network_gradient + weight;
+            if (l == 0) {
+                network_gradient[bias] = first_layer_gradient(cut, o, row);
+            } else {
+                clear(row, n_in);
+                network_gradient[bias] = 0.0f;
+                for (int slot = 0; slot < cut.n_slots(); ++slot) {
+                    const float* sums = network_sums + slot * upper - s.first_layer;
+                    add(row, sums + weight, n_in);
+                    network_gradient[bias] += sums[bias];
                 }
             }
-            if (adam) {
-                adam_row(arrays.network + begin, network_gradient + begin, scale,
-                         adam->first.network + begin, adam->second.network + begin, end - begin,
-                         *adam, adam_rate);
+            if (step.out) {
+                for (int i = 0; i < n_in; ++i) step.out->network[weight + i] = scale * row[i];
+                step.out->network[bias] = scale * network_gradient[bias];
             }
-        }
-        if (adam) {
-#pragma omp single
-            ++*adam->network_count;
-        }
-    }
-
-    void upper_gradient(const Cut& cut, int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) network_gradient[i] = 0.0f;
-        for (int slot = 0; slot < cut.n_slots(); ++slot) {
-            const float* sums = network_sums + slot * upper - layout.first_layer;
-            for (int64_t i = begin; i < end; ++i) network_gradient[i] += sums[i];
+            if (!adam) continue;
+            adam_row(arrays.network + weight, row, scale, adam->first.network + weight,
+                     adam->second.network + weight, n_in, *adam, rate);
+            adam_row(arrays.network + bias, network_gradient + bias, scale,
+                     adam->first.network + bias, adam->second.network + bias, 1, *adam, rate);
+            packed.pack_row(l, o);
         }
     }
 
-    void first_layer_gradient(const Cut& cut, int h, const int32_t* samples) {
+    // Fills row (d + e) and returns the gradient of the bias.
+    float first_layer_gradient(const Cut& cut, int h, float* row) {
         const Layout& s = layout;
-        float* row = network_gradient + int64_t(h) * (s.d + s.e);
         clear(row, s.d + s.e);
         float bias = 0.0f;
         for (int i = 0; i < cut.m; ++i) {
             const float sum = sample_sums[i * s.h1_padded + h];
-            const float* u = arrays.u + int64_t(samples[i]) * s.d;
+            const float* u = old_samples + int64_t(i) * s.d;
             for (int c = 0; c < s.d; ++c) row[c] += sum * u[c];
             bias += sum;
         }
-        network_gradient[s.bias[0] + h] = bias;
         for (int a = 0; a < cut.n_gene_slots; ++a) {
             add(row + s.d, first_layer_sums + (int64_t(a) * s.h1 + h) * first_row, s.e);
         }
+        return bias;
     }
 
-    void finish_sample(const Cut& cut, int i, int64_t sample, float scale, const Adam* adam,
-                       const BlockGradients* out, const float* rate) {
+    void finish_sample(const Cut& cut, int i, const Step& step, float scale, const Adam* adam) {
         const Layout& s = layout;
         constexpr int CHUNK = 128;
-        AdamRate adam_rate;
-        if (adam) adam_rate.at(++adam->u_count[sample], rate[2], *adam);
-        const float* sum = sample_sums + i * s.h1_padded;
+        const int64_t sample = step.samples[i];
+        AdamRate rate;
+        if (adam) rate.at(++adam->u_count[sample], step.learning_rate[2], *adam);
+        float* const sum = sample_sums + i * s.h1_padded;
+        for (int a = 1; a < cut.n_gene_slots; ++a) {
+            add(sum, sample_sums + (int64_t(a) * cut.m + i) * s.h1_padded, s.h1_padded);
+        }
         for (int first = 0; first < s.d; first += CHUNK) {
             const int count = smaller(CHUNK, s.d - first);
             float gradient[CHUNK] = {};
@@ -597,55 +648,66 @@ class Trainer {
                         sample_skip_sums + (int64_t(a) * cut.m + i) * s.d_padded + first, count);
                 }
             }
-            if (out) {
+            if (step.out) {
                 for (int c = 0; c < count; ++c) {
-                    out->u[int64_t(i) * s.d + first + c] = scale * gradient[c];
+                    step.out->u[int64_t(i) * s.d + first + c] = scale * gradient[c];
                 }
             }
             if (adam) {
                 const int64_t at = sample * s.d + first;
                 adam_row(arrays.u + at, gradient, scale, adam->first.u + at, adam->second.u + at,
-                         count, *adam, adam_rate);
+                         count, *adam, rate);
             }
         }
     }
 
     // The published recipe's Adam moves every row in every step.
-    void finish_untouched(const Cut& cut, const int32_t* samples, const int32_t* genes,
-                          const Adam& adam, const float* rate) {
-        const Layout& s = layout;
-#pragma omp single
-        {
-            for (int i = 0; i < cut.m; ++i) touched_samples[samples[i]] = 1;
-            for (int i = 0; i < cut.g; ++i) touched_genes[genes[i]] = 1;
-        }
-        AdamRate by_sample, by_gene;
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < n; ++i) {
-            if (touched_samples[i]) continue;
-            by_sample.at(++adam.u_count[i], rate[2], adam);
-            adam_row(arrays.u + i * s.d, nullptr, 0.0f, adam.first.u + i * s.d,
-                     adam.second.u + i * s.d, s.d, adam, by_sample);
-        }
-#pragma omp for schedule(static)
-        for (int64_t j = 0; j < p; ++j) {
-            if (touched_genes[j]) continue;
-            by_gene.at(++adam.v_count[j], rate[1], adam);
-            adam_row(arrays.v + j * s.e, nullptr, 0.0f, adam.first.v + j * s.e,
-                     adam.second.v + j * s.e, s.e, adam, by_gene);
-            if (arrays.bias) {
-                adam_row(arrays.bias + j, nullptr, 0.0f, adam.first.bias + j,
-                         adam.second.bias + j, 1, adam, by_gene);
+    void finish_untouched(const Step& step, const Adam& adam) {
+        constexpr int64_t GROUP = 256;
+        const auto mark = [&](int job) {
+            const unsigned char mark = job == 0;
+            for (int i = 0; i < step.cut.m; ++i) touched_samples[step.samples[i]] = mark;
+            for (int i = 0; i < step.cut.g; ++i) touched_genes[step.genes[i]] = mark;
+        };
+        const int sample_jobs = int(ceil_div(n, GROUP)), gene_jobs = int(ceil_div(p, GROUP));
+        team.share(1, mark);
+        team.share(sample_jobs + gene_jobs, [&](int job) {
+            AdamRate rate;
+            if (job < sample_jobs) {
+                const int64_t begin = job * GROUP, end = begin + GROUP < n ? begin + GROUP : n;
+                for (int64_t i = begin; i < end; ++i) {
+                    if (!touched_samples[i]) drift_sample(i, adam, step.learning_rate[2], rate);
+                }
+            } else {
+                const int64_t begin = (job - sample_jobs) * GROUP;
+                const int64_t end = begin + GROUP < p ? begin + GROUP : p;
+                for (int64_t j = begin; j < end; ++j) {
+                    if (!touched_genes[j]) drift_gene(j, adam, step.learning_rate[1], rate);
+                }
             }
-            if (arrays.loading) {
-                adam_row(arrays.loading + j * s.d, nullptr, 0.0f, adam.first.loading + j * s.d,
-                         adam.second.loading + j * s.d, s.d, adam, by_gene);
-            }
+        });
+        team.share(1, [&](int) { mark(1); });
+    }
+
+    void drift_sample(int64_t i, const Adam& adam, float learning_rate, AdamRate& rate) {
+        const int d = layout.d;
+        rate.at(++adam.u_count[i], learning_rate, adam);
+        adam_row(arrays.u + i * d, nullptr, 0.0f, adam.first.u + i * d, adam.second.u + i * d, d,
+                 adam, rate);
+    }
+
+    void drift_gene(int64_t j, const Adam& adam, float learning_rate, AdamRate& rate) {
+        const int d = layout.d, e = layout.e;
+        rate.at(++adam.v_count[j], learning_rate, adam);
+        adam_row(arrays.v + j * e, nullptr, 0.0f, adam.first.v + j * e, adam.second.v + j * e, e,
+                 adam, rate);
+        if (arrays.bias) {
+            adam_row(arrays.bias + j, nullptr, 0.0f, adam.first.bias + j, adam.second.bias + j, 1,
+                     adam, rate);
         }
-#pragma omp single
-        {
-            for (int i = 0; i < cut.m; ++i) touched_samples[samples[i]] = 0;
-            for (int i = 0; i < cut.g; ++i) touched_genes[genes[i]] = 0;
+        if (arrays.loading) {
+            adam_row(arrays.loading + j * d, nullptr, 0.0f, adam.first.loading + j * d,
+                     adam.second.loading + j * d, d, adam, rate);
         }
     }
 

@@ -1,0 +1,50 @@
+// Threads of one OpenMP region that share out the jobs of one phase after another.
+//
+// OpenMP's own loops end in a barrier that spins for a long time: on a machine that is busy
+// with something else, or runs two fits at once, a step of a millisecond then takes ten. This
+// barrier spins briefly and then gives its processor away.
+
+class Team {
+   public:
+    void open(int n) { size = n, arrived = 0, next = 0; }
+
+    // Every thread of the team calls this with the same n; returns when all jobs are done.
+    template <class Job>
+    void share(int n, const Job& job) {
+        if (size == 1) {
+            for (int i = 0; i < n; ++i) job(i);
+            return;
+        }
+        for (int i; (i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < n;) job(i);
+        wait();
+    }
+
+   private:
+    static constexpr int SPINS = 1000;
+    int size = 1;
+    alignas(64) int next = 0;
+    alignas(64) int arrived = 0;
+    alignas(64) int phase = 0;
+
+    void wait() {
+        const int mine = __atomic_load_n(&phase, __ATOMIC_ACQUIRE);
+        if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == size) {
+            arrived = 0;
+            next = 0;
+            __atomic_store_n(&phase, mine + 1, __ATOMIC_RELEASE);
+            return;
+        }
+        for (int spin = 0; spin < SPINS; ++spin) {
+            if (__atomic_load_n(&phase, __ATOMIC_ACQUIRE) != mine) return;
+            pause_processor();
+        }
+        while (__atomic_load_n(&phase, __ATOMIC_ACQUIRE) == mine) yield_processor();
+    }
+    static void pause_processor() {
+#if defined(__x86_64__) || defined(_M_X64)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
+#endif
+    }
+};
