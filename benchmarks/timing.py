@@ -1,0 +1,53 @@
+"""Interleaved repeats, so that a change of the machine's load meets every side alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+#: Idle threads of OpenBLAS and OpenMP spin for some 10 ms before they sleep, and would take the
+#: processors from whoever is measured next.
+PAUSE_SECONDS = 0.2
+
+
+def interleaved(sides: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+    """Call every side in turn, ``repeats`` times, after a pause; the values they return."""
+    values: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, side in sides.items():
+            time.sleep(PAUSE_SECONDS)
+            values[name].append(side())
+    return values
+
+
+def steps_for(seconds: float, seconds_per_step: Callable[[int], float]) -> int:
+    """How many steps take about ``seconds``, from two that are timed."""
+    return max(1, round(seconds / seconds_per_step(2)))
+
+
+def ratio_of_medians(numerator: list[float], denominator: list[float]) -> float:
+    return statistics.median(numerator) / statistics.median(denominator)
+
+
+class Clock:
+    """Seconds since its creation, or of the block that `timed` wraps."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._stop: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return (self._stop or time.perf_counter()) - self._start
+
+    def stop(self) -> None:
+        self._stop = time.perf_counter()
+
+
+@contextmanager
+def timed() -> Iterator[Clock]:
+    clock = Clock()
+    yield clock
+    clock.stop()

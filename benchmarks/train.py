@@ -1,0 +1,167 @@
+"""A fit as a whole: its speed, its memory, and the command on real data."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import cohorts
+from benchmarks.blockstep import BlockStep, Shape
+from benchmarks.memory import maxrss_bytes, peak_bytes, resident_bytes
+from benchmarks.process import alone
+from benchmarks.report import Bar, Report
+from benchmarks.simulate import simulated_expression
+from benchmarks.timing import steps_for, timed
+
+WHOLE_FIT_BAR = Bar(">=", 0.80)
+MEMORY_ALLOWANCE = 600e6
+COMMAND_BAR = Bar("<=", 20.0)
+BLOCK = Shape(64, 256)
+STEP_SECONDS, STEP_REPEATS = 1.0, 7
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What is measured; the defaults are those of the bars."""
+
+    n_samples: int = 10_344
+    n_genes: int = 19_962
+    epochs: float = 2.0
+    threads: int = 2
+    repeats: int = 3
+    data: Path = cohorts.COHORTS
+    seed: int = 0
+
+
+def run(options: TrainOptions, output: Path | None = None) -> int:
+    """Measure, print and write; the exit status."""
+    report = Report("train", options.threads, {**vars(options), "data": str(options.data)})
+    simulated_fit(options, report)
+    command(options, report)
+    return report.finish(output)
+
+
+def simulated_fit(options: TrainOptions, report: Report) -> None:
+    """A fit of simulated data in a process of its own."""
+    found = alone(fit_and_step, options)
+    report.measures["simulated fit"] = found
+    step = BLOCK.n_pairs / statistics.median(found["seconds_per_step"]) / 1e6
+    whole = found["pairs"] / found["seconds"] / 1e6
+    what = f"fit of {options.n_samples:,} x {options.n_genes:,}"
+    report.add("block step, 64 x 256", step, unit="M pairs/s", note="before and after the fit")
+    report.add(
+        f"{what}: as a whole",
+        whole,
+        unit="M pairs/s",
+        note=f"{found['seconds']:.0f} s, {found['pairs'] / 1e6:.0f} M pairs in {found['steps']:,} "
+        f"steps; training steps alone {found['training']['pairs_per_second'] / 1e6:.2f}",
+    )
+    note = f"MSE {found['training']['mse']:.4f}"
+    report.add("fit / block step", whole / step, WHOLE_FIT_BAR, digits=3, note=note)
+    allowed = Bar("<=", (found["x_bytes"] + MEMORY_ALLOWANCE) / 1e6)
+    note = f"X is {found['x_bytes'] / 1e6:.0f} MB, the process after imports "
+    note += f"{(found['baseline_bytes'] or 0) / 1e6:.0f} MB"
+    report.add(
+        f"{what}: peak memory", found["peak_bytes"] / 1e6, allowed, unit="MB", digits=0, note=note
+    )
+
+
+def fit_and_step(options: TrainOptions) -> dict[str, Any]:
+    """In a fresh process: the block step, the fit, the block step again."""
+    from fembed.config import FitConfig
+    from fembed.expression import Expression
+    from fembed.preprocess import Preprocessing
+    from fembed.train import fit
+
+    baseline = resident_bytes()
+    values = simulated_expression(options.n_samples, options.n_genes, seed=options.seed)
+    step_seconds = _step_seconds(values, options.threads)
+    before = peak_bytes()
+    config = FitConfig(
+        epochs=options.epochs,
+        block_samples=BLOCK.block_samples,
+        block_genes=BLOCK.block_genes,
+        seed=options.seed,
+        n_threads=options.threads,
+    )
+    with timed() as clock:
+        model = fit(Expression.adopt(values), config, preprocessing=Preprocessing("none"))
+    peak, maxrss = peak_bytes(), maxrss_bytes()
+    step_seconds += _step_seconds(values, options.threads)  # the fit has overwritten the values
+    return {
+        "seconds": clock.seconds,
+        "pairs": pairs_trained(model.training, values.size),
+        "steps": model.training["steps"],
+        "seconds_per_step": step_seconds,
+        "training": model.training,
+        "sample_loss_mean": float(model.sample_loss.mean()),
+        "x_bytes": values.nbytes,
+        "baseline_bytes": baseline,
+        "peak_bytes_before_fit": before,
+        "peak_bytes": peak,
+        "maxrss_bytes": maxrss,
+    }
+
+
+def pairs_trained(training: dict[str, Any], n_entries: int) -> float:
+    """Entries that went through training steps, each time counted."""
+    return float(training["passes"]) * n_entries
+
+
+def _step_seconds(values: NDArray[np.float32], n_threads: int) -> list[float]:
+    step = BlockStep(values, BLOCK, n_threads=n_threads)
+    n_steps = steps_for(STEP_SECONDS, step.seconds_per_step)
+    return [step.seconds_per_step(n_steps) for _ in range(STEP_REPEATS)]
+
+
+def command(options: TrainOptions, report: Report) -> None:
+    """``fembed fit`` on real data as a whole process, with its defaults."""
+    what = f"fembed fit {options.data.name}, default, 2-D"
+    if not options.data.exists():
+        report.add(what, None, COMMAND_BAR, note=f"{options.data} is not there; use --data")
+        return
+    runs = [_fit_command(options) for _ in range(options.repeats)]
+    report.measures["fembed fit"] = runs
+    note = f"median of {len(runs)}; peak {max(run['peak_bytes'] for run in runs) / 1e6:.0f} MB, "
+    note += f"MSE {runs[0]['mse']:.4f}"
+    seconds = statistics.median(run["seconds"] for run in runs)
+    report.add(what, seconds, COMMAND_BAR, unit="s", digits=1, note=note)
+
+
+def _fit_command(options: TrainOptions) -> dict[str, Any]:
+    """Seconds, peak memory and loss of one process; it inherits this one's small peak only."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model"
+        call = [fembed_command(), "fit", str(options.data), "--transform", "none", "-o", str(model)]
+        with timed() as clock, open(Path(folder) / "log", "w+b") as log:
+            process = subprocess.Popen(call, stdout=log, stderr=log, env=environment)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said = (Path(folder) / "log").read_text(errors="replace")
+            raise RuntimeError(f"{' '.join(call)} ended with {process.returncode}: {said}")
+        training = json.loads((model / "model.json").read_text())["training"]
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "seconds": clock.seconds,
+        "peak_bytes": usage.ru_maxrss * unit,
+        "mse": training["mse"],
+        "training": training,
+    }
+
+
+def fembed_command() -> str:
+    """The command that was installed with this Python."""
+    beside = Path(sys.executable).with_name("fembed")
+    return str(beside) if beside.exists() else "fembed"
