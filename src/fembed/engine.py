@@ -104,6 +104,11 @@ def _given(parameters: Parameters) -> list[Float32 | None]:
     return [p.sample_embedding, p.gene_embedding, p.network, p.gene_loading, p.gene_bias]
 
 
+def _to_read(parameters: Parameters) -> list[Float32 | None]:
+    """As `_given`, to be read only: joblib hands arrays to its workers as read-only memory maps."""
+    return [None if a is None else np.require(a, requirements="W") for a in _given(parameters)]
+
+
 def train(
     parameters: Parameters,
     state: AdamState,
@@ -216,7 +221,7 @@ def decode(
     points = np.ascontiguousarray(points, np.float32)
     out = np.empty((len(points), parameters.n_genes), np.float32)
     _core.decode(
-        _given(parameters), list(parameters.hidden), points, out, thread_count(n_threads), isa
+        _to_read(parameters), list(parameters.hidden), points, out, thread_count(n_threads), isa
     )
     return out
 
@@ -269,7 +274,7 @@ def solve(
         n_iterations=np.empty(k, np.int32),
     )
     _core.solve(
-        _given(parameters),
+        _to_read(parameters),
         list(parameters.hidden),
         profiles,
         starts,
