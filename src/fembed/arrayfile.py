@@ -173,7 +173,9 @@ def _check_replaceable(path: PathLike, target: Path, kind: str, overwrite: bool)
     if not target.is_dir():
         raise InputError(f"{path} is a file, but a fembed {kind} is a folder; give another path.")
     if not overwrite:
-        raise InputError(f"{path} exists; give another path or ask to overwrite it.")
+        raise InputError(
+            f"{path} exists; give another path, or --overwrite (overwrite=True) to replace it."
+        )
     entries = {entry.name for entry in target.iterdir()}
     foreign = sorted(entries - {f"{kind}.json", f"{kind}.safetensors"})
     if foreign:

@@ -289,6 +289,6 @@ def _plain(value: Any) -> Any:
 
 
 def _seed(random_state: Any) -> int:
-    if isinstance(random_state, int | np.integer) and random_state >= 0:
+    if isinstance(random_state, int | np.integer):  # FitConfig refuses a negative one
         return int(random_state)
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
