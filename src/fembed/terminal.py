@@ -137,6 +137,7 @@ class TrainingBar:
             TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
             transient=True,
+            refresh_per_second=4,  # drawing takes processor time from the training
         )
         self._bar.start()
         self._task = self._bar.add_task("start", total=1, losses="")
