@@ -106,7 +106,7 @@ def fit(
     from fembed import describe, options, readers, store, tables, train
     from fembed.preprocess import Preprocessing
 
-    with JsonLog(log_json, overwrite) as log, errors_told(log):
+    with JsonLog(log_json) as log, errors_told(log):
         config = options.config(
             n_components=components,
             gene_components=gene_components,
@@ -124,8 +124,15 @@ def fit(
             n_threads=threads,
         )
         preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
-        store.check_output(output, overwrite)
-        tables.check_embedding(embedding, output, label or [], components, data, overwrite)
+        options.check_fit_outputs(
+            output,
+            embedding,
+            log_json,
+            labels=label or [],
+            n_components=components,
+            data=data,
+            overwrite=overwrite,
+        )
         expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
         labels = {name: expression.labels(name) for name in label or []}
         log.open()

@@ -127,30 +127,19 @@ class ExpressionTable:
         )
 
 
-def check_embedding(
-    path: PathLike | None,
-    model: PathLike,
-    labels: Sequence[str],
-    n_components: int,
-    data: PathLike,
-    overwrite: bool,
+def check_beside_model(
+    path: PathLike, model: PathLike, overwrite: bool, sources: Sequence[PathLike]
 ) -> None:
-    """Raise InputError if a fit could not write its embedding table to ``path``.
+    """As `check_file`, for another output of the command that writes the folder ``model``.
 
-    ``model`` is the fit's other output: a folder of its files alone, so no place for the table.
+    A model is a folder of its own files alone, so another output has no place in it.
     """
-    if path is None:
-        if labels:
-            raise InputError("--label is for the table of --embedding; give --embedding FILE too.")
-        return
-    check_label_names(labels, n_components)
-    table, folder = Path(path).absolute(), Path(model).absolute()
-    if table == folder or folder in table.parents:
+    target, folder = Path(path).absolute(), Path(model).absolute()
+    if target == folder or folder in target.parents:
         raise InputError(
-            f"The embedding table {path} lies in the model {model}, which holds the model alone; "
-            "give a path outside."
+            f"{path} lies in the model {model}, which holds the model alone; give a path outside."
         )
-    check_output(path, overwrite, sources=[data])
+    check_file(path, overwrite, sources)
 
 
 def check_label_names(names: Sequence[str], n_components: int) -> None:

@@ -71,14 +71,9 @@ class JsonLog(AbstractContextManager["JsonLog"]):
     The file is opened by the first event, so that a run refused for its input leaves none.
     """
 
-    def __init__(self, path: str | None, overwrite: bool = False) -> None:
+    def __init__(self, path: str | None) -> None:
         self._path = path
         self._stream: IO[str] | None = sys.stdout if path == "-" else None
-        if path is None or path == "-":
-            return
-        from fembed.tables import check_file  # the same rules as for any other output
-
-        check_file(path, overwrite)
 
     @property
     def takes_stdout(self) -> bool:

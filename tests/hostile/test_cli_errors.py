@@ -179,6 +179,10 @@ def test_output_paths_that_make_no_sense(here: Path, capsys: Capture) -> None:
     refused("project model data.csv -o folder.csv", "is a folder", capsys)
     refused("fit data.csv -o new --embedding new/new.csv", "give a path outside", capsys)
     refused("fit data.csv -o new.csv --embedding new.csv", "give a path outside", capsys)
+    refused("fit data.csv -o new --log-json new/log", "give a path outside", capsys)
+    words = "fit data.csv -o new --embedding a.csv --log-json a.csv"
+    refused(words, "are both a.csv", capsys)
+    refused("fit data.csv -o new --log-json data.csv --overwrite", "is also the input", capsys)
 
 
 def test_outputs_are_checked_before_the_data_are_read(here: Path, capsys: Capture) -> None:
