@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ def layer_shapes(
 ) -> list[tuple[int, int]]:
     """(n_out, n_in) of every dense layer; the last one is the linear output of width 1."""
     widths = (n_components + gene_components, *hidden, 1)
-    return [(n_out, n_in) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)]
+    return [(n_out, n_in) for n_in, n_out in pairwise(widths)]
 
 
 def network_size(n_components: int, gene_components: int, hidden: tuple[int, ...]) -> int:

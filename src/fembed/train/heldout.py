@@ -1,0 +1,133 @@
+"""What is held out of the first part of a training, to choose when it ends."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import engine, placement
+from fembed.config import FitConfig
+from fembed.engine import Float32, take_genes
+from fembed.train.recipe import Plan
+
+if TYPE_CHECKING:
+    from fembed.train.loop import Loop
+
+#: Held-out samples and genes that are looked at; more would cost time and decide nothing else.
+SAMPLES, GENES, ENTRY_SAMPLES = 96, 1024, 256
+
+
+@dataclass
+class HeldOut:
+    """Whole samples, or single entries (set to NaN until they are released)."""
+
+    training_samples: NDArray[np.intp]
+    samples: NDArray[np.intp]
+    entries: NDArray[np.intp] | None = None  # flat indices
+    entry_values: Float32 | None = None
+    best: float = np.inf
+    best_state: Any = None
+    watched: bool = False
+    _places: Float32 | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Samples or entries held out."""
+        return len(self.samples) if self.entries is None else len(self.entries)
+
+    def watch(self, loop: Loop, better: float) -> bool:
+        """Look once; True, and the state is kept, if this is the best look by ``better``."""
+        loss = self._loss_of_samples(loop) if self.entries is None else self._loss_of_entries(loop)
+        loop.record_held_out(loss)
+        improved = not self.watched or loss < self.best * (1.0 - better)
+        self.watched = True
+        if improved:
+            self.best, self.best_state = loss, copy.deepcopy(loop.state())
+        return improved
+
+    def release(self, values: Float32) -> None:
+        """Put held-out entries back."""
+        if self.entries is not None:
+            values.reshape(-1)[self.entries] = self.entry_values
+
+    def _loss_of_samples(self, loop: Loop) -> float:
+        rows = self.samples[:SAMPLES]
+        n_genes = loop.parameters.n_genes
+        genes = np.linspace(0, n_genes - 1, min(GENES, n_genes)).round().astype(np.intp)
+        some = take_genes(loop.parameters, genes)
+        profiles = np.ascontiguousarray(loop.values[np.ix_(rows, genes)])
+        threads = loop.config.n_threads
+        positions = loop.parameters.sample_embedding[self.training_samples]
+        candidates = placement.candidate_points(positions, 40 * GENES)
+        decoded = engine.decode(some, candidates, n_threads=threads)
+        starts = placement.best_starts(decoded, candidates, profiles, 1, threads)
+        if self._places is not None:  # where they were at the last look is a start as well
+            starts = np.concatenate([starts, self._places[:, None, :]], axis=1)
+        solution = engine.solve(
+            some,
+            profiles,
+            np.ascontiguousarray(starts),
+            max_iterations=4,
+            tolerance=1e-3,
+            n_threads=threads,
+        )
+        self._places = solution.u
+        return float(solution.loss @ solution.n_observed / max(1, solution.n_observed.sum()))
+
+    def _loss_of_entries(self, loop: Loop) -> float:
+        assert self.entries is not None and self.entry_values is not None
+        rows, columns = np.divmod(self.entries, loop.values.shape[1])
+        total = 0.0
+        for row in np.unique(rows):
+            mine = rows == row
+            position = loop.parameters.sample_embedding[row : row + 1]
+            predicted = engine.decode(
+                loop.parameters, position, genes=columns[mine], n_threads=loop.config.n_threads
+            )
+            total += float(np.square(predicted[0] - self.entry_values[mine]).sum(dtype=np.float64))
+        return total / len(self.entries)
+
+
+def hold_out(values: Float32, schedule: Plan, config: FitConfig) -> HeldOut:
+    """Choose what is held out, by the seed; held-out entries become NaN in ``values``."""
+    n_samples = len(values)
+    everyone = np.arange(n_samples)
+    random = np.random.default_rng((config.seed, 0x686F6C64))
+    none = HeldOut(everyone, everyone[:0])
+    if schedule.validation == 0.0:
+        return none
+    if not schedule.by_entries:
+        count = min(round(n_samples * schedule.validation), n_samples - config.n_components - 1)
+        if count < 1:
+            return none
+        chosen = np.sort(random.choice(n_samples, count, replace=False))
+        return HeldOut(np.setdiff1d(everyone, chosen), random.permutation(chosen))
+    rows = np.sort(random.choice(n_samples, min(n_samples, ENTRY_SAMPLES), replace=False))
+    entries = _choose_entries(values, rows, schedule.validation, random)
+    if not entries.size:
+        return none
+    flat = values.reshape(-1)
+    held = HeldOut(everyone, everyone[:0], entries, flat[entries].copy())
+    flat[entries] = np.nan
+    return held
+
+
+def _choose_entries(
+    values: Float32, rows: NDArray[np.intp], share: float, random: np.random.Generator
+) -> NDArray[np.intp]:
+    """Observed entries of some samples; every sample and gene keeps half of its entries."""
+    n_genes = values.shape[1]
+    observed = ~np.isnan(values[rows])
+    chosen = observed & (random.random(observed.shape) < share)
+    left = np.zeros(n_genes, np.int64)
+    for begin in range(0, len(values), 256):
+        left += (~np.isnan(values[begin : begin + 256])).sum(axis=0)
+    chosen[:, chosen.sum(axis=0) * 2 > left] = False
+    chosen[chosen.sum(axis=1) * 2 > observed.sum(axis=1)] = False
+    i, j = np.nonzero(chosen)
+    entries: NDArray[np.intp] = rows[i] * n_genes + j
+    return entries

@@ -1,0 +1,131 @@
+"""Where training starts: the spectral start of the fast recipe, the random one of the published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed.chunks import row_chunks
+from fembed.config import FitConfig
+from fembed.engine import Float32
+from fembed.parameters import Parameters, layer_shapes
+
+#: The output layer starts this much smaller, so that training starts at PCA.
+OUTPUT_SCALE = 0.1
+#: The components are found on a copy of at most so many bytes, but of at least so many samples.
+SVD_BYTES, LEAST_SVD_SAMPLES = 192 * 2**20, 1000
+
+
+@dataclass(frozen=True)
+class Units:
+    """How the matrix was centred and scaled for training: ``values * scale + gene_mean``."""
+
+    gene_mean: NDArray[np.float64]
+    scale: float
+
+
+def standardise(values: Float32) -> Units:
+    """Subtract every gene's mean and divide by one number, in place; NaN stays NaN.
+
+    The scale makes the mean square of the observed entries one, so that learning rates mean the
+    same for log2 and log10 data. It is zero, and nothing is divided, where every gene is constant.
+    """
+    total, count = np.zeros(values.shape[1]), np.zeros(values.shape[1], np.int64)
+    for rows in row_chunks(*values.shape):
+        observed = ~np.isnan(values[rows])
+        count += observed.sum(axis=0)
+        total += np.where(observed, values[rows], 0.0).sum(axis=0, dtype=np.float64)
+    mean = total / np.maximum(count, 1)
+    squares = 0.0
+    for rows in row_chunks(*values.shape):
+        values[rows] -= mean.astype(np.float32)
+        squares += float(np.nansum(np.square(values[rows]), dtype=np.float64))
+    scale = float(np.sqrt(squares / max(1, count.sum())))
+    largest = float(np.abs(mean).max(initial=0.0))
+    if scale <= 1e-6 * largest or scale == 0.0:
+        return Units(mean.astype(np.float32).astype(np.float64), 0.0)
+    for rows in row_chunks(*values.shape):
+        values[rows] /= np.float32(scale)
+    return Units(mean.astype(np.float32).astype(np.float64), scale)
+
+
+def random_network(config: FitConfig, random: np.random.Generator, output_scale: float) -> Float32:
+    """Glorot-uniform layers (Glorot & Bengio 2010) with zero biases, as one flat vector."""
+    parts = []
+    shapes = layer_shapes(config.n_components, config.gene_components, config.hidden)
+    for number, (n_out, n_in) in enumerate(shapes):
+        limit = np.sqrt(6.0 / (n_in + n_out))
+        if number == len(shapes) - 1:
+            limit *= output_scale
+        parts += [random.uniform(-limit, limit, n_out * n_in), np.zeros(n_out)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def random_start(config: FitConfig, n_samples: int, n_genes: int) -> Parameters:
+    """The published start: normal embeddings, no linear skip, no gene bias."""
+    random = np.random.default_rng(config.seed)
+    normal = random.standard_normal
+    return Parameters(
+        sample_embedding=normal((n_samples, config.n_components), np.float32),
+        gene_embedding=normal((n_genes, config.gene_components), np.float32),
+        network=random_network(config, random, 1.0),
+        hidden=config.hidden,
+    )
+
+
+def spectral_start(
+    values: Float32, config: FitConfig, samples: NDArray[np.intp]
+) -> tuple[Parameters, float]:
+    """Start at PCA: U, V and L from the leading principal components of the samples given.
+
+    Parameters
+    ----------
+    values : float32, n_samples x n_genes
+        Standardised; NaN counts as the gene's mean.
+    samples : indices
+        Samples to learn from; where their copy would be large, a random part of them is enough.
+        Every sample, of these or not, starts at its own scores.
+
+    Returns
+    -------
+    parameters : Parameters
+    explained : float
+        Share of the variance that these principal components explain.
+    """
+    from sklearn.utils.extmath import randomized_svd  # slow to import
+
+    random = np.random.default_rng(config.seed)
+    n_samples, n_genes = values.shape
+    d, e = config.n_components, config.gene_components
+    limit = max(LEAST_SVD_SAMPLES, SVD_BYTES // (4 * n_genes))
+    if len(samples) > limit:
+        samples = np.sort(random.choice(samples, limit, replace=False))
+    rank = min(max(d, e), len(samples) - 1, n_genes)
+    matrix = np.nan_to_num(values[samples], copy=False)
+    _, singular, right = randomized_svd(matrix, rank, n_iter=4, random_state=config.seed % 2**32)
+    del matrix
+    deviation = singular / np.sqrt(len(samples))
+    kept = min(d, int((deviation > 1e-6).sum()))
+    sample_embedding = 0.01 * random.standard_normal((n_samples, d), np.float32)
+    gene_embedding = 0.1 * random.standard_normal((n_genes, e), np.float32)
+    gene_embedding[:, : min(e, rank)] = right[:e].T * np.sqrt(n_genes)
+    gene_loading = np.zeros((n_genes, d), np.float32)
+    gene_loading[:, :kept] = right[:kept].T * deviation[:kept]
+    squares, captured = 0.0, 0.0
+    for rows in row_chunks(n_samples, n_genes):
+        chunk = np.nan_to_num(values[rows])
+        scores = chunk @ right[:kept].T
+        squares += float(np.square(chunk).sum(dtype=np.float64))
+        captured += float(np.square(scores).sum(dtype=np.float64))
+        sample_embedding[rows, :kept] = scores / deviation[:kept]
+    start = Parameters(
+        sample_embedding=np.ascontiguousarray(sample_embedding, np.float32),
+        gene_embedding=np.ascontiguousarray(gene_embedding, np.float32),
+        network=random_network(config, random, OUTPUT_SCALE),
+        hidden=config.hidden,
+        gene_loading=gene_loading,
+        gene_bias=np.zeros(n_genes, np.float32),
+    )
+    return start, captured / squares if squares else 0.0
