@@ -164,7 +164,7 @@ def _steady(loop: Loop, held_out: HeldOut, n_steps: int) -> str:
         waited = 0 if better else waited + 1
         if waited >= PATIENCE:
             loop.restore(held_out.best_state)
-            return "held-out entries" if held_out.entries else "held-out samples"
+            return "held-out samples" if held_out.entries is None else "held-out entries"
     return "schedule"
 
 
