@@ -32,22 +32,33 @@ def ratio_of_medians(numerator: list[float], denominator: list[float]) -> float:
 
 
 class Clock:
-    """Seconds since its creation, or of the block that `timed` wraps."""
+    """Seconds since its creation until `stop`, by the wall and by this process' threads."""
 
     def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._stop: float | None = None
+        self._start = self._now()
+        self._stop: tuple[float, float] | None = None
 
     @property
     def seconds(self) -> float:
-        return (self._stop or time.perf_counter()) - self._start
+        """Wall-clock time: what is measured."""
+        return (self._stop or self._now())[0] - self._start[0]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of all threads: shows whether other work slowed a measurement."""
+        return (self._stop or self._now())[1] - self._start[1]
 
     def stop(self) -> None:
-        self._stop = time.perf_counter()
+        self._stop = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        return time.perf_counter(), time.process_time()
 
 
 @contextmanager
 def timed() -> Iterator[Clock]:
+    """Time the block; the clock stands still afterwards."""
     clock = Clock()
     yield clock
     clock.stop()

@@ -63,8 +63,8 @@ def simulated_fit(options: TrainOptions, report: Report) -> None:
         f"{what}: as a whole",
         whole,
         unit="M pairs/s",
-        note=f"{found['seconds']:.0f} s, {found['pairs'] / 1e6:.0f} M pairs in {found['steps']:,} "
-        f"steps; training steps alone {found['training']['pairs_per_second'] / 1e6:.2f}",
+        note=f"{found['seconds']:.0f} s (CPU {found['cpu_seconds']:.0f} s), "
+        f"{found['pairs'] / 1e6:.0f} M pairs in {found['steps']:,} steps; training steps alone {found['training']['pairs_per_second'] / 1e6:.2f}",
     )
     note = f"MSE {found['training']['mse']:.4f}"
     report.add("fit / block step", whole / step, WHOLE_FIT_BAR, digits=3, note=note)
@@ -100,6 +100,7 @@ def fit_and_step(options: TrainOptions) -> dict[str, Any]:
     step_seconds += _step_seconds(values, options.threads)  # the fit has overwritten the values
     return {
         "seconds": clock.seconds,
+        "cpu_seconds": clock.cpu_seconds,
         "pairs": pairs_trained(model.training, values.size),
         "steps": model.training["steps"],
         "seconds_per_step": step_seconds,

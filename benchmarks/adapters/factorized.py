@@ -11,7 +11,7 @@ from benchmarks.adapters import Float32, Placed
 from fembed.config import FitConfig
 from fembed.expression import Expression
 from fembed.preprocess import Preprocessing
-from fembed.project import project
+from fembed.projection import project
 from fembed.train import fit
 
 
