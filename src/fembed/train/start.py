@@ -41,7 +41,7 @@ def standardise(values: Float32) -> Units:
     squares = 0.0
     for rows in row_chunks(*values.shape):
         values[rows] -= mean.astype(np.float32)
-        squares += float(np.nansum(np.square(values[rows]), dtype=np.float64))
+        squares += float(np.nansum(np.square(values[rows], dtype=np.float64)))
     scale = float(np.sqrt(squares / max(1, count.sum())))
     largest = float(np.abs(mean).max(initial=0.0))
     if scale <= 1e-6 * largest or scale == 0.0:
