@@ -64,7 +64,8 @@ def simulated_fit(options: TrainOptions, report: Report) -> None:
         whole,
         unit="M pairs/s",
         note=f"{found['seconds']:.0f} s (CPU {found['cpu_seconds']:.0f} s), "
-        f"{found['pairs'] / 1e6:.0f} M pairs in {found['steps']:,} steps; training steps alone {found['training']['pairs_per_second'] / 1e6:.2f}",
+        f"{found['pairs'] / 1e6:.0f} M pairs in {found['steps']:,} steps; "
+        f"training steps alone {found['training']['pairs_per_second'] / 1e6:.2f}",
     )
     note = f"MSE {found['training']['mse']:.4f}"
     report.add("fit / block step", whole / step, WHOLE_FIT_BAR, digits=3, note=note)
