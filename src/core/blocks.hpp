@@ -72,29 +72,36 @@ FEMBED_INLINE void multiply(const float* packed, int n_out, int n_in, const floa
 
 // out[r * out_row + c] += sum over panels and pairs of y[r] * x[c]
 template <int R, int C>
-FEMBED_INLINE void dot_block(const float* y, int64_t y_panel, const float* x, int64_t x_panel,
+FEMBED_NOINLINE void dot_block(const float* y, int64_t y_panel, const float* x, int64_t x_panel,
                              int n_panels, float* out, int64_t out_row) {
-    constexpr int COUNT = (R * C + LANES - 1) / LANES * LANES;
-    vec sums[COUNT] = {};
+    vec sums[R][C] = {};
     for (int k = 0; k < n_panels; ++k) {
         FEMBED_UNROLL
-        for (int half = 0; half < 2; ++half) {
+        for (int half = 0; half < PANEL; half += LANES) {
             vec right[C];
             FEMBED_UNROLL
-            for (int c = 0; c < C; ++c) right[c] = load(x + c * PANEL + half * LANES);
+            for (int c = 0; c < C; ++c) right[c] = load(x + c * PANEL + half);
             FEMBED_UNROLL
             for (int r = 0; r < R; ++r) {
-                const vec left = load(y + r * PANEL + half * LANES);
+                const vec left = load(y + r * PANEL + half);
                 FEMBED_UNROLL
-                for (int c = 0; c < C; ++c) sums[r * C + c] += left * right[c];
+                for (int c = 0; c < C; ++c) sums[r][c] += left * right[c];
             }
         }
         y += y_panel;
         x += x_panel;
     }
+    // A copy, so that the sums above can stay in registers.
+    constexpr int COUNT = (R * C + LANES - 1) / LANES * LANES;
+    vec rows[COUNT] = {};
+    FEMBED_UNROLL
+    for (int r = 0; r < R; ++r) {
+        FEMBED_UNROLL
+        for (int c = 0; c < C; ++c) rows[r * C + c] = sums[r][c];
+    }
     float totals[COUNT];
     FEMBED_UNROLL
-    for (int i = 0; i < COUNT; i += LANES) store(totals + i, sum_rows(sums + i));
+    for (int i = 0; i < COUNT; i += LANES) store(totals + i, sum_rows(rows + i));
     for (int r = 0; r < R; ++r) {
         for (int c = 0; c < C; ++c) out[r * out_row + c] += totals[r * C + c];
     }

@@ -140,25 +140,41 @@ struct Packed {
         for (int g = 0; g < n; g += ROWS) {
             with_rows<ROWS>(smaller(ROWS, n - g), [&](auto count) {
                 constexpr int R = decltype(count)::value;
-                for (int h = 0; h < h1; h += LANES) {
-                    vec sums[R][1] = {};
-                    const float* side = gene_side + h;
-                    for (int k = 0; k < layout.e; ++k) {
-                        const vec right = load(side);
-                        FEMBED_UNROLL
-                        for (int r = 0; r < R; ++r) sums[r][0] += splat(genes[g + r][k]) * right;
-                        side += layout.h1_padded;
-                    }
-                    const int lanes = smaller(LANES, h1 - h);
-                    for (int r = 0; r < R; ++r) {
-                        float values[LANES];
-                        store(values, sums[r][0]);
-                        for (int i = 0; i < lanes; ++i) {
-                            out[int64_t(h + i) * PANEL + g + r] = values[i] + b[h + i];
-                        }
-                    }
-                }
+                int h = 0;
+                for (; h + LANES < h1; h += PANEL) gene_block<R, 2>(genes + g, b, h, out + g);
+                if (h < h1) gene_block<R, 1>(genes + g, b, h, out + g);
             });
+        }
+    }
+
+   private:
+    // R genes x V vectors of the first layer, written with the genes along the panel.
+    template <int R, int V>
+    FEMBED_NOINLINE void gene_block(const float* const* genes, const float* b, int h,
+                                    float* out) const {
+        const float* row[R];
+        for (int r = 0; r < R; ++r) row[r] = genes[r];
+        vec sums[R][V] = {};
+        const float* side = gene_side + h;
+        for (int k = 0; k < layout.e; ++k) {
+            vec right[V];
+            FEMBED_UNROLL
+            for (int v = 0; v < V; ++v) right[v] = load(side + v * LANES);
+            FEMBED_UNROLL
+            for (int r = 0; r < R; ++r) {
+                const vec left = splat(row[r][k]);
+                FEMBED_UNROLL
+                for (int v = 0; v < V; ++v) sums[r][v] += left * right[v];
+            }
+            side += layout.h1_padded;
+        }
+        const int lanes = smaller(V * LANES, layout.h1 - h);
+        FEMBED_UNROLL
+        for (int r = 0; r < R; ++r) {
+            float values[V * LANES];
+            FEMBED_UNROLL
+            for (int v = 0; v < V; ++v) store(values + v * LANES, sums[r][v]);
+            for (int i = 0; i < lanes; ++i) out[int64_t(h + i) * PANEL + r] = values[i] + b[h + i];
         }
     }
 };

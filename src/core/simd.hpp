@@ -15,17 +15,13 @@ typedef int ivec __attribute__((vector_size(4 * FEMBED_LANES)));
 constexpr int LANES = FEMBED_LANES;
 constexpr int PANEL = 2 * LANES;  // pairs handled together: two vectors
 
-#if defined(_MSC_VER)
-#define FEMBED_INLINE __forceinline
-#define FEMBED_UNROLL
-#else
 #define FEMBED_INLINE inline __attribute__((always_inline))
+#define FEMBED_NOINLINE __attribute__((noinline))
 #define FEMBED_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define FEMBED_UNROLL FEMBED_PRAGMA(unroll)
 #else
 #define FEMBED_UNROLL FEMBED_PRAGMA(GCC unroll 32)
-#endif
 #endif
 
 FEMBED_INLINE vec load(const float* from) { return *reinterpret_cast<const loose_vec*>(from); }
