@@ -89,12 +89,7 @@ def project(model: Model, data: Any, *, n_threads: int | None = None) -> Project
         sample_names=expression.sample_names,
         gene_names=model.gene_names,
     )
-    observed = np.zeros(model.n_genes, bool)
-    n_observed = np.empty(len(profiles), np.int64)
-    for row, profile in enumerate(profiles):
-        seen = ~np.isnan(profile)
-        observed |= seen
-        n_observed[row] = seen.sum()
+    n_observed = np.array([np.count_nonzero(~np.isnan(profile)) for profile in profiles])
     if not n_observed.all():
         lacking = expression.sample_names[int(np.argmin(n_observed))]
         raise InputError(
@@ -102,8 +97,10 @@ def project(model: Model, data: Any, *, n_threads: int | None = None) -> Project
             "model's genes; remove it."
         )
     parameters = model.parameters
-    if not observed.all():
-        kept = np.flatnonzero(observed)
+    if n_matched < model.n_genes:
+        # By name and not by what is observed: batch mates must not choose a sample's genes.
+        there = set(expression.gene_names)
+        kept = np.flatnonzero([name in there for name in model.gene_names])
         parameters, profiles = take_genes(parameters, kept), np.ascontiguousarray(profiles[:, kept])
     solution = placement.place(parameters, profiles, n_threads=n_threads)
     return Projection(
