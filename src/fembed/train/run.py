@@ -26,9 +26,12 @@ from fembed.train.reseat import reseat
 from fembed.train.start import Units, random_start, spectral_start, standardise
 
 #: How often, over the first part of the schedule, held-out samples are looked at ...
-WATCHES = 16
+WATCHES = 12
 #: ... how many looks without a better one end it, and how much better is better.
 PATIENCE, BETTER = 4, 1e-3
+#: ... but not before so many steps: training may need 600 to leave the plateau of its start
+#: (tcga_11_cohorts in two dimensions), and the best state so far is kept anyhow.
+LEAST_STEPS = 1500
 
 
 def fit(
@@ -162,7 +165,7 @@ def _steady(loop: Loop, held_out: HeldOut, n_steps: int) -> str:
             continue
         better = held_out.watch(loop, BETTER)
         waited = 0 if better else waited + 1
-        if waited >= PATIENCE:
+        if waited >= PATIENCE and (mark >= LEAST_STEPS or mark == n_steps):
             loop.restore(held_out.best_state)
             return "held-out samples" if held_out.entries is None else "held-out entries"
     return "schedule"
@@ -314,8 +317,8 @@ def _warn_of_dead_units(parameters: Parameters) -> None:
 def dead_unit_share(parameters: Parameters, n_points: int = 64) -> float:
     """Share of the last hidden layer's units that are inactive on a sample of pairs."""
     p = parameters
-    rows = np.linspace(0, p.n_samples - 1, min(n_points, p.n_samples)).round().astype(np.intp)
-    genes = np.linspace(0, p.n_genes - 1, min(n_points, p.n_genes)).round().astype(np.intp)
+    rows = placement.even_choice(p.n_samples, n_points)
+    genes = placement.even_choice(p.n_genes, n_points)
     layers = p.layers()
     first, d = layers[0], p.n_components
     by_sample = p.sample_embedding[rows] @ first.weight[:, :d].T
