@@ -16,17 +16,25 @@ from fembed.parameters import Parameters
 #: Decoded candidates take at most this many floats (80 MB), but there are never fewer than 256.
 DECODED_FLOATS = 20_000_000
 MOST_CANDIDATES = 2048
+#: Genes that choose the starts; the descents that follow use all of them.
+START_GENES = 1024
+#: A descent ends at a step that lowers the sum of squares by less than this share. Steps shrink
+#: quadratically, so what is left is far smaller.
+TOLERANCE = 1e-4
 #: Profiles placed in one call of the engine; bounds the memory of their curvatures.
 PROFILES_AT_ONCE = 512
+
+
+def even_choice(total: int, most: int) -> NDArray[np.intp]:
+    """All of ``total`` things, or ``most`` of them at even distances."""
+    chosen: NDArray[np.intp] = np.linspace(0, total - 1, min(total, most)).round().astype(np.intp)
+    return chosen
 
 
 def candidate_points(sample_embedding: Float32, n_genes: int) -> Float32:
     """Training positions to start from: all of them, or evenly many over the training order."""
     limit = int(np.clip(DECODED_FLOATS // max(1, n_genes), 256, MOST_CANDIDATES))
-    n_samples = len(sample_embedding)
-    if n_samples <= limit:
-        return np.ascontiguousarray(sample_embedding, np.float32)
-    chosen = np.linspace(0, n_samples - 1, limit).round().astype(np.intp)
+    chosen = even_choice(len(sample_embedding), limit)
     return np.ascontiguousarray(sample_embedding[chosen], np.float32)
 
 
@@ -57,17 +65,19 @@ def place(
     *,
     n_starts: int = 2,
     max_iterations: int = 30,
-    tolerance: float = 1e-5,
+    tolerance: float = TOLERANCE,
     n_threads: int | None = None,
 ) -> Solution:
     """The best place of every profile (k x n_genes, NaN where unobserved), from a global start."""
-    candidates = candidate_points(parameters.sample_embedding, parameters.n_genes)
-    decoded = engine.decode(parameters, candidates, n_threads=n_threads)
+    genes = even_choice(parameters.n_genes, START_GENES)
+    candidates = candidate_points(parameters.sample_embedding, len(genes))
+    decoded = engine.decode(parameters, candidates, genes=genes, n_threads=n_threads)
     n_starts = min(n_starts, len(candidates))
     parts = []
     for begin in range(0, len(profiles), PROFILES_AT_ONCE):
         some = profiles[begin : begin + PROFILES_AT_ONCE]
-        starts = best_starts(decoded, candidates, some, n_starts, n_threads)
+        deciding = some if len(genes) == some.shape[1] else np.ascontiguousarray(some[:, genes])
+        starts = best_starts(decoded, candidates, deciding, n_starts, n_threads)
         parts.append(
             engine.solve(
                 parameters,
@@ -87,7 +97,7 @@ def refine(
     starts: Float32,
     *,
     max_iterations: int,
-    tolerance: float = 1e-5,
+    tolerance: float = TOLERANCE,
     n_threads: int | None = None,
 ) -> tuple[Float32, NDArray[np.float64]]:
     """Solve from one start each (k x n_components); returns places and mean squared errors."""
@@ -109,7 +119,7 @@ def refine(
 def mean_curvature(parameters: Parameters, n_threads: int | None = None) -> NDArray[np.float64]:
     """Mean over training positions and genes of J'J: the pull-back metric of the map."""
     points = parameters.sample_embedding
-    chosen = np.linspace(0, len(points) - 1, min(len(points), 256)).round().astype(np.intp)
+    chosen = even_choice(len(points), 256)
     starts = np.ascontiguousarray(points[chosen][:, None, :])
     profiles = np.zeros((len(chosen), parameters.n_genes), np.float32)
     solution = engine.solve(

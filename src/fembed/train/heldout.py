@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fembed.train.loop import Loop
 
 #: Held-out samples and genes that are looked at; more would cost time and decide nothing else.
-SAMPLES, GENES, ENTRY_SAMPLES = 96, 1024, 256
+SAMPLES, GENES, ENTRY_SAMPLES = 64, 768, 256
 
 
 @dataclass
@@ -56,8 +56,7 @@ class HeldOut:
 
     def _loss_of_samples(self, loop: Loop) -> float:
         rows = self.samples[:SAMPLES]
-        n_genes = loop.parameters.n_genes
-        genes = np.linspace(0, n_genes - 1, min(GENES, n_genes)).round().astype(np.intp)
+        genes = placement.even_choice(loop.parameters.n_genes, GENES)
         some = take_genes(loop.parameters, genes)
         profiles = np.ascontiguousarray(loop.values[np.ix_(rows, genes)])
         threads = loop.config.n_threads

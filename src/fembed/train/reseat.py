@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from fembed import engine
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
-from fembed.placement import candidate_points, grid_points
+from fembed.placement import candidate_points, even_choice, grid_points
 
 #: Genes that decide; more would cost time and change few decisions.
-GENES = 1024
+GENES = 512
 GRID_SIDE = 32
 #: A sample moves only for a clearly smaller sum of squares.
 GAIN = 1e-3
@@ -28,8 +28,7 @@ def reseat(
     Candidates are a grid over a two-dimensional map, else the samples' own positions.
     """
     samples = np.arange(len(values)) if samples is None else samples
-    n_genes = parameters.n_genes
-    genes = np.linspace(0, n_genes - 1, min(GENES, n_genes)).round().astype(np.intp)
+    genes = even_choice(parameters.n_genes, GENES)
     some = take_genes(parameters, genes)
     positions = parameters.sample_embedding
     if parameters.n_components == 2:
