@@ -1,4 +1,8 @@
-"""The real data of the benchmarks, and folds that keep a patient's samples together."""
+"""The real data of the benchmarks, and folds that keep a patient's samples together.
+
+Libraries are imported where they are used: `benchmarks.train`, whose memory is measured, needs only
+the path.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
-from fembed import readers
 from fembed.errors import InputError
 from fembed.expression import Expression
 
@@ -25,11 +27,15 @@ def read(path: Path) -> Expression:
             f"The data {path} are not there; give their place with --data (see "
             "benchmarks/README.md)."
         )
+    from fembed import readers
+
     return readers.read(path)
 
 
 def grouped_folds(groups: NDArray[Any], n_folds: int) -> list[Fold]:
     """(train, test) rows; no group is in both parts of a fold, every row is tested once."""
+    from sklearn.model_selection import GroupKFold
+
     rows = np.zeros(len(groups))
     return list(GroupKFold(n_folds).split(rows, groups=groups))
 
