@@ -16,7 +16,8 @@ from fembed.parameters import Parameters
 #: Decoded candidates take at most this many floats (80 MB), but there are never fewer than 256.
 DECODED_FLOATS = 20_000_000
 MOST_CANDIDATES = 2048
-#: Genes that choose the starts; the descents that follow use all of them.
+#: Genes that choose the starts; the descents that follow use all of them. A profile that has less
+#: than a quarter of these chooses by all its genes, from fewer candidates.
 START_GENES = 1024
 #: A descent ends at a step that lowers the sum of squares by less than this share. Steps shrink
 #: quadratically, so what is left is far smaller.
@@ -59,6 +60,33 @@ def best_starts(
     return np.ascontiguousarray(candidates[order])
 
 
+class _Starts:
+    """The best starts by some genes, decoded once for all profiles."""
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        genes: NDArray[np.intp],
+        n_starts: int,
+        n_threads: int | None,
+    ) -> None:
+        self._genes = None if len(genes) == parameters.n_genes else genes
+        self._candidates = candidate_points(parameters.sample_embedding, len(genes))
+        self._decoded = engine.decode(
+            parameters, self._candidates, genes=self._genes, n_threads=n_threads
+        )
+        # Always as many, whichever genes decide.
+        self._n_starts = min(n_starts, parameters.n_samples)
+        self._n_threads = n_threads
+
+    def of(self, profiles: Float32) -> Float32:
+        if self._genes is not None:
+            profiles = np.ascontiguousarray(profiles[:, self._genes])
+        return best_starts(
+            self._decoded, self._candidates, profiles, self._n_starts, self._n_threads
+        )
+
+
 def place(
     parameters: Parameters,
     profiles: Float32,
@@ -70,14 +98,18 @@ def place(
 ) -> Solution:
     """The best place of every profile (k x n_genes, NaN where unobserved), from a global start."""
     genes = even_choice(parameters.n_genes, START_GENES)
-    candidates = candidate_points(parameters.sample_embedding, len(genes))
-    decoded = engine.decode(parameters, candidates, genes=genes, n_threads=n_threads)
-    n_starts = min(n_starts, len(candidates))
+    some_genes = _Starts(parameters, genes, n_starts, n_threads)
+    all_genes: _Starts | None = None
     parts = []
     for begin in range(0, len(profiles), PROFILES_AT_ONCE):
         some = profiles[begin : begin + PROFILES_AT_ONCE]
-        deciding = some if len(genes) == some.shape[1] else np.ascontiguousarray(some[:, genes])
-        starts = best_starts(decoded, candidates, deciding, n_starts, n_threads)
+        starts = some_genes.of(some)
+        lacking = np.flatnonzero((~np.isnan(some[:, genes])).sum(axis=1) < len(genes) / 4)
+        if lacking.size and len(genes) < parameters.n_genes:
+            if all_genes is None:
+                everything = np.arange(parameters.n_genes)
+                all_genes = _Starts(parameters, everything, n_starts, n_threads)
+            starts[lacking] = all_genes.of(some[lacking])
         parts.append(
             engine.solve(
                 parameters,
