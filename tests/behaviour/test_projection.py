@@ -17,6 +17,7 @@ from fembed.config import FitConfig
 from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError
 from fembed.model import Model
+from fembed.placement import even_choice
 from fembed.projection import Projection, project
 from fembed.train import fit
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
@@ -190,6 +191,20 @@ class TestPlace:
         # No training position fits better either: the start is global.
         for point in model.sample_embedding[::10]:
             assert (loss_at(np.tile(point, (len(fresh), 1))) > 0.9999 * found.loss).all()
+
+    def test_a_profile_without_the_genes_that_choose_starts(
+        self, model: Model, fresh: Float32, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A start is then chosen by the genes it has, and still for each sample alone."""
+        few = even_choice(N_GENES, 8)
+        lacking = fresh.copy()
+        lacking[::2, few] = np.nan
+        expected = project(model, lacking)  # all genes choose
+        monkeypatch.setattr("fembed.placement.START_GENES", 8)
+        found = project(model, lacking)
+        assert_same(project(model, lacking[:1]), found, slice(0, 1))
+        alike = np.isclose(found.loss[::2], expected.loss[::2], rtol=1e-2)
+        assert alike.mean() >= 0.95
 
 
 def assert_decoded_points_are_found(model: Model) -> None:

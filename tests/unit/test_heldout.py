@@ -136,12 +136,13 @@ def test_held_out_samples_do_not_move_the_parameters(monkeypatch: pytest.MonkeyP
 
 def test_a_stop_goes_back_to_the_best_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "PATIENCE", 2)
+    monkeypatch.setattr(run, "WATCHES", 16)
     monkeypatch.setattr(run, "BETTER", 1.0)  # nothing is ever better than the first look
     values = curved(80, 60)
     standardise(values)
     steady = Steady(values)
     assert steady.stopped == "held-out samples"
-    assert steady.loop.step == round(300 / run.WATCHES)
+    assert steady.loop.step == round(300 / 16)
 
     config = FitConfig(**SMALL, iterations=500, seed=3)
     training = steady.held_out.training_samples
@@ -150,3 +151,25 @@ def test_a_stop_goes_back_to_the_best_look(monkeypatch: pytest.MonkeyPatch) -> N
     run._steady(loop, HeldOut(training, np.arange(0)), steady.loop.step)  # nothing to look at
     for name, array in steady.parameters.arrays().items():
         assert_array_equal(array, expected.arrays()[name], err_msg=name)
+
+
+@pytest.mark.parametrize(("least_steps", "n_looks"), [(1, 3), (150, 8), (10**9, 16)])
+def test_a_plateau_at_the_start_is_no_reason_to_stop(
+    monkeypatch: pytest.MonkeyPatch, least_steps: int, n_looks: int
+) -> None:
+    """At step 150 of 300, and after 16 looks, the patience of two looks has long run out."""
+    looks: list[bool] = []
+
+    def watch(held_out: HeldOut, loop: Loop, better: float) -> bool:
+        looks.append(not looks)  # the first look is the best
+        held_out.best_state = loop.state()
+        return looks[-1]
+
+    monkeypatch.setattr(HeldOut, "watch", watch)
+    monkeypatch.setattr(run, "PATIENCE", 2)
+    monkeypatch.setattr(run, "WATCHES", 16)
+    monkeypatch.setattr(run, "LEAST_STEPS", least_steps)
+    values = curved(80, 60)
+    standardise(values)
+    assert Steady(values).stopped == "held-out samples"
+    assert len(looks) == n_looks
