@@ -122,8 +122,9 @@ class Placer {
     double here_squares = 0.0;
     int64_t observed = 0;
 
-    // J'J, J'r (r = profile - prediction) and the sum of squares at u (float32 values).
-    double evaluate(const float* profile, const Point& point) {
+    // The sum of squares at u (float32 values) and, if wanted, J'J and J'r, r = profile -
+    // prediction.
+    double evaluate(const float* profile, const Point& point, bool derivatives = true) {
         const int d = s.d;
         for (int c = 0; c < d; ++c) trial_u[c] = float(point.u[c]);
         for (int c = 0; c < d; ++c) point.gradient[c] = 0.0;
@@ -134,9 +135,12 @@ class Placer {
         for (int64_t panel = 0; panel < genes.n_panels; panel += TILE) {
             const int count = int(genes.n_panels - panel < TILE ? genes.n_panels - panel : TILE);
             vec sum = {}, seen = {};
-            for (int k = 0; k < count; ++k) tangent_panel(profile, panel + k, k, sum, seen);
+            for (int k = 0; k < count; ++k) {
+                tangent_panel(profile, panel + k, k, derivatives, sum, seen);
+            }
             squares += double(sum_lanes(sum));
             observed += int64_t(sum_lanes(seen));
+            if (!derivatives) continue;
             float* const products = tile_sums;
             for (int c = 0; c < d * (d + 1); ++c) products[c] = 0.0f;
             add_dots(jacobian, d, int64_t(d) * PANEL, jacobian, d, int64_t(d) * PANEL, count,
@@ -150,8 +154,8 @@ class Placer {
     }
 
     // The prediction is one number a gene, so one backward pass gives its whole gradient in u.
-    FEMBED_INLINE void tangent_panel(const float* profile, int64_t panel, int k, vec& squares,
-                                     vec& seen) {
+    FEMBED_INLINE void tangent_panel(const float* profile, int64_t panel, int k, bool derivatives,
+                                     vec& squares, vec& seen) {
         const GeneTerms terms = genes.terms(panel);
         const int count = genes.genes_in(panel), d = s.d;
         float target[PANEL];
@@ -167,6 +171,7 @@ class Placer {
             seen += seed[v];
             store(residuals + k * PANEL + v * LANES, residual);
         }
+        if (!derivatives) return;
         backward_output(genes.packed, seed, hidden);
         for (int l = s.n_hidden - 1; l > 0; --l) backward_layer(genes.packed, l, hidden);
         float* const rows = jacobian + int64_t(k) * d * PANEL;
@@ -194,8 +199,14 @@ class Placer {
                 continue;
             }
             for (int c = 0; c < d; ++c) there.u[c] = double(float(here.u[c] + move[c]));
-            const double squares = evaluate(profile, there);
-            if (squares < here_squares) {
+            // The last step's derivatives would not be used: the curvature stays that of the
+            // point before it.
+            const bool last = iteration == options.max_iterations;
+            const double squares = evaluate(profile, there, !last);
+            if (squares < here_squares && last) {
+                for (int c = 0; c < d; ++c) here.u[c] = there.u[c];
+                here_squares = squares;
+            } else if (squares < here_squares) {
                 const double decrease = (here_squares - squares) / here_squares;
                 const Point old = here;
                 here = there;

@@ -136,8 +136,7 @@ def test_large_data_start_at_the_components_of_a_part(monkeypatch: pytest.Monkey
     standardise(values)
     config = FitConfig(gene_components=5)
     whole, explained = spectral_start(values, config, np.arange(400))
-    monkeypatch.setattr(start, "SVD_BYTES", 0)
-    monkeypatch.setattr(start, "LEAST_SVD_SAMPLES", 200)
+    monkeypatch.setattr(start, "MOST_PCA_SAMPLES", 200)
     part, part_explained = spectral_start(values, config, np.arange(400))
     assert 0.98 * explained < part_explained < explained
     assert part.sample_embedding.shape == whole.sample_embedding.shape
