@@ -228,7 +228,7 @@ static void decode(const Floats& given, const std::vector<int>& hidden, In<float
 }
 
 static void solve(const Floats& given, const std::vector<int>& hidden, In<float, 2> profiles,
-                  In<float, 3> starts, int max_iterations, double tolerance, int n_threads,
+                  In<float, 3> starts, int max_iterations, double tolerance, bool curvature_wanted, int n_threads,
                   const std::string& isa, Out<float, 2> u, Out<double, 1> loss,
                   Out<double, 3> curvature, Out<int64_t, 1> n_observed,
                   Out<int32_t, 1> n_iterations) {
@@ -240,7 +240,8 @@ static void solve(const Floats& given, const std::vector<int>& hidden, In<float,
                 curvature.shape(1) == d && curvature.shape(2) == d && n_observed.shape(0) == k &&
                 n_iterations.shape(0) == k && n_threads >= 1,
             "profiles are k x n_genes, starts are k x n_starts x n_components");
-    const SolveOptions options = {int(starts.shape(1)), max_iterations, tolerance};
+    const SolveOptions options = {int(starts.shape(1)), max_iterations, tolerance,
+                                  curvature_wanted};
     const Solution solution = {u.data(), loss.data(), curvature.data(), n_observed.data(),
                                n_iterations.data()};
     const Kernel& kernel = kernel_named(isa);
@@ -287,7 +288,7 @@ NB_MODULE(_core, module) {
     module.def("decode", &fembed::decode, exact("arrays"), "hidden"_a, exact("points"),
                exact("out"), "n_threads"_a, "isa"_a);
     module.def("solve", &fembed::solve, exact("arrays"), "hidden"_a, exact("profiles"),
-               exact("starts"), "max_iterations"_a, "tolerance"_a, "n_threads"_a, "isa"_a,
+               exact("starts"), "max_iterations"_a, "tolerance"_a, "curvature_wanted"_a, "n_threads"_a, "isa"_a,
                exact("u"), exact("loss"), exact("curvature"), exact("n_observed"),
                exact("n_iterations"));
     module.def("squared_distances", &fembed::squared_distances, exact("profiles"),

@@ -45,6 +45,7 @@ struct BlockGradients {
 struct SolveOptions {
     int n_starts, max_iterations;
     double tolerance;  // of the relative decrease of the sum of squares
+    bool curvature;    // wanted at the solution; without it the last step is cheaper
 };
 
 struct Solution {

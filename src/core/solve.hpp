@@ -199,9 +199,8 @@ class Placer {
                 continue;
             }
             for (int c = 0; c < d; ++c) there.u[c] = double(float(here.u[c] + move[c]));
-            // The last step's derivatives would not be used: the curvature stays that of the
-            // point before it.
-            const bool last = iteration == options.max_iterations;
+            // Derivatives at the last point serve only the curvature.
+            const bool last = iteration == options.max_iterations && !options.curvature;
             const double squares = evaluate(profile, there, !last);
             if (squares < here_squares && last) {
                 for (int c = 0; c < d; ++c) here.u[c] = there.u[c];

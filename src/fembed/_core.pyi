@@ -63,6 +63,7 @@ def solve(
     starts: NDArray[np.float32],
     max_iterations: int,
     tolerance: float,
+    curvature_wanted: bool,
     n_threads: int,
     isa: str,
     u: NDArray[np.float32],

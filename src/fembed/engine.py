@@ -256,6 +256,7 @@ def solve(
     *,
     max_iterations: int = 30,
     tolerance: float = 1e-5,
+    curvature: bool = True,
     n_threads: int | None = None,
     isa: str = "",
 ) -> Solution:
@@ -263,7 +264,8 @@ def solve(
 
     ``profiles`` is k x n_genes with NaN where unobserved, ``starts`` is k x n_starts x
     n_components; the best start is kept. ``tolerance`` is the relative decrease of the sum of
-    squares at which a descent ends.
+    squares at which a descent ends. Without ``curvature`` the solution's is not that of its last
+    step, which is then cheaper.
     """
     k, d = len(profiles), parameters.n_components
     solution = Solution(
@@ -280,6 +282,7 @@ def solve(
         starts,
         max_iterations,
         tolerance,
+        curvature,
         thread_count(n_threads),
         isa,
         solution.u,

@@ -142,6 +142,7 @@ def refine(
             np.ascontiguousarray(starts[rows, None, :]),
             max_iterations=max_iterations,
             tolerance=tolerance,
+            curvature=False,
             n_threads=n_threads,
         )
         places[rows], loss[rows] = solution.u, solution.loss
