@@ -76,7 +76,7 @@ def train(
     threads: Threads = 2,
     samples: Annotated[int, typer.Option(min=64, help="Samples simulated.")] = 10_344,
     genes: Annotated[int, typer.Option(min=256, help="Genes simulated.")] = 19_962,
-    epochs: Annotated[float, typer.Option(help="Passes over the simulated matrix.")] = 2.0,
+    epochs: Annotated[float, typer.Option(help="Passes over the simulated matrix.")] = 6.0,
     repeats: Annotated[int, typer.Option(min=1, help="Of the command on real data.")] = 3,
     data: Data = COHORTS,
     output: Output = None,

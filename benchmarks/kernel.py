@@ -31,9 +31,7 @@ BLOCKS = {"64 x 256": Shape(64, 256), "32 x 128": Shape(32, 128)}
 PROFILES, RATE = 4, 5e-3  # the thesis chapter's minibatch and learning rate
 SECONDS_A_REPEAT = 0.3  # about one product's time: long against the clock, short against drift
 SECONDS_A_TORCH_REPEAT = 1.5
-INSTALL_TORCH = (
-    "PyTorch is not installed: pip install torch --index-url https://download.pytorch.org/whl/cpu"
-)
+INSTALL_TORCH = "PyTorch is not installed: pip install torch==2.13.0"
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class TrainOptions:
 
     n_samples: int = 10_344
     n_genes: int = 19_962
-    epochs: float = 2.0
+    epochs: float = 6.0  # the default fit of this size in these blocks
     threads: int = 2
     repeats: int = 3
     data: Path = cohorts.COHORTS

@@ -21,7 +21,7 @@ MOST_CANDIDATES = 2048
 START_GENES = 1024
 #: A descent ends at a step that lowers the sum of squares by less than this share. Steps shrink
 #: quadratically, so what is left is far smaller.
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5
 #: Profiles placed in one call of the engine; bounds the memory of their curvatures.
 PROFILES_AT_ONCE = 512
 

@@ -10,8 +10,9 @@ from fembed.config import FitConfig
 SAMPLE_RATE_FACTOR = 10.0
 #: Share of the fast recipe's steps in which the learning rates fall to zero.
 COOLDOWN = 0.4
-#: Steps over which the learning rates rise at the start of the fast recipe.
-WARMUP_STEPS = 100
+#: Steps over which the learning rates rise at the start of the fast recipe; a short schedule
+#: takes a tenth of its own.
+WARMUP_STEPS = 500
 #: The fast recipe's default number of steps: six passes, but at least and at most so many.
 FAST_PASSES, FAST_LEAST_STEPS, FAST_MOST_STEPS = 6.0, 5_000, 120_000
 #: Where samples are moved out of local minima, as shares of all steps.

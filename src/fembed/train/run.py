@@ -160,7 +160,7 @@ def _steady(loop: Loop, held_out: HeldOut, n_steps: int) -> str:
     samples = held_out.training_samples
     waited = 0
     for mark in sorted(reseats | watches | {n_steps}):
-        loop.advance(mark - loop.step, samples, _warm_up)
+        loop.advance(mark - loop.step, samples, _warm_up(loop.plan))
         if mark in reseats:
             moved = reseat(loop.parameters, loop.values, loop.config.n_threads, samples)
             loop.forget_moments(moved)
@@ -188,11 +188,10 @@ def _cool_down(loop: Loop, held_out: HeldOut, n_steps: int) -> None:
             n_threads=loop.config.n_threads,
         )
         loop.parameters.sample_embedding[held_out.samples] = placed.u
-    begin = loop.step
+    begin, warm = loop.step, _warm_up(loop.plan)
 
     def falling(steps: NDArray[np.float64]) -> NDArray[np.float64]:
-        warm: NDArray[np.float64] = _warm_up(steps)
-        return np.minimum(warm, 1.0 - (steps - begin) / max(1, n_steps))
+        return np.minimum(warm(steps), 1.0 - (steps - begin) / max(1, n_steps))
 
     loop.advance(n_steps, np.arange(len(loop.values)), falling)
 
@@ -248,8 +247,9 @@ def _pca_of(values: Float32, config: FitConfig) -> tuple[float, float]:
     return units.scale**2, explained
 
 
-def _warm_up(steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.minimum(1.0, steps / WARMUP_STEPS)
+def _warm_up(schedule: Plan) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    n_steps = max(1, min(WARMUP_STEPS, schedule.n_steps // 10))
+    return lambda steps: np.minimum(1.0, steps / n_steps)
 
 
 def _with_samples(parameters: Parameters, samples: NDArray[np.intp]) -> Parameters:
