@@ -35,8 +35,9 @@ class Projection:
         Observed genes that were used.
     outlier : float64, k
         How many robust standard deviations the logarithm of the loss lies above the training
-        samples' median (median absolute deviation x 1.4826). Above about 5 is suspicious; new samples
-        of the same kind score a little above zero, since the training samples took part in the fit.
+        samples' median (median absolute deviation x 1.4826). Above about 5 is suspicious; new
+        samples of the same kind score a little above zero, since the training samples took part
+        in the fit.
     n_genes_matched, n_genes_model : int
         The model's genes that the data have, and all of the model's genes.
     """
