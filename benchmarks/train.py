@@ -96,7 +96,12 @@ def fit_and_step(options: TrainOptions) -> dict[str, Any]:
         n_threads=options.threads,
     )
     with timed() as clock:
-        model = fit(Expression.adopt(values), config, preprocessing=Preprocessing("none"))
+        model = fit(
+            Expression.adopt(values),
+            config,
+            preprocessing=Preprocessing("none"),
+            overwrite_values=True,
+        )
     peak, maxrss = peak_bytes(), maxrss_bytes()
     step_seconds += _step_seconds(values, options.threads)  # the fit has overwritten the values
     return {

@@ -137,7 +137,13 @@ def fit(
         labels = {name: expression.labels(name) for name in label or []}
         log.open()
         with TrainingBar(quiet, log) as bar:
-            model = train.fit(expression, config, preprocessing=preprocessing, progress=bar)
+            model = train.fit(
+                expression,
+                config,
+                preprocessing=preprocessing,
+                progress=bar,
+                overwrite_values=True,
+            )
         store.save(model, output, overwrite)
         if embedding is not None:
             tables.write(tables.EmbeddingTable.of_training(model, labels), embedding, overwrite)
@@ -257,7 +263,7 @@ def demo(
         result = tour.tour(cells, config, progress=bar)
     if output is not None:
         tour.save(result, output)
-    _print(result.facts, quiet=False)
+    _print(result.facts, quiet)
 
 
 def _print(facts: Mapping[str, Any], quiet: bool) -> None:

@@ -14,6 +14,7 @@ RECIPES: tuple[Recipe, ...] = ("fast", "published")
 
 MAX_COMPONENTS = 128
 MAX_HIDDEN_LAYERS = 32
+MAX_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class FitConfig:
         the last part of the training. With ``validation_entries`` it is a share of the entries.
         0 trains the whole schedule.
     validation_entries : bool
-        Hold out single entries of the matrix instead of whole samples.
+        Hold out a share of the single entries of the matrix instead of whole samples. All of
+        them are kept out; those of at most 256 samples are looked at.
     seed : int
         Of everything random. The same seed and data give the same bits on one machine.
     n_threads : int, optional
@@ -92,10 +94,14 @@ class FitConfig:
                 f"n_components is {self.n_components!r}; choose a whole number from 1 to "
                 f"{MAX_COMPONENTS}."
             )
-        for name in ("gene_components", "block_samples", "block_genes", "iterations", "n_threads"):
+        for name in ("gene_components", "block_samples", "block_genes", "iterations"):
             value = getattr(self, name)
             if value is not None and not _whole(value, 1):
                 raise InputError(f"{name} is {value!r}; choose a whole number of at least 1.")
+        if self.n_threads is not None and not _whole(self.n_threads, 1, MAX_THREADS):
+            raise InputError(
+                f"n_threads is {self.n_threads!r}; choose a whole number from 1 to {MAX_THREADS}."
+            )
         if not 1 <= len(self.hidden) <= MAX_HIDDEN_LAYERS or not all(
             _whole(width, 1) for width in self.hidden
         ):

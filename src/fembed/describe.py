@@ -111,8 +111,8 @@ def projection_facts(projection: Projection) -> Facts:
 
 _TITLES = {
     "mse": "MSE",
-    "held_out_mse": "MSE of held-out",
-    "n_held_out": "held out",
+    "held_out_mse": "validation MSE",
+    "n_held_out": "validation size",
     "missing_share": "missing entries",
     "pairs_per_second": "pairs a second",
     "pca_explained_variance": "explained by PCA of the same dimension",

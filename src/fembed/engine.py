@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import _core
+from fembed.config import MAX_THREADS
 from fembed.parameters import Parameters
 
 Float32 = NDArray[np.float32]
@@ -32,7 +33,7 @@ def thread_count(n_threads: int | None = None) -> int:
         return n_threads
     given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if given.isdigit() and int(given) > 0:
-        return int(given)
+        return min(int(given), MAX_THREADS)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

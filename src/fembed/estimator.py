@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 
 from fembed.chunks import row_chunks
 from fembed.config import FitConfig, Recipe
+from fembed.engine import thread_count
 from fembed.errors import InputError
 from fembed.expression import Expression
 from fembed.preprocess import Preprocessing, Transform
@@ -141,9 +141,17 @@ class FactorizedEmbedding(
             from fembed.terminal import TrainingBar
 
             with TrainingBar() as bar:
-                self.model_ = fit(expression, config, preprocessing=preprocessing, progress=bar)
+                self.model_ = fit(
+                    expression,
+                    config,
+                    preprocessing=preprocessing,
+                    progress=bar,
+                    overwrite_values=True,
+                )
         else:
-            self.model_ = fit(expression, config, preprocessing=preprocessing)
+            self.model_ = fit(
+                expression, config, preprocessing=preprocessing, overwrite_values=True
+            )
         self.gene_mean_ = gene_mean
         return self
 
@@ -242,7 +250,7 @@ class FactorizedEmbedding(
             return None
         if not isinstance(n_jobs, int) or n_jobs == 0:
             raise InputError(f"n_jobs is {n_jobs!r}; choose a whole number other than 0, or None.")
-        return n_jobs if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + n_jobs)
+        return n_jobs if n_jobs > 0 else max(1, thread_count() + 1 + n_jobs)
 
     def _validated(self, X: Any, **options: Any) -> Any:
         """``X`` as an array or a CSR/CSC matrix, with the checks that scikit-learn expects."""

@@ -15,6 +15,9 @@ from fembed.errors import DataWarning, InputError
 from fembed.expression import Expression
 from fembed.model import Model
 
+#: Of the largest eigenvalue of J'J, which is summed from float32 products; less is no knowledge.
+LEAST_CURVATURE = 1e-6
+
 
 @dataclass(frozen=True)
 class Projection:
@@ -170,7 +173,8 @@ def _covariance(
     freedom = n_observed - d
     for row in np.flatnonzero(freedom > 0):
         matrix = curvature[row]
-        if np.linalg.matrix_rank(matrix, hermitian=True) == d:
+        values = np.linalg.eigvalsh(matrix)
+        if values[0] > LEAST_CURVATURE * values[-1]:
             variance = loss[row] * n_observed[row] / freedom[row]
             covariance[row] = variance * np.linalg.inv(matrix)
     return covariance

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import engine, placement
+from fembed.chunks import row_chunks
 from fembed.config import FitConfig
 from fembed.engine import Float32, take_genes
 from fembed.train.recipe import Plan
@@ -80,15 +81,18 @@ class HeldOut:
     def _loss_of_entries(self, loop: Loop) -> float:
         assert self.entries is not None and self.entry_values is not None
         rows, columns = np.divmod(self.entries, loop.values.shape[1])
-        total = 0.0
-        for row in np.unique(rows):
-            mine = rows == row
+        present = np.unique(rows)
+        looked_at = present[placement.even_choice(len(present), ENTRY_SAMPLES)]
+        total, count = 0.0, 0
+        for row in looked_at:
+            mine = slice(*np.searchsorted(rows, (row, row + 1)))
             position = loop.parameters.sample_embedding[row : row + 1]
             predicted = engine.decode(
                 loop.parameters, position, genes=columns[mine], n_threads=loop.config.n_threads
             )
             total += float(np.square(predicted[0] - self.entry_values[mine]).sum(dtype=np.float64))
-        return total / len(self.entries)
+            count += mine.stop - mine.start
+        return total / count
 
 
 def hold_out(values: Float32, schedule: Plan, config: FitConfig) -> HeldOut:
@@ -105,8 +109,7 @@ def hold_out(values: Float32, schedule: Plan, config: FitConfig) -> HeldOut:
             return none
         chosen = np.sort(random.choice(n_samples, count, replace=False))
         return HeldOut(np.setdiff1d(everyone, chosen), random.permutation(chosen))
-    rows = np.sort(random.choice(n_samples, min(n_samples, ENTRY_SAMPLES), replace=False))
-    entries = _choose_entries(values, rows, schedule.validation, random)
+    entries = _choose_entries(values, schedule.validation, random)
     if not entries.size:
         return none
     flat = values.reshape(-1)
@@ -115,18 +118,21 @@ def hold_out(values: Float32, schedule: Plan, config: FitConfig) -> HeldOut:
     return held
 
 
-def _choose_entries(
-    values: Float32, rows: NDArray[np.intp], share: float, random: np.random.Generator
-) -> NDArray[np.intp]:
-    """Observed entries of some samples; every sample and gene keeps half of its entries."""
+def _choose_entries(values: Float32, share: float, random: np.random.Generator) -> NDArray[np.intp]:
+    """A share of the observed entries; every sample and gene keeps half of its entries."""
     n_genes = values.shape[1]
-    observed = ~np.isnan(values[rows])
-    chosen = observed & (random.random(observed.shape) < share)
-    left = np.zeros(n_genes, np.int64)
-    for begin in range(0, len(values), 256):
-        left += (~np.isnan(values[begin : begin + 256])).sum(axis=0)
-    chosen[:, chosen.sum(axis=0) * 2 > left] = False
-    chosen[chosen.sum(axis=1) * 2 > observed.sum(axis=1)] = False
-    i, j = np.nonzero(chosen)
-    entries: NDArray[np.intp] = rows[i] * n_genes + j
+    observed_by_gene = np.zeros(n_genes, np.int64)
+    for rows in row_chunks(*values.shape):
+        observed_by_gene += (~np.isnan(values[rows])).sum(axis=0)
+    held_by_gene = np.zeros(n_genes, np.int64)
+    parts = []
+    for rows in row_chunks(*values.shape):
+        observed = ~np.isnan(values[rows])
+        chosen = observed & (random.random(observed.shape, np.float32) < share)
+        chosen[:, (held_by_gene + chosen.sum(axis=0)) * 2 > observed_by_gene] = False
+        chosen[chosen.sum(axis=1) * 2 > observed.sum(axis=1)] = False
+        held_by_gene += chosen.sum(axis=0)
+        i, j = np.nonzero(chosen)
+        parts.append((rows.start + i) * n_genes + j)
+    entries: NDArray[np.intp] = np.concatenate(parts)
     return entries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,20 +44,22 @@ def fit(
     *,
     preprocessing: Preprocessing | None = None,
     progress: Callable[[Progress], None] | None = None,
+    overwrite_values: bool = False,
 ) -> Model:
     """Train a factorized embedding.
 
     Parameters
     ----------
     expression : Expression
-        Samples x genes in the units of the input. Its values are overwritten: training works in
-        the memory of the matrix.
+        Samples x genes in the units of the input.
     config : FitConfig, optional
         The options; see there.
     preprocessing : Preprocessing, optional
         ``log10(x + 1)`` by default.
     progress : callable, optional
         Called with a `Progress` a few times a second.
+    overwrite_values : bool
+        Train in the memory of ``expression.values``, whose contents are lost, instead of a copy.
 
     Returns
     -------
@@ -78,6 +81,8 @@ def fit(
     config = config or FitConfig()
     preprocessing = preprocessing or Preprocessing()
     _check(expression, config)
+    if not overwrite_values:
+        expression = replace(expression, values=expression.values.copy())
     values = preprocessing.apply(
         expression.values,
         expression.origin,
@@ -209,13 +214,14 @@ def _fit_published(
     loop = Loop(values, parameters, config, schedule, progress)
     marks = [schedule.n_steps]
     if held_out.size:
-        marks = np.linspace(0, schedule.n_steps, 51).round().astype(int).tolist()[1:]
+        looks = np.linspace(0, schedule.n_steps, 51).round().astype(int).tolist()
+        marks = sorted(set(looks) - {0})
     stopped, waited = "schedule", 0
     for mark in marks:
         loop.advance(mark - loop.step, np.arange(n_samples), np.ones_like)
         if held_out.size:
             waited = 0 if held_out.watch(loop, BETTER) else waited + 1
-            if waited >= PATIENCE:
+            if waited >= PATIENCE and mark >= LEAST_STEPS:
                 loop.restore(held_out.best_state)
                 stopped = "held-out entries"
                 break

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from fembed.chunks import row_chunks
 from fembed.config import FitConfig
@@ -14,8 +15,9 @@ from fembed.parameters import Parameters, layer_shapes
 
 #: The output layer starts this much smaller, so that training starts at PCA.
 OUTPUT_SCALE = 0.1
-#: The components are found on so many samples: more would change the start very little.
+#: The components are found on so many samples, and improved on the others.
 MOST_PCA_SAMPLES = 1200
+SAMPLES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,7 @@ def standardise(values: Float32) -> Units:
         values[rows] -= mean.astype(np.float32)
         squares += float(np.nansum(np.square(values[rows], dtype=np.float64)))
     scale = float(np.sqrt(squares / max(1, count.sum())))
-    largest = float(np.abs(mean).max(initial=0.0))
-    if scale <= 1e-6 * largest or scale == 0.0:
+    if scale == 0.0:
         return Units(mean.astype(np.float32).astype(np.float64), 0.0)
     for rows in row_chunks(*values.shape):
         values[rows] /= np.float32(scale)
@@ -91,6 +92,27 @@ def principal_components(matrix: Float32, rank: int) -> tuple[Float32, Float32]:
     return deviation.astype(np.float32), np.ascontiguousarray(right.T, np.float32)
 
 
+def improved_components(
+    values: Float32, samples: NDArray[np.intp], right: Float32
+) -> tuple[Float32, Float32]:
+    """Components of all ``samples`` from those of a part: two subspace iterations, Ritz vectors."""
+    for _ in range(2):
+        image = np.zeros(right.T.shape, np.float64)
+        for begin in range(0, len(samples), SAMPLES_AT_ONCE):
+            chunk = np.nan_to_num(values[samples[begin : begin + SAMPLES_AT_ONCE]], copy=False)
+            image += chunk.T @ (chunk @ right.T)
+        right = np.ascontiguousarray(np.linalg.qr(image)[0].T, np.float32)
+    second = np.zeros((len(right), len(right)))
+    for begin in range(0, len(samples), SAMPLES_AT_ONCE):
+        chunk = np.nan_to_num(values[samples[begin : begin + SAMPLES_AT_ONCE]], copy=False)
+        scores = (chunk @ right.T).astype(np.float64)
+        second += scores.T @ scores
+    squares, rotation = np.linalg.eigh(second)
+    deviation = np.sqrt(np.maximum(squares[::-1], 0.0) / len(samples))
+    turned = rotation[:, ::-1].T @ right
+    return deviation.astype(np.float32), np.ascontiguousarray(turned, np.float32)
+
+
 def spectral_start(
     values: Float32, config: FitConfig, samples: NDArray[np.intp]
 ) -> tuple[Parameters, float]:
@@ -111,12 +133,27 @@ def spectral_start(
         Share of the variance that these principal components explain.
     """
     random = np.random.default_rng(config.seed)
+    part = samples
+    if len(samples) > MOST_PCA_SAMPLES:
+        part = np.sort(random.choice(samples, MOST_PCA_SAMPLES, replace=False))
+    # One BLAS thread, so that the bits do not depend on how many there are.
+    with threadpool_limits(1, user_api="blas"):
+        return _at_components(values, config, part, samples, random)
+
+
+def _at_components(
+    values: Float32,
+    config: FitConfig,
+    part: NDArray[np.intp],
+    samples: NDArray[np.intp],
+    random: np.random.Generator,
+) -> tuple[Parameters, float]:
     n_samples, n_genes = values.shape
     d, e = config.n_components, config.gene_components
-    if len(samples) > MOST_PCA_SAMPLES:
-        samples = np.sort(random.choice(samples, MOST_PCA_SAMPLES, replace=False))
-    rank = min(max(d, e), len(samples) - 1, n_genes)
-    deviation, right = principal_components(np.nan_to_num(values[samples], copy=False), rank)
+    rank = min(max(d, e), len(part) - 1, n_genes)
+    deviation, right = principal_components(np.nan_to_num(values[part], copy=False), rank)
+    if len(part) < len(samples):
+        deviation, right = improved_components(values, samples, right)
     # The float32 Gram matrix knows deviations to about 3e-4 of the largest.
     kept = min(d, int((deviation > 1e-3 * deviation[0]).sum()))
     sample_embedding = 0.01 * random.standard_normal((n_samples, d), np.float32)
