@@ -357,8 +357,16 @@ def test_an_interrupt_leaves_no_output(here: Path) -> None:
     words = "fit data.csv -o new --embedding new.csv --iterations 100000000 --validation 0"
     before = set(listing(here))
     command = [sys.executable, "-m", "fembed", *words.split(), "--log-json", "-", *QUICK[:4]]
+
+    def listen() -> None:  # a test run in the background may have been told to ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen,
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         while "training" not in process.stdout.readline():
