@@ -39,7 +39,8 @@ class FitConfig:
     iterations : int, optional
         Steps instead of epochs (the published recipe: 100,000).
     block_samples, block_genes : int, optional
-        Size of a step's block. Fast: 32 samples x 128 genes. Published: 4 whole profiles (the chapter's text; its stored runs say 10).
+        Size of a step's block. Fast: 32 samples x 128 genes. Published: 4 whole profiles (the
+        chapter's text; its stored runs say 10).
     learning_rate : float, optional
         Of the network and the genes: 5e-3 in both recipes (the chapter's text; its stored runs
         say 1e-2). The fast recipe moves samples ten times faster.
