@@ -188,7 +188,7 @@ class Placer {
     int descend(const float* profile, const float* start, const SolveOptions& options) {
         const int d = s.d;
         for (int c = 0; c < d; ++c) here.u[c] = double(start[c]);
-        here_squares = evaluate(profile, here);
+        here_squares = evaluate(profile, here, options.max_iterations > 0 || options.curvature);
         double damping = 1e-3;
         int iteration = 0;
         while (iteration < options.max_iterations) {

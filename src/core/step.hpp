@@ -347,6 +347,10 @@ class Trainer {
             const GeneTerms terms = {
                 arrays.loading ? gene_panel(loading_panels, s.d, panel) : nullptr,
                 arrays.bias ? gene_panel(bias_panels, 1, panel) : nullptr};
+            if (k + 1 < count) {
+                prefetch_target(cut, int64_t(samples[pairs_sample[k + 1]]) * p, genes,
+                                pairs_panel[k + 1]);
+            }
             float target[PANEL];
             gather_target(cut, int64_t(samples[i]) * p, genes, panel, target);
             forward_panel(packed, sample_parts + i * s.h1_padded, u,
@@ -388,6 +392,14 @@ class Trainer {
             }
             add_row_sums(rows, s.h1, 0, 1,
                          sample_sums + (int64_t(gene_slot) * cut.m + pairs_sample[k]) * s.h1_padded);
+        }
+    }
+
+    // In a large matrix every entry of a block is a cache miss of its own.
+    void prefetch_target(const Cut& cut, int64_t row, const int32_t* genes, int panel) const {
+        const int32_t* which = genes + panel * PANEL;
+        for (int i = 0; i < cut.genes_in(panel); ++i) {
+            __builtin_prefetch(expression + row + which[i]);
         }
     }
 
