@@ -9,7 +9,6 @@ typedef float loose_vec;
 #else
 typedef float vec __attribute__((vector_size(4 * FEMBED_LANES)));
 typedef float loose_vec __attribute__((vector_size(4 * FEMBED_LANES), aligned(4), may_alias));
-typedef int ivec __attribute__((vector_size(4 * FEMBED_LANES)));
 #endif
 
 constexpr int LANES = FEMBED_LANES;

@@ -32,7 +32,7 @@ inline int tile_panels(const Layout& s) {
     return fit < 4 ? 4 : fit > 32 ? 32 : int(fit);
 }
 
-// A panel never carries more than this in float32 before it is added up in float64.
+// Added up in float32 within a tile, in float64 over tiles.
 struct SlotTotals {
     double loss;
     int64_t n_observed;

@@ -35,7 +35,9 @@ ModelFolder = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that
 Layer = Annotated[str | None, typer.Option(help="Of an .h5ad or .zarr: this layer, not X.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Of an .h5ad or .zarr: raw, not X.")]
 Transpose = Annotated[bool, typer.Option("--transpose", help="The file is genes x samples.")]
-Threads = Annotated[int | None, typer.Option(help="Threads; all processors by default.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Threads; OMP_NUM_THREADS or all processors by default.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
 Label = Annotated[

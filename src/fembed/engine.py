@@ -1,7 +1,7 @@
 """The typed face of the native engine ``fembed._core``.
 
-Every function here has a readable double-precision twin in :mod:`fembed._reference`;
-the property tests hold the two together.
+Training, gradients, decoding and solving have readable double-precision twins in
+:mod:`fembed._reference`; the property tests hold the two together.
 """
 
 from __future__ import annotations

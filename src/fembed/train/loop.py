@@ -153,7 +153,7 @@ class Loop:
         self._held_out = loss * self._loss_scale
 
     def forget_moments(self, samples: NDArray[np.intp]) -> None:
-        """Start the optimiser afresh for samples that were moved."""
+        """Forget the direction of samples that were moved; how far they step stays known."""
         self.adam.first.sample_embedding[samples] = 0.0
 
     def state(self) -> tuple[Parameters, AdamState, int]:
@@ -170,10 +170,9 @@ class Loop:
 
     def summary(self) -> dict[str, Any]:
         """What a fit reports about its training."""
-        steps = self._pairs / max(1, self.values.size)
         return {
             "steps": self.step,
-            "passes": steps,
+            "passes": self._pairs / max(1, self.values.size),
             "pairs_per_second": self._pairs / max(self._engine_seconds, 1e-9),
             "history": thinned(self.history),
         }

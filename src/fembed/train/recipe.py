@@ -52,10 +52,6 @@ class Plan:
     by_entries: bool
     lazy: bool
 
-    @property
-    def passes(self) -> float:
-        return self.n_steps / self.blocks_per_pass
-
 
 def plan(config: FitConfig, n_samples: int, n_genes: int) -> Plan:
     """The plan of ``config`` for a matrix of n_samples x n_genes."""

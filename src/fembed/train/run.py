@@ -33,8 +33,9 @@ PATIENCE, BETTER = 4, 1e-3
 #: ... but not before so many steps: training may need 600 to leave the plateau of its start
 #: (tcga_11_cohorts in two dimensions), and the best state so far is kept anyhow.
 LEAST_STEPS = 1500
-#: Pairs that the last solve of the samples may evaluate. A larger matrix gets one iteration, which
-#: leaves a loss within about 0.1 % of the converged one, and a part of the genes decides.
+#: Pairs that the last solve of the samples may evaluate. A larger matrix gets one iteration,
+#: decided by a part of the genes. One iteration by all genes left the loss of tcga_11_cohorts
+#: 0.13 % above the converged one in two dimensions, and 0.06 % in eight.
 LAST_SOLVE_PAIRS, LAST_SOLVE_GENES = 20_000_000, 4096
 
 
