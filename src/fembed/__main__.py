@@ -1,5 +1,5 @@
 """``python -m fembed`` is the command ``fembed``."""
 
-from fembed.cli import main
+from fembed.commands.app import main
 
 main()

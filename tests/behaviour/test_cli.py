@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import fembed
-from fembed.cli import run
+from fembed.commands.app import run
 from tests.small_expression import N_GENES, N_SAMPLES, QUICK, frame, write_csv, write_h5ad
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fembed import cli, train
+from fembed import train
+from fembed.commands import app
 from fembed.errors import TrainingError
 from tests.small_expression import N_GENES, QUICK, frame, write_csv, write_h5ad
 
@@ -28,7 +29,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_csv(folder / "data.csv")
     write_h5ad(folder / "data.h5ad")
     words = [str(folder / "data.csv"), "-o", str(folder / "model"), "-q"]
-    assert cli.run(["fit", *words, *QUICK]) == 0
+    assert app.run(["fit", *words, *QUICK]) == 0
     return folder
 
 
@@ -49,7 +50,7 @@ def refused(words: str | list[str], message: str, capsys: Capture, status: int =
     """The command fails with one sentence that holds ``message``, and changes no file."""
     before = listing(Path.cwd())
     capsys.readouterr()
-    assert cli.run(words.split() if isinstance(words, str) else words) == status
+    assert app.run(words.split() if isinstance(words, str) else words) == status
     out, err = capsys.readouterr()
     assert message in err
     assert err.startswith("fembed: ") and err.endswith(".\n")
@@ -109,7 +110,7 @@ def test_data_that_no_model_can_be_trained_on(here: Path, capsys: Capture) -> No
 
 def test_some_constant_genes_are_a_warning(here: Path, capsys: Capture) -> None:
     write_changed(here / "constant.csv", slice(None), 5, 3)
-    assert cli.run(["fit", "constant.csv", "-o", "new", "-q", *QUICK]) == 0
+    assert app.run(["fit", "constant.csv", "-o", "new", "-q", *QUICK]) == 0
     err = capsys.readouterr().err
     assert err.startswith("fembed: warning: ") and err.count("\n") == 1
     assert "G5" in err
@@ -281,7 +282,7 @@ def test_data_without_the_models_genes(here: Path, capsys: Capture) -> None:
 
 def test_less_than_half_of_the_models_genes_is_a_warning(here: Path, capsys: Capture) -> None:
     write_csv(here / "panel.csv", frame().iloc[:, :8])
-    assert cli.run(["project", "model", "panel.csv", "-o", "new.csv", "-q"]) == 0
+    assert app.run(["project", "model", "panel.csv", "-o", "new.csv", "-q"]) == 0
     out, err = capsys.readouterr()
     assert err.startswith("fembed: warning: panel.csv has only 8 of the model's 24 genes")
     assert err.count("\n") == 1 and out == ""
@@ -348,7 +349,7 @@ def test_a_training_that_stops(
 
     monkeypatch.setattr(train, "fit", stop)
     refused("fit data.csv -o new --embedding new.csv", message, capsys, status)
-    assert cli.run(["fit", "data.csv", "-o", "new", "--log-json", "log"]) == status
+    assert app.run(["fit", "data.csv", "-o", "new", "--log-json", "log"]) == status
     event = json.loads((here / "log").read_text())
     assert event["event"] == "error" and message in event["message"]
 

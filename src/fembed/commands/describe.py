@@ -144,3 +144,9 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}" if name in ("seconds", "passes") else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and name != "seed" else str(value)
+
+
+def show(facts: Facts, quiet: bool) -> None:
+    """Print facts as lines, unless the user wants quiet."""
+    if not quiet:
+        print("\n".join(lines(facts)))

@@ -1,0 +1,63 @@
+"""The application of all commands: what they share with the shell, and how it ends.
+
+The library is imported inside the commands, so that ``fembed --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from fembed.commands import decode, demo, fit, info, project
+from fembed.terminal import Failed, tell
+
+app = typer.Typer(
+    name="fembed",
+    help="Factorized embeddings of expression matrices: maps, and new samples placed in them.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# Typer has no public name for the mistakes in a command line: its own or click's UsageError.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from fembed import __version__
+
+        print(f"fembed {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+for command in (fit.fit, project.project, decode.decode, info.info, demo.demo):
+    app.command()(command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (default: that of the process) and return its exit status."""
+    try:
+        status = app(arguments, prog_name="fembed", standalone_mode=False)
+    except Failed as failure:
+        return failure.status
+    except typer.Abort:
+        tell("Interrupted; no output is half-written.")
+        return 130
+    except _UsageError as error:
+        message = error.format_message()  # type: ignore[attr-defined]
+        tell(f"{message.rstrip('.')}; see fembed --help.")
+        return 2
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """Entry point of the command ``fembed``."""
+    sys.exit(run())

@@ -1,0 +1,46 @@
+"""``fembed decode``: expression anywhere in the map."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import ModelFolder, Overwrite, Quiet, TableOutput, Threads
+from fembed.terminal import errors_told
+
+
+@errors_told()
+def decode(
+    model: ModelFolder,
+    points: Annotated[
+        str, typer.Argument(metavar="POINTS", help="A table with fembed_1 ... (csv, h5ad, ...).")
+    ],
+    output: TableOutput,
+    genes: Annotated[
+        str | None, typer.Option(help="Only these genes: NAME,NAME,...; all by default.")
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(help="input: the units of the training data; model: the model's scale.")
+    ] = "input",
+    threads: Threads = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Expression at POINTS of the map of MODEL: one row a point, one column a gene."""
+    from fembed import store, tables
+    from fembed.commands import describe, options
+    from fembed.commands import points as points_table
+
+    options.check_choice("--scale", scale, ("input", "model"))
+    tables.check_output(output, overwrite, sources=[points])
+    options.check_threads(threads)
+    trained = store.load(model)
+    names, coordinates = points_table.read(points, trained.n_components)
+    rows = trained.gene_rows(genes.split(",")) if genes is not None else None
+    values = trained.decode(coordinates, rows, threads)
+    if scale == "input":
+        values = trained.preprocessing.invert(values)
+    gene_names = trained.gene_names if rows is None else trained.gene_names[rows]
+    tables.write(tables.ExpressionTable(names, gene_names, values), output, overwrite)
+    describe.show({"points": len(names), "genes": len(gene_names), "table": output}, quiet)

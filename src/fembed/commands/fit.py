@@ -1,0 +1,103 @@
+"""``fembed fit``: train a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import Data, Label, Layer, Overwrite, Quiet, Raw, Threads, Transpose
+from fembed.terminal import JsonLog, TrainingBar, errors_told
+
+
+@errors_told()
+def fit(
+    data: Data,
+    output: Annotated[str, typer.Option("--output", "-o", help="The model: a new folder.")],
+    components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
+    gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
+    recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
+    transform: Annotated[
+        str, typer.Option(help="log10 (of x + 1), cpm (then log10), or none: a log scale already.")
+    ] = "log10",
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
+    ] = None,
+    iterations: Annotated[int | None, typer.Option(help="Steps, instead of epochs.")] = None,
+    block_samples: Annotated[int | None, typer.Option(help="Samples of a step.")] = None,
+    block_genes: Annotated[int | None, typer.Option(help="Genes of a step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of the network and the genes (0.005).")
+    ] = None,
+    weight_decay: Annotated[float, typer.Option(help="Coupled L2 penalty.")] = 0.0,
+    validation: Annotated[
+        float | None, typer.Option(help="Share held out to choose when to stop; 0 for none.")
+    ] = None,
+    validation_entries: Annotated[
+        bool, typer.Option("--validation-entries", help="Hold out entries, not samples.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
+    threads: Threads = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    embedding: Annotated[
+        str | None, typer.Option(help="Also write the training samples' table to this file.")
+    ] = None,
+    label: Label = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    log_json: Annotated[
+        str | None, typer.Option(help="One JSON object a line to this file; - is stdout.")
+    ] = None,
+) -> None:
+    """Train a map of the samples in DATA and save the model."""
+    from fembed import readers, store, tables, train
+    from fembed.commands import describe, options
+    from fembed.preprocess import Preprocessing
+
+    with JsonLog(log_json) as log, errors_told(log):
+        config = options.config(
+            n_components=components,
+            gene_components=gene_components,
+            hidden=hidden,
+            recipe=recipe,
+            epochs=epochs,
+            iterations=iterations,
+            block_samples=block_samples,
+            block_genes=block_genes,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            validation=validation,
+            validation_entries=validation_entries,
+            seed=seed,
+            n_threads=threads,
+        )
+        preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
+        options.check_fit_outputs(
+            output,
+            embedding,
+            log_json,
+            labels=label or [],
+            n_components=components,
+            data=data,
+            overwrite=overwrite,
+        )
+        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+        labels = {name: expression.labels(name) for name in label or []}
+        log.open()
+        with TrainingBar(quiet, log) as bar:
+            model = train.fit(
+                expression,
+                config,
+                preprocessing=preprocessing,
+                progress=bar,
+                overwrite_values=True,
+            )
+        store.save(model, output, overwrite)
+        if embedding is not None:
+            tables.write(tables.EmbeddingTable.of_training(model, labels), embedding, overwrite)
+        facts = describe.training_facts(model)
+        log.write("done", model=output, **facts)
+        describe.show({**facts, "model": output}, quiet or log.takes_stdout)

@@ -1,0 +1,29 @@
+"""``fembed info``: what a model or a data file holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import Layer, Raw, Transpose
+from fembed.terminal import errors_told
+
+
+@errors_told()
+def info(
+    path: Annotated[str, typer.Argument(metavar="MODEL|DATA", help="A model or a data file.")],
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """What a model or a data file holds."""
+    from fembed import readers, store
+    from fembed.commands import describe
+
+    if describe.is_model(path):
+        facts = describe.model_facts(store.load(path))
+    else:
+        facts = describe.data_facts(readers.read(path, layer=layer, raw=raw, transpose=transpose))
+    print(describe.as_json(facts) if json else "\n".join(describe.lines(facts)))

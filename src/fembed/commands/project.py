@@ -1,0 +1,48 @@
+"""``fembed project``: place new samples."""
+
+from __future__ import annotations
+
+from fembed.commands.arguments import (
+    Data,
+    Label,
+    Layer,
+    ModelFolder,
+    Overwrite,
+    Quiet,
+    Raw,
+    TableOutput,
+    Threads,
+    Transpose,
+)
+from fembed.terminal import errors_told
+
+
+@errors_told()
+def project(
+    model: ModelFolder,
+    data: Data,
+    output: TableOutput,
+    label: Label = None,
+    threads: Threads = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Place the samples of DATA in the map of MODEL: coordinates, loss, genes used, outlier score.
+
+    An .h5ad output also holds the covariance of every point.
+    """
+    from fembed import projection, readers, store, tables
+    from fembed.commands import describe, options
+
+    tables.check_output(output, overwrite, sources=[data])
+    options.check_threads(threads)
+    trained = store.load(model)
+    tables.check_label_names(label or [], trained.n_components)
+    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+    labels = {name: expression.labels(name) for name in label or []}
+    placed = projection.project(trained, expression, n_threads=threads)
+    tables.write(tables.EmbeddingTable.of_projection(placed, labels), output, overwrite)
+    describe.show({**describe.projection_facts(placed), "table": output}, quiet)
