@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from fembed.errors import DataWarning as DataWarning
     from fembed.errors import InputError as InputError
     from fembed.errors import TrainingError as TrainingError
+    from fembed.errors import WorkerError as WorkerError
     from fembed.estimator import FactorizedEmbedding as FactorizedEmbedding
     from fembed.expression import Expression as Expression
     from fembed.model import Model as Model
+    from fembed.parallel import Workers as Workers
     from fembed.preprocess import Preprocessing as Preprocessing
     from fembed.projection import Projection as Projection
     from fembed.projection import project as project
@@ -35,6 +37,8 @@ _HOME = {
     "Preprocessing": "preprocess",
     "Projection": "projection",
     "TrainingError": "errors",
+    "WorkerError": "errors",
+    "Workers": "parallel",
     "fit": "train",
     "load": "store",
     "project": "projection",

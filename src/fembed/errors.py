@@ -14,5 +14,9 @@ class TrainingError(RuntimeError):
     """Training cannot go on (a non-finite loss, say); the message says what to change."""
 
 
+class WorkerError(RuntimeError):
+    """Parallel work cannot go on: its workers, or the scheduler, are lost for good."""
+
+
 class DataWarning(UserWarning):
     """The input is usable, but the user would want to know something about it."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from fembed import arrayfile
-from fembed.errors import DataWarning, InputError, TrainingError
+from fembed.errors import DataWarning, InputError, TrainingError, WorkerError
 
 if TYPE_CHECKING:
     from fembed.train import Progress
@@ -49,7 +49,7 @@ def errors_told(log: JsonLog | None = None) -> Iterator[None]:
             warnings.simplefilter("always", DataWarning)
             warnings.showwarning = show  # type: ignore[assignment]  # it takes any arguments
             yield
-    except (InputError, TrainingError) as error:
+    except (InputError, TrainingError, WorkerError) as error:
         raise _failed(str(error), USER_ERROR, log) from error
     except KeyboardInterrupt as error:
         raise _failed("Interrupted; no output is half-written.", INTERRUPTED, log) from error
