@@ -68,10 +68,10 @@ def cluster(folder: Path, n_workers: int) -> Iterator[Cluster]:
 
 def _start(what: str, *arguments: str, folder: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "distributed.cli.dask_" + what, *arguments]
-    log = (folder / f"{what}.log").open("ab")
     # `tests` must be importable by the workers, as a user's module would have to be.
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    with (folder / f"{what}.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
 
 def _address(file: Path, scheduler: subprocess.Popen) -> str:

@@ -133,19 +133,21 @@ def _threads_by_worker(client: Client, threads: int | None) -> dict[str, int]:
     """Threads a case by worker address, so that all cases of a machine use its cores once."""
     from fembed import __version__
 
-    try:
-        known = client.run(describe_worker)
-    except ImportError as error:
-        raise InputError(
-            f"A worker of the Dask cluster cannot import fembed ({error}); install fembed "
-            f"{__version__} there."
-        ) from error
-    for address, (_, version, _) in known.items():
-        if version != __version__:
+    known: dict[str, tuple[str, str, int]] = {}
+    for address, answer in client.run(describe_worker, on_error="return").items():
+        if isinstance(answer, ImportError):
             raise InputError(
-                f"The Dask worker {address} has fembed {version}, but this is {__version__}; "
+                f"The Dask worker {address} cannot import fembed ({answer}); install fembed "
+                f"{__version__} there."
+            ) from answer
+        if isinstance(answer, BaseException):
+            continue  # it is just being lost
+        if answer[1] != __version__:
+            raise InputError(
+                f"The Dask worker {address} has fembed {answer[1]}, but this is {__version__}; "
                 "install the same version."
             )
+        known[address] = answer
     if threads is not None:
         return dict.fromkeys(known, threads)
     slots: dict[str, int] = defaultdict(int)

@@ -1,0 +1,110 @@
+"""Parallel work on a real Dask cluster: a scheduler and workers in processes of their own."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fembed.errors import InputError, WorkerError
+from fembed.parallel import Workers, run
+from tests import parallel_tasks as tasks
+from tests.dask_cluster import cluster
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory):
+    with cluster(tmp_path_factory.mktemp("dask"), 2) as started:
+        yield Workers("dask", started.address)
+
+
+def test_results_are_in_the_order_of_the_cases(two_workers):
+    shared = np.random.default_rng(0).random((7, 1000))
+    cases = [5, 0, 3, 6, 1]
+    done = {}
+    results = run(tasks.row_sum, shared, cases, two_workers, on_done=done.__setitem__)
+    assert [total for total, _, _ in results] == [float(shared[row].sum()) for row in cases]
+    assert [done[index] for index in range(5)] == results
+    assert len({process for _, process, _ in run(tasks.row_sum, shared, [0] * 9, two_workers)}) == 2
+
+
+def test_pools_of_a_worker_are_limited(two_workers):
+    for n_threads, pools in run(tasks.pool_sizes, None, range(2), two_workers):
+        assert pools == {"blas": 1, "openmp": n_threads}
+
+
+def test_error_of_a_task_reaches_the_caller(two_workers):
+    with pytest.raises(InputError, match="Case 2 is impossible"):
+        run(tasks.refuse, None, range(6), two_workers)
+
+
+def test_a_client_of_ones_own_stays_open(two_workers):
+    import distributed
+
+    with distributed.Client(two_workers.scheduler, set_as_default=False) as client:
+        assert run(tasks.slow_square, None, [3], Workers("dask", client)) == [9]
+        assert client.status == "running"
+
+
+def test_cases_of_a_killed_worker_are_run_on_another(tmp_path):
+    with cluster(tmp_path, 2) as started:
+
+        def kill_one(index, result):
+            if started.workers[0].poll() is None:
+                started.kill_worker(0)
+
+        shared = np.arange(10.0)
+        workers = Workers("dask", started.address)
+        assert run(tasks.slow_square, shared, range(12), workers, kill_one) == [
+            case * case for case in range(12)
+        ]
+        assert started.workers[0].poll() is not None
+
+
+def test_all_workers_lost_and_new_ones_come(tmp_path):
+    """The shared data are lost with the last worker; they are sent anew."""
+    with cluster(tmp_path, 1) as started:
+
+        def replace_it(index, result):
+            if index == 1 and len(started.workers) == 1:
+                started.kill_worker(0)
+                started.add_worker()
+
+        shared = np.arange(10.0)
+        squares = run(
+            tasks.slow_square, shared, range(5), Workers("dask", started.address), replace_it
+        )
+        assert squares == [0, 1, 4, 9, 16]
+
+
+def test_workers_lost_for_good_are_an_error(tmp_path):
+    with cluster(tmp_path, 1) as started:
+
+        def kill(index, result):
+            started.kill_worker(0)
+
+        begin = time.monotonic()
+        with pytest.raises(WorkerError, match="worker"):
+            run(
+                tasks.slow_square,
+                np.arange(10.0),
+                range(5),
+                Workers("dask", started.address, patience_seconds=1.0),
+                kill,
+            )
+        assert time.monotonic() - begin < 20
+
+
+def test_scheduler_that_cannot_be_reached_is_an_error_within_10_seconds():
+    begin = time.monotonic()
+    with pytest.raises(InputError, match="No Dask scheduler answers at 'tcp://127.0.0.1:9'"):
+        run(tasks.slow_square, None, [1], Workers("dask", "tcp://127.0.0.1:9"))
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:9", ""])
+def test_address_that_is_none_is_refused(address):
+    with pytest.raises(InputError, match="No Dask scheduler answers"):
+        run(tasks.slow_square, None, [1], Workers("dask", address))
