@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fembed.errors import TrainingError as TrainingError
     from fembed.errors import WorkerError as WorkerError
     from fembed.estimator import FactorizedEmbedding as FactorizedEmbedding
+    from fembed.evaluation import Evaluation as Evaluation
+    from fembed.evaluation import evaluate as evaluate
     from fembed.expression import Expression as Expression
     from fembed.model import Model as Model
     from fembed.parallel import Workers as Workers
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "DataWarning": "errors",
+    "Evaluation": "evaluation",
     "Expression": "expression",
     "FactorizedEmbedding": "estimator",
     "FitConfig": "config",
@@ -39,6 +42,7 @@ _HOME = {
     "TrainingError": "errors",
     "WorkerError": "errors",
     "Workers": "parallel",
+    "evaluate": "evaluation",
     "fit": "train",
     "load": "store",
     "project": "projection",

@@ -1,0 +1,242 @@
+"""What is compared: an estimator with a place for an embedding, and what is put there.
+
+Every method is one scikit-learn estimator that is fitted on the training part of a fold and asked
+for predictions of the rest, so that whatever learns (a mean that fills missing entries, a scale,
+an embedding, a search over settings, the task's model) learns on the training part only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from fembed.chunks import to_float32
+from fembed.errors import InputError
+from fembed.estimator import FactorizedEmbedding
+from fembed.preprocess import Preprocessing
+
+RIVALS = ("pca", "umap", "raw")
+OURS = "fembed"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A line of the comparison.
+
+    Attributes
+    ----------
+    name : str
+    dimension : int or None
+        Of the embedding; None where the estimator chooses it by itself.
+    estimator : object
+        Not fitted.
+    cost : float
+        A rough order of how long a fold takes, to begin with the longest.
+    """
+
+    name: str
+    dimension: int | None
+    estimator: Any
+    cost: float
+
+
+def methods(
+    estimator: Any,
+    embedding: FactorizedEmbedding,
+    dims: Sequence[int] | None,
+    against: Sequence[str] | Mapping[str, Any],
+    *,
+    n_genes: int,
+    default_dims: Sequence[int],
+) -> list[Method]:
+    """All lines of the comparison, ours first.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+        The task's model, to be put behind ``embedding``; or a whole that has a
+        `FactorizedEmbedding` inside, in whose place the rivals are put.
+    dims : sequence of int, optional
+        Default: of a whole, its own; else ``default_dims``.
+    against : names of rivals, or transformers by name
+
+    Raises
+    ------
+    InputError
+        For an unknown rival, one whose package is missing, or dimensions and rivals that a whole
+        has no place for.
+    """
+    rivals = _rivals(against, embedding)
+    place = find_place(estimator)
+    if place == "":
+        raise InputError(
+            "The estimator is an embedding alone; put a model of the labels behind it, such as "
+            "make_pipeline(FactorizedEmbedding(), LogisticRegression())."
+        )
+    if place is None and mentions_embedding(estimator):
+        if rivals or dims is not None:
+            raise InputError(
+                "The estimator has no single FactorizedEmbedding whose place a rival or another "
+                "dimension could take; give against=() and no dims."
+            )
+        return [Method(OURS, None, estimator, 1.0)]
+    if place is None:
+        estimator = Pipeline([("embedding", embedding), ("model", estimator)])
+        place, dims = "embedding", default_dims if dims is None else dims
+    searched = _searched(estimator, place)
+    if searched and rivals or dims is not None and searched & {"", "n_components"}:
+        raise InputError(
+            "The estimator searches over settings of the embedding, in which a rival or given "
+            "dimensions have no place; give against=() and no dims."
+        )
+    ours = estimator.get_params()[place]
+    found = [
+        Method(OURS, d, _filled(estimator, place, _sized(ours, d)), 1e3 + d) for d in dims or ()
+    ]
+    if dims is None:
+        own = None if searched & {"", "n_components"} else int(ours.n_components)
+        found = [Method(OURS, own, estimator, 1e3)]
+        dims = [] if own is None else [own]
+    for name, rival in rivals.items():
+        if _takes_dimension(rival):
+            found += [
+                Method(name, d, _filled(estimator, place, _sized(rival, d)), 100.0 + d)
+                for d in dims
+            ]
+        else:
+            found.append(Method(name, n_genes, _filled(estimator, place, rival), 10.0))
+    return found
+
+
+def find_place(estimator: Any) -> str | None:
+    """The parameter of ``estimator`` that holds its only embedding; "" if it is one itself."""
+    if isinstance(estimator, FactorizedEmbedding):
+        return ""
+    if not hasattr(estimator, "get_params"):
+        raise InputError(
+            f"The estimator is {type(estimator).__name__}, not a scikit-learn estimator."
+        )
+    places = [
+        name
+        for name, value in estimator.get_params().items()
+        if isinstance(value, FactorizedEmbedding)
+    ]
+    return places[0] if len(places) == 1 else None
+
+
+def mentions_embedding(value: Any) -> bool:
+    """Whether an embedding is anywhere within, also in the grid of a search."""
+    if isinstance(value, FactorizedEmbedding):
+        return True
+    if isinstance(value, Mapping):
+        return any(map(mentions_embedding, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(mentions_embedding, value))
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return any(map(mentions_embedding, value.get_params().values()))
+    return False
+
+
+def limit_embeddings(estimator: Any, n_threads: int) -> None:
+    """Give ``n_threads`` to every embedding in ``estimator`` that would take all processors."""
+    for name, value in estimator.get_params().items():
+        if isinstance(value, FactorizedEmbedding) and value.n_jobs is None:
+            estimator.set_params(**{f"{name}__n_jobs": n_threads})
+
+
+def prepared(values: Any, transform: str = "none") -> NDArray[np.float32]:
+    """``values`` on the scale that the embedding trains on; every sample by itself."""
+    dense = to_float32(values, origin="X", transpose=False)
+    return Preprocessing(transform).apply(dense, "X")  # type: ignore[arg-type]  # it checks
+
+
+def _rivals(
+    against: Sequence[str] | Mapping[str, Any], embedding: FactorizedEmbedding
+) -> dict[str, Any]:
+    """Transformers by name, each behind the embedding's transform and a filling of the missing."""
+    if isinstance(against, str):
+        against = [against]
+    if OURS in against:
+        raise InputError(f"'{OURS}' is the embedding itself, not a rival; leave it out.")
+    if isinstance(against, Mapping):
+        named = {name: clone(rival) for name, rival in against.items()}
+    else:
+        named = {name: _named_rival(name, embedding.random_state) for name in against}
+    return {
+        name: make_pipeline(
+            FunctionTransformer(prepared, kw_args={"transform": embedding.preprocessing}),
+            SimpleImputer(keep_empty_features=True),  # with the gene's mean
+            rival,
+        )
+        for name, rival in named.items()
+    }
+
+
+def _named_rival(name: str, random_state: Any) -> Any:
+    if name == "pca":
+        from sklearn.decomposition import PCA
+
+        return PCA(random_state=random_state)
+    if name == "umap":
+        return _umap()(n_jobs=1, random_state=random_state)
+    if name == "raw":
+        return "passthrough"
+    raise InputError(f"There is no rival '{name}'; choose among {', '.join(RIVALS)}.")
+
+
+def _umap() -> Any:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its dependencies, at import
+        try:
+            import umap
+        except ImportError as error:
+            raise InputError(
+                'The rival umap needs umap-learn; run: pip install "fembed[umap]".'
+            ) from error
+    return umap.UMAP
+
+
+def _takes_dimension(rival: Pipeline) -> bool:
+    last = rival.steps[-1][1]
+    return isinstance(last, BaseEstimator) and "n_components" in last.get_params()
+
+
+def _sized(embedding: Any, dimension: int) -> Any:
+    sized = clone(embedding)
+    target = sized.steps[-1][1] if isinstance(sized, Pipeline) else sized
+    target.set_params(n_components=dimension)
+    return sized
+
+
+def _filled(estimator: Any, place: str, embedding: Any) -> Any:
+    return clone(estimator).set_params(**{place: embedding})
+
+
+def _searched(estimator: Any, place: str) -> set[str]:
+    """What a search over settings changes of the embedding; "" is the embedding as a whole."""
+    inner = place.removeprefix("estimator__")
+    parameters = estimator.get_params()
+    names = {
+        name
+        for kind in ("param_grid", "param_distributions")
+        for grid in _grids(parameters.get(kind))
+        for name in grid
+    }
+    own = {name.removeprefix(f"{inner}__") for name in names if name.startswith(f"{inner}__")}
+    return own | ({""} if inner in names else set())
+
+
+def _grids(grid: Any) -> list[Mapping[str, Any]]:
+    if grid is None:
+        return []
+    return list(grid) if isinstance(grid, list | tuple) else [grid]

@@ -1,0 +1,297 @@
+"""The way through a fold: fit on the training part, project and score the rest."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import _safe_indexing
+
+from fembed import parallel
+from fembed.config import MAX_COMPONENTS
+from fembed.errors import DataWarning, InputError
+from fembed.estimator import FactorizedEmbedding
+from fembed.evaluation.folds import Fold, checked_groups, make_folds
+from fembed.evaluation.methods import OURS, Method, limit_embeddings, methods
+from fembed.evaluation.result import CaseResult, Evaluation
+from fembed.evaluation.survival import Survival
+from fembed.evaluation.tasks import Classification, Regression, Task, guess
+from fembed.expression import Expression
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+DEFAULT_DIMS = (2, 8, 32)
+TASKS: dict[str, Task] = {task.name: task for task in (Classification(), Regression(), Survival())}
+
+
+@dataclass(frozen=True)
+class _Case:
+    fold: Fold
+    method: Method
+
+
+@dataclass(frozen=True)
+class _Shared:
+    X: Any
+    y: NDArray[Any]
+    groups: NDArray[Any] | None
+    task: Task
+
+
+def evaluate(
+    X: Any,
+    y: Any,
+    *,
+    task: str | None = None,
+    estimator: BaseEstimator | str | None = None,
+    embedding: FactorizedEmbedding | None = None,
+    dims: Sequence[int] | None = None,
+    against: Sequence[str] | Mapping[str, Any] = ("pca",),
+    cv: Any = 5,
+    repeats: int = 1,
+    groups: Any = None,
+    random_state: int = 0,
+    workers: parallel.Workers | None = None,
+    on_case: Callable[[int, int, CaseResult], None] | None = None,
+) -> Evaluation:
+    """Cross-validate an auxiliary task on embeddings that never saw the test samples.
+
+    In every fold the embedding is trained on the training part, the rest is projected, the task's
+    model is fitted on the training coordinates and scored on the projected ones. Rivals go
+    through the same folds, transform and model; missing entries are filled for them with the
+    means of the training part.
+
+    Parameters
+    ----------
+    X : array, sparse matrix, DataFrame, Expression or AnnData, n_samples x n_genes
+        In the units of the embedding's ``preprocessing``. NaN is a missing entry.
+    y : array, n_samples, or n_samples x 2 for survival; or str
+        Labels; numbers; or time and event (also a structured array as scikit-survival has it). A
+        str is a column of the annotations of an Expression or AnnData.
+    task : {"classification", "regression", "survival"}, optional
+        By default told from ``y``: two columns are survival; decimals, and more than 20 different
+        numbers, are regression.
+    estimator : scikit-learn estimator or str, optional
+        The task's model, fitted on coordinates; a pipeline or search, too. Or a whole that has a
+        `FactorizedEmbedding` inside, whose place the rivals take. Or a name: "logistic" (the
+        default), "knn"; "ridge", "knn"; "cox".
+    embedding : FactorizedEmbedding, optional
+        All its settings but the dimension. By default its defaults, with ``random_state``.
+    dims : sequence of int, optional
+        Dimensions of the embeddings: 2, 8, 32, or that of an embedding inside ``estimator``.
+    against : sequence of {"pca", "umap", "raw"}, or dict of transformers by name
+        Rivals. A transformer that has ``n_components`` is run in every dimension.
+    cv : int, splitter, or iterable of (training, test) rows, default 5
+        A number makes shuffled folds: stratified by class (survival: by event), with no group in
+        two folds.
+    repeats : int, default 1
+        Of a number of folds, each time shuffled anew.
+    groups : array, n_samples, or str, optional
+        Samples of one group (a patient) are never parted between training and test. They also
+        reach a search (``GridSearchCV``), whose own ``cv`` should then be one for groups.
+    random_state : int, default 0
+        Of the folds, the default embedding and the rivals.
+    workers : Workers, optional
+        Where folds run; by default one process a core.
+    on_case : callable, optional
+        Called as ``on_case(n_done, n_cases, result)`` after each fold of each method.
+
+    Returns
+    -------
+    Evaluation
+        ``folds`` (one row a fold, repeat, method and dimension), ``predictions``, ``summary()``,
+        ``differences()``, ``confusion()``, ``figure()``, ``save(folder)``.
+
+    Raises
+    ------
+    InputError
+        For labels that nothing can be learned from, folds that would leak, an unknown or missing
+        rival, impossible dimensions; and whatever training in a fold raises.
+    WorkerError
+        If the workers of a cluster are lost for good.
+
+    Notes
+    -----
+    The numbers are those of ``cross_validate(make_pipeline(embedding, estimator), X, y, cv=cv)``:
+    a factorized embedding is a transformer, and each sample is projected alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fembed
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat(["a", "b"], 20)
+    >>> X = rng.poisson(np.where(y == "a", 5.0, 20.0)[:, None], size=(40, 30))
+    >>> small = fembed.FactorizedEmbedding(hidden=(8,), epochs=2, random_state=0)
+    >>> one = fembed.Workers(n_workers=1)
+    >>> found = fembed.evaluate(X, y, embedding=small, dims=[2], cv=2, workers=one)
+    >>> found.folds[["fold", "method", "dimension"]].values.tolist()
+    [[1, 'fembed', 2], [1, 'pca', 2], [2, 'fembed', 2], [2, 'pca', 2]]
+    """
+    y, groups = _column(X, y), _column(X, groups)
+    X, names = _matrix(X)
+    if len(np.asarray(y)) != X.shape[0]:
+        raise InputError(
+            f"There are {len(np.asarray(y))} labels for {X.shape[0]} samples; give one a sample."
+        )
+    chosen = _task(task, y)
+    y = chosen.checked(y)
+    groups = checked_groups(groups, len(y))
+    folds = make_folds(chosen, y, groups, cv, repeats, random_state)
+    if dims is not None:
+        dims = _checked_dims(dims)
+    compared = methods(
+        _model(chosen, estimator),
+        embedding or FactorizedEmbedding(random_state=random_state),
+        dims,
+        against,
+        n_genes=X.shape[1],
+        default_dims=DEFAULT_DIMS,
+    )
+    _check_sizes(chosen, compared, folds, X.shape[1], estimator)
+    shared = _Shared(X, y, groups, chosen)
+    cases = [_Case(fold, method) for method in _longest_first(compared) for fold in folds]
+    n_done = 0
+
+    def done(index: int, result: CaseResult) -> None:
+        nonlocal n_done
+        n_done += 1
+        if on_case is not None:
+            on_case(n_done, len(cases), result)
+
+    results = parallel.run(run_case, shared, cases, workers, done)
+    order = {(method.name, method.dimension): k for k, method in enumerate(compared)}
+    results.sort(key=lambda r: (r.repeat, r.fold, order[r.method, r.dimension]))
+    return Evaluation.of(results, chosen, y, names)
+
+
+def run_case(shared: _Shared, case: _Case, n_threads: int) -> CaseResult:
+    """One fold of one method: everything that learns, learns on the training part."""
+    fold, method = case.fold, case.method
+    model = clone(method.estimator)
+    limit_embeddings(model, n_threads)
+    training, test = (_safe_indexing(shared.X, rows) for rows in (fold.training, fold.test))
+    more = {}
+    if shared.groups is not None and isinstance(model, BaseSearchCV):
+        more["groups"] = shared.groups[fold.training]
+    begin = time.perf_counter()
+    with warnings.catch_warnings():
+        # A gene may well be constant in the training part of a fold.
+        warnings.simplefilter("ignore", DataWarning)
+        try:
+            model.fit(training, shared.y[fold.training], **more)
+            fitted = time.perf_counter()
+            measures, predicted = shared.task.score(model, test, shared.y[fold.test])
+        except InputError as error:
+            size = "" if method.dimension is None else f" in {method.dimension} dimension(s)"
+            raise InputError(f"{fold}, {method.name}{size}: {error}") from error
+    return CaseResult(
+        repeat=fold.repeat,
+        fold=fold.number,
+        method=method.name,
+        dimension=method.dimension,
+        n_training=len(fold.training),
+        n_test=len(fold.test),
+        measures=measures,
+        seconds_fit=fitted - begin,
+        seconds_score=time.perf_counter() - fitted,
+        test=fold.test,
+        predicted=predicted,
+        chosen=getattr(model, "best_params_", None),
+    )
+
+
+def _matrix(X: Any) -> tuple[Any, NDArray[np.object_]]:
+    """What estimators are given, and the samples' names."""
+    if isinstance(X, Expression):
+        return X.values, X.sample_names
+    if hasattr(X, "obs_names"):
+        names = np.array([str(name) for name in X.obs_names], dtype=object)
+        return Expression.from_anndata(X).values, names
+    if hasattr(X, "iloc"):
+        return X, np.array([str(name) for name in X.index], dtype=object)
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    if len(X.shape) != 2:
+        raise InputError(f"X has shape {X.shape}; give a matrix, n_samples x n_genes.")
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()  # rows are taken
+    return X, np.array([f"sample_{i}" for i in range(X.shape[0])], dtype=object)
+
+
+def _column(X: Any, column: Any) -> Any:
+    """``column``, or the annotation of that name."""
+    if not isinstance(column, str):
+        return column
+    obs = getattr(X, "obs", None)
+    if obs is None or column not in obs.columns:
+        there = "no annotations" if obs is None else ", ".join(map(str, obs.columns))
+        raise InputError(f"There is no column '{column}' in the annotations of X ({there}).")
+    return obs[column].to_numpy()
+
+
+def _task(name: str | None, y: Any) -> Task:
+    if name is None:
+        name = guess(y)
+    if name not in TASKS:
+        raise InputError(f"There is no task '{name}'; choose among {', '.join(TASKS)}.")
+    return TASKS[name]
+
+
+def _model(task: Task, estimator: Any) -> Any:
+    if estimator is None:
+        return task.model(task.models[0])
+    if not isinstance(estimator, str):
+        return estimator
+    if estimator not in task.models:
+        raise InputError(
+            f"There is no model '{estimator}' for {task.name}; choose among "
+            f"{', '.join(task.models)}."
+        )
+    return task.model(estimator)
+
+
+def _checked_dims(dims: Sequence[int]) -> list[int]:
+    checked = []
+    for d in [dims] if isinstance(dims, int | np.integer) else list(dims):
+        if isinstance(d, bool) or not isinstance(d, int | np.integer) or d < 1:
+            raise InputError(f"The dimension {d!r} is impossible; give whole numbers from 1 up.")
+        if d > MAX_COMPONENTS:
+            raise InputError(f"{d} dimensions are asked for, but {MAX_COMPONENTS} are the most.")
+        checked.append(int(d))
+    if not checked or len(set(checked)) < len(checked):
+        raise InputError("The dimensions are none, or one of them is given twice.")
+    return checked
+
+
+def _check_sizes(
+    task: Task, compared: Sequence[Method], folds: Sequence[Fold], n_genes: int, estimator: Any
+) -> None:
+    smallest = min(len(fold.training) for fold in folds)
+    largest = max((m.dimension or 0 for m in compared if m.name == OURS), default=0)
+    if largest >= smallest:
+        raise InputError(
+            f"{largest} dimensions need more than the {smallest} training samples of a fold; ask "
+            "for fewer dimensions or more folds."
+        )
+    own_model = estimator is None or isinstance(estimator, str)
+    if task.name == "survival" and own_model and any(m.name == "raw" for m in compared):
+        # Newton's method on all genes; and no more coefficients than samples are determined.
+        if n_genes >= smallest:
+            raise InputError(
+                f"Cox's model cannot take {n_genes} genes with {smallest} training samples, so "
+                "raw is no rival for survival here; leave it out of against."
+            )
+
+
+def _longest_first(compared: Sequence[Method]) -> list[Method]:
+    """So that no worker begins a long fit when the others are done."""
+    return sorted(compared, key=lambda method: -method.cost)

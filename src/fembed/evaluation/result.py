@@ -1,0 +1,261 @@
+"""What an evaluation found: a tidy table, its summary, differences, confusion, figure, files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import durable
+from fembed.arrayfile import plain
+from fembed.errors import InputError
+from fembed.evaluation.methods import OURS
+from fembed.evaluation.tasks import Labels, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One fold of one method; `fembed.evaluate` describes the terms."""
+
+    repeat: int
+    fold: int
+    method: str
+    dimension: int | None
+    n_training: int
+    n_test: int
+    measures: dict[str, float]
+    seconds_fit: float
+    seconds_score: float
+    test: NDArray[np.intp]
+    predicted: Labels
+    chosen: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `fembed.evaluate` found.
+
+    Attributes
+    ----------
+    task : str
+    measures : tuple of str
+        The columns of ``folds`` that hold measures; the first is the main one. Of all but
+        ``log_loss``, more is better.
+    folds : pandas.DataFrame
+        One row a repeat, fold, method and dimension: ``n_training``, ``n_test``, the measures,
+        ``seconds_fit`` and ``seconds_score``; after a search, ``chosen``: its settings as JSON.
+        The dimension of ``raw`` is the number of genes.
+    predictions : pandas.DataFrame
+        One row a test sample of every row of ``folds``.
+    """
+
+    task: str
+    measures: tuple[str, ...]
+    folds: pd.DataFrame
+    predictions: pd.DataFrame
+
+    @classmethod
+    def of(
+        cls, results: Sequence[CaseResult], task: Task, y: Labels, names: NDArray[np.object_]
+    ) -> Evaluation:
+        """The tables of ``results``, in their order."""
+        import pandas as pd
+
+        rows, predictions = [], []
+        for r in results:
+            key = {
+                "repeat": r.repeat,
+                "fold": r.fold,
+                "method": r.method,
+                "dimension": r.dimension,
+            }
+            row = {**key, "n_training": r.n_training, "n_test": r.n_test, **r.measures}
+            row |= {"seconds_fit": r.seconds_fit, "seconds_score": r.seconds_score}
+            if r.chosen is not None:
+                row["chosen"] = json.dumps(plain(r.chosen), default=str)
+            rows.append(row)
+            columns = {"sample": names[r.test], **key}
+            columns |= task.predictions(y[r.test], r.predicted)
+            predictions.append(pd.DataFrame(columns).astype({"dimension": "Int64"}))
+        folds = pd.DataFrame(rows).astype({"dimension": "Int64"})
+        return cls(task.name, task.measures, folds, pd.concat(predictions, ignore_index=True))
+
+    def summary(self) -> pd.DataFrame:
+        """Mean and standard error of each measure, one row a method and dimension.
+
+        The standard error is that of Nadeau and Bengio (2003, Machine Learning 52, 239), for
+        folds that share their training samples: the variance of the J values times
+        (1/J + n_test / n_training). The plain s / sqrt(J) is too small, and with repeats falls
+        to zero though there are no more samples than before.
+        """
+        import pandas as pd
+
+        rows = []
+        for (method, dimension), part in self._by_method():
+            row = {"method": method, "dimension": dimension, "n_folds": len(part)}
+            for measure in self.measures:
+                row[measure] = part[measure].mean()
+                row[f"{measure}_se"] = corrected_standard_error(part[measure], _ratio(part))
+            row["seconds_fit"] = part["seconds_fit"].mean()
+            rows.append(row)
+        return pd.DataFrame(rows).astype({"dimension": "Int64"})
+
+    def differences(self) -> pd.DataFrame:
+        """Ours minus each rival's on the same folds, one row a rival, dimension and measure.
+
+        ``low`` and ``high`` bound the difference at 95 % by Student's t with J - 1 degrees of
+        freedom and the standard error of `summary`. A rival without dimensions of its own (raw) is
+        compared with every dimension. Empty without rivals.
+        """
+        import pandas as pd
+        from scipy.stats import t
+
+        ours = {key[1]: part for key, part in self._by_method() if key[0] == OURS}
+        columns = "rival dimension measure difference standard_error low high n_folds".split()
+        rows = []
+        for (rival, dimension), theirs in self._by_method():
+            if rival == OURS:
+                continue
+            for d in [dimension] if dimension in ours else ours:
+                for measure in self.measures:
+                    each = _paired(ours[d], theirs, measure)
+                    error = corrected_standard_error(each, _ratio(theirs))
+                    reach = error * t.ppf(0.975, max(len(each) - 1, 1))
+                    mean = each.mean()
+                    rows.append(
+                        (rival, d, measure, mean, error, mean - reach, mean + reach, len(each))
+                    )
+        return pd.DataFrame(rows, columns=columns).astype({"dimension": "Int64"})
+
+    def confusion(self) -> pd.DataFrame:
+        """Counts of (label, predicted), by method and dimension, over all repeats.
+
+        Raises
+        ------
+        InputError
+            For a task without classes.
+        """
+        if self.task != "classification":
+            raise InputError(f"Only classes can be confused, and the task is {self.task}.")
+        keys = ["method", "dimension", "label", "predicted"]
+        counts = self.predictions.groupby(keys, sort=False, dropna=False).size()
+        table: pd.DataFrame = counts.rename("n").reset_index()
+        return table
+
+    def figure(self, measure: str | None = None) -> Figure:
+        """A measure (by default the main one) against dimension; see `figure.dimension_figure`."""
+        from fembed.evaluation.figure import dimension_figure
+
+        if measure is None:
+            measure = self.measures[0]
+        if measure not in self.measures:
+            raise InputError(
+                f"There is no measure '{measure}'; choose among {', '.join(self.measures)}."
+            )
+        return dimension_figure(self.summary(), measure)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All tables by name."""
+        found = {
+            "folds": self.folds,
+            "summary": self.summary(),
+            "differences": self.differences(),
+            "predictions": self.predictions,
+        }
+        if self.task == "classification":
+            found["confusion"] = self.confusion()
+        return found
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        settings: dict[str, Any] | None = None,
+        figure: bool = True,
+        overwrite: bool = False,
+    ) -> None:
+        """Write a folder: each table as .csv, ``settings.json``, and the figure.
+
+        Parameters
+        ----------
+        path : path
+            A new folder.
+        settings : dict, optional
+            To keep with the tables.
+        figure : bool
+            Draw the main measure, as .png and .svg; needs matplotlib.
+        overwrite : bool
+            Replace an earlier folder of an evaluation.
+
+        Raises
+        ------
+        InputError
+            The folder exists or cannot be written, or matplotlib is missing.
+        """
+        check_folder(path, overwrite)
+        files = {
+            f"{name}.csv": table.to_csv(index=False).encode()
+            for name, table in self.tables().items()
+        }
+        told = plain({"task": self.task, **(settings or {})})
+        files["settings.json"] = json.dumps(told, indent=2, default=str).encode()
+        if figure:
+            drawn = self.figure()
+            for kind in ("png", "svg"):
+                stream = io.BytesIO()
+                drawn.savefig(stream, format=kind, dpi=200)
+                files[f"{self.measures[0]}.{kind}"] = stream.getvalue()
+        durable.replace_folder(Path(path).resolve(), files)
+
+    def _by_method(self) -> list[tuple[tuple[str, Any], pd.DataFrame]]:
+        groups = self.folds.groupby(["method", "dimension"], sort=False, dropna=False)
+        return [(key, part) for key, part in groups]
+
+
+def check_folder(path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Raise InputError if `Evaluation.save` would fail for ``path``; for a check before long work.
+
+    Only a folder that `save` wrote is replaced.
+    """
+    folder = Path(path)
+    if os.path.lexists(folder):
+        if not overwrite:
+            raise InputError(f"{path} exists already; use --overwrite to replace it.")
+        if not (folder / "folds.csv").is_file() or not (folder / "settings.json").is_file():
+            raise InputError(f"{path} is not an evaluation's folder, so it is not replaced.")
+    try:
+        durable.check_writable(folder.resolve())
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror or error}); choose a place you can write "
+            "to."
+        ) from error
+
+
+def corrected_standard_error(values: Any, test_ratio: float) -> float:
+    """Of the mean of J values from overlapping training parts: sqrt((1/J + test_ratio) s^2)."""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return float("nan")
+    return float(np.sqrt((1.0 / len(values) + test_ratio) * values.var(ddof=1)))
+
+
+def _ratio(part: pd.DataFrame) -> float:
+    """n_test / n_training."""
+    return float((part["n_test"] / part["n_training"]).mean())
+
+
+def _paired(ours: pd.DataFrame, theirs: pd.DataFrame, measure: str) -> Any:
+    keys = ["repeat", "fold"]
+    return ours.set_index(keys)[measure] - theirs.set_index(keys)[measure]
