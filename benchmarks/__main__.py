@@ -1,4 +1,4 @@
-"""``python -m benchmarks kernel|train|project|quality``."""
+"""``python -m benchmarks COMMAND``: one command a question, see benchmarks/README.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cohorts import COHORTS
+from benchmarks.cohorts import COHORTS, DATA_SETS, FOLDER
+from benchmarks.report import RESULTS
 from fembed.errors import InputError
 
 app = typer.Typer(
@@ -25,14 +26,23 @@ Output = Annotated[
 Data = Annotated[Path, typer.Option(help="The matrix; tcga_11_cohorts.h5ad for the bars.")]
 
 
-def numbers(text: str) -> tuple[int, ...]:
+def numbers(text: str, least: int = 1) -> tuple[int, ...]:
     """``2,8`` as (2, 8)."""
     try:
         found = tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
         found = ()
-    if not found or min(found) < 1:
+    if not found or min(found) < least:
         raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 2,8")
+    return found
+
+
+def data_sets(text: str) -> tuple[str, ...]:
+    """Names with commas, each of a known data set."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    unknown = [name for name in found if name not in DATA_SETS]
+    if unknown or not found:
+        raise typer.BadParameter(f"{text!r} is not a list of {', '.join(DATA_SETS)}")
     return found
 
 
@@ -129,6 +139,79 @@ def quality(
 
     options = QualityOptions(
         data=data, label=label, group=group, dims=numbers(dims), seeds=seeds, threads=threads
+    )
+    raise typer.Exit(run(options, output))
+
+
+@app.command()
+def protocol(
+    rivals: Annotated[
+        str, typer.Option(help="Names with commas; see --list-rivals.")
+    ] = "fembed,pca,umap,opentsne,pacmap,nmf,autoencoder",
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="fembed otherwise: NAME:option=value,... (again for more of them)."),
+    ] = None,
+    data: Annotated[str, typer.Option(help="Data sets, with commas.")] = ",".join(DATA_SETS),
+    folder: Annotated[Path, typer.Option(help="Where their files are.")] = FOLDER,
+    dims: Annotated[str, typer.Option(help="Dimensions of the map.")] = "2,4,8,16,32,64",
+    folds: Annotated[int, typer.Option(min=2, help="Parts that the samples are cut into.")] = 5,
+    most_folds: Annotated[
+        int | None, typer.Option(min=1, help="Measure only the first so many of them.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Of folds and rivals.")] = "0,1,2",
+    workers: Annotated[int, typer.Option(min=1, help="Cases at a time.")] = 1,
+    threads: Threads = 2,
+    iterations: Annotated[
+        int, typer.Option(min=10, help="Of the thesis recipe's training.")
+    ] = 100_000,
+    in_engine: Annotated[
+        bool, typer.Option("--in-engine", help="The thesis recipe in fembed's engine: hours less.")
+    ] = False,
+    epochs: Annotated[float, typer.Option(help="Of the published Python model.")] = 10.0,
+    most_genes: Annotated[
+        int | None, typer.Option(min=2, help="A trial on so many genes, kept apart.")
+    ] = None,
+    cases: Annotated[Path, typer.Option(help="Where every case is kept when it is done.")] = RESULTS
+    / "protocol.jsonl",
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Drop these rivals' cases first, on all data.")
+    ] = False,
+    only_report: Annotated[
+        bool, typer.Option("--only-report", help="Measure nothing; sum up what is there.")
+    ] = False,
+    list_rivals: Annotated[
+        bool, typer.Option("--list-rivals", help="Show the rivals and leave.")
+    ] = False,
+    output: Output = None,
+) -> None:
+    """Maps of new samples by fembed and its rivals; can be stopped and taken up again."""
+    from benchmarks.adapters import registry
+    from benchmarks.protocol import ProtocolOptions, run
+
+    if list_rivals:
+        for entry in registry.RIVALS.values():
+            print(
+                f"{entry.key:12s} {entry.defaults}{f' ({why})' if (why := entry.why_not()) else ''}"
+            )
+        raise typer.Exit
+    entries = registry.chosen([part.strip() for part in rivals.split(",") if part.strip()])
+    entries = [registry.otherwise(entry, iterations, in_engine, epochs) for entry in entries]
+    entries += [registry.variant(text) for text in variant or []]
+    options = ProtocolOptions(
+        rivals=tuple(entries),
+        data=data_sets(data),
+        folder=folder,
+        dims=numbers(dims),
+        folds=folds,
+        most_folds=most_folds,
+        seeds=numbers(seeds, least=0),
+        workers=workers,
+        threads=threads,
+        most_genes=most_genes,
+        cases=cases,
+        redo=redo,
+        only_report=only_report,
     )
     raise typer.Exit(run(options, output))
 

@@ -15,7 +15,7 @@ from fembed import engine
 
 LIBRARIES = (
     *("fembed", "numpy", "scipy", "scikit-learn", "anndata"),
-    *("torch", "umap-learn", "numba"),
+    *("torch", "umap-learn", "openTSNE", "pacmap", "numba", "matplotlib"),
 )
 
 

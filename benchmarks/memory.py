@@ -38,3 +38,12 @@ def maxrss_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes elsewhere
+
+
+def forget_peak() -> bool:
+    """Let `peak_bytes` begin anew, at what is resident now; False where the system cannot."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True

@@ -13,15 +13,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from benchmarks import cohorts
 from benchmarks.adapters import Rival
 from benchmarks.adapters.factorized import Factorized
 from benchmarks.adapters.pca import Pca
+from benchmarks.measures import knn_accuracy, logistic_accuracy
 from benchmarks.report import Bar, Relation, Report
 from benchmarks.timing import timed
 
@@ -126,18 +123,10 @@ def _score(
         trained = rival.fit(values[train])
     with timed() as placing:
         placed = rival.place(values[test])
-    knn, logistic = (
-        float(
-            classifier.fit(trained.embedding, labels[train]).score(placed.embedding, labels[test])
-        )
-        for classifier in (
-            KNeighborsClassifier(5),
-            make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)),
-        )
-    )
+    parts = (trained.embedding, labels[train], placed.embedding, labels[test])
     return {
-        "knn": knn,
-        "logistic": logistic,
+        "knn": knn_accuracy(*parts),
+        "logistic": logistic_accuracy(*parts),
         "training_mse": trained.mse,
         "held_out_mse": placed.mse,
         "fit_seconds": fitting.seconds,

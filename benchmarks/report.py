@@ -22,7 +22,14 @@ from benchmarks.timing import Clock
 RESULTS = Path(__file__).parent / "results"
 QUIET = 0.1  # processors that others may use before the table says so
 
-Relation = Literal[">=", ">", "<="]
+Relation = Literal[">=", ">", "<=", "<"]
+Better = Literal["higher", "lower"]
+
+#: Which way is better for a value in this unit.
+BETTER: dict[str, Better] = {
+    **dict.fromkeys(("s", "MB", "%"), "lower"),
+    **dict.fromkeys(("it/s", "samples/s", "M pairs/s", "GFLOP/s"), "higher"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,14 +47,15 @@ class Bar:
             return value >= self.limit
         if self.relation == ">":
             return value > self.limit
-        return value <= self.limit
+        return value < self.limit if self.relation == "<" else value <= self.limit
 
 
 @dataclass(frozen=True)
 class Check:
     """One row of the table: with a bar a test, without one an information.
 
-    ``value`` is None for what was not measured; ``note`` then says why.
+    ``value`` is None for what was not measured; ``note`` then says why. ``better`` is what
+    `benchmarks compare` goes by; the bar or the unit says it if it is not given.
     """
 
     what: str
@@ -56,6 +64,14 @@ class Check:
     bar: Bar | None = None
     digits: int = 2
     note: str = ""
+    better: Better | None = None
+
+    @property
+    def direction(self) -> Better | None:
+        """Which way is better; None for a value that is neither."""
+        if self.better is None and self.bar is not None:
+            return "higher" if self.bar.relation in (">=", ">") else "lower"
+        return self.better or BETTER.get(self.unit)
 
     @property
     def met(self) -> bool | None:
@@ -87,6 +103,7 @@ class Check:
             "relation": self.bar.relation if self.bar else None,
             "bar": self.bar.limit if self.bar else None,
             "met": self.met,
+            "better": self.direction,
             "note": self.note,
         }
 

@@ -1,14 +1,16 @@
 """The rivals, one small file each.
 
-Those of `benchmarks.quality` share the interface `Rival`: everything that learns learns in `fit`,
-from training samples only; `place` puts new samples where they belong. ``torch_plain`` is a rival
-in speed only.
+All but ``torch_plain`` share the interface `Rival`: everything that learns learns in `fit`, from
+training samples only; `place` puts new samples where they belong. A rival that has several ways to
+place samples in one trained model offers them by `ways`, so that it is trained once.
+``torch_plain`` is the plain autograd model that others are made of. `registry` lists them all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,14 @@ class Rival(Protocol):
 
     def place(self, test: Float32) -> Placed:
         """Place samples that `fit` never saw."""
+
+
+@runtime_checkable
+class SeveralWays(Protocol):
+    """A rival with more than one way to place samples."""
+
+    def ways(self) -> Mapping[str, Callable[[Float32], Placed]]:
+        """Each way by its name."""
 
 
 class MeanFilling:

@@ -1,0 +1,225 @@
+"""Every rival by its name: how it is made, what it needs, and the defaults it is measured at."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from benchmarks.adapters import Rival
+from benchmarks.published_recipe import Thesis
+from fembed.errors import InputError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A rival of the protocol.
+
+    Attributes
+    ----------
+    key : str
+        What the command line calls it.
+    shown : str
+        What tables call it; with several ways to place samples, the beginning of their names.
+    adapter : str
+        ``module:class`` in `benchmarks.adapters`.
+    package, install : str
+        What has to be importable, and how to get it.
+    defaults : str
+        The settings it is measured at, and whose they are.
+    ways : tuple of str
+        Its ways to place samples, a row each; empty for one.
+    most_components : int or None
+        More are not measured, for the reason in ``limit``.
+    compiles : bool
+        Its first call compiles, which is not to be measured.
+    options : dict
+        Passed to the adapter, beyond the defaults.
+    """
+
+    key: str
+    shown: str
+    adapter: str
+    package: str
+    install: str
+    defaults: str
+    ways: tuple[str, ...] = ()
+    most_components: int | None = None
+    limit: str = ""
+    compiles: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """What tables call its results."""
+        return tuple(f"{self.shown} {way}" for way in self.ways) or (self.shown,)
+
+    def why_not(self, n_components: int | None = None) -> str:
+        """Why it cannot be measured (in so many dimensions); empty if it can."""
+        if importlib.util.find_spec(self.package) is None:
+            return f"{self.package} is not installed: {self.install}"
+        if self.most_components and n_components and n_components > self.most_components:
+            return self.limit
+        return ""
+
+    def make(self, n_components: int, seed: int, n_threads: int) -> Rival:
+        module, name = self.adapter.split(":")
+        made: Rival = getattr(importlib.import_module(f"benchmarks.adapters.{module}"), name)(
+            n_components, seed, n_threads, **self.options
+        )
+        return made
+
+    def with_options(self, suffix: str, **options: Any) -> Entry:
+        """The same rival with other settings, under a name that says so."""
+        return replace(
+            self,
+            shown=f"{self.shown} {suffix}".strip(),
+            options={**self.options, **options},
+        )
+
+
+TORCH = "pip install torch==2.13.0"
+BENCH = 'pip install "fembed[bench]"'
+
+RIVALS: dict[str, Entry] = {
+    entry.key: entry
+    for entry in (
+        Entry(
+            "fembed",
+            "fembed",
+            "factorized:Factorized",
+            "fembed",
+            "pip install .",
+            "the default fit; no setting depends on the data set or the dimension",
+        ),
+        Entry(
+            "pca",
+            "PCA",
+            "pca:Pca",
+            "sklearn",
+            "pip install scikit-learn",
+            "scikit-learn's, exact; missing entries are the training means (so for all below)",
+        ),
+        Entry(
+            "umap",
+            "UMAP",
+            "umap:Umap",
+            "umap",
+            BENCH,
+            "umap-learn's: 15 neighbours, least distance 0.1; new samples by `transform`",
+            compiles=True,
+        ),
+        Entry(
+            "opentsne",
+            "openTSNE",
+            "opentsne:OpenTsne",
+            "openTSNE",
+            BENCH,
+            "its own: perplexity 30, PCA start, 250 + 500 iterations; new samples by `transform`",
+            most_components=2,
+            limit="its authors advise against more than two dimensions",
+        ),
+        Entry(
+            "pacmap",
+            "PaCMAP",
+            "pacmap:Pacmap",
+            "pacmap",
+            BENCH,
+            "PaCMAP's: 10 neighbours, 100 principal components first; new samples by `transform`",
+            compiles=True,
+        ),
+        Entry(
+            "nmf",
+            "NMF",
+            "nmf:Nmf",
+            "sklearn",
+            "pip install scikit-learn",
+            "scikit-learn's: coordinate descent, 200 iterations; shifted to be non-negative",
+        ),
+        Entry(
+            "autoencoder",
+            "autoencoder",
+            "autoencoder:Autoencoder",
+            "torch",
+            TORCH,
+            "genes-100-50-50-d and back, ReLU, Adam 1e-3, batches of 32, at most 500 epochs, "
+            "ended by a held-out tenth; it has no authors",
+        ),
+        Entry(
+            "trofimov",
+            "Trofimov 2020",
+            "trofimov:Trofimov",
+            "torch",
+            TORCH,
+            "the published Python code's: 250-75-50-25-10 (tanh), sigmoid x range, RMSprop 1e-3, "
+            "weight decay 1e-5, 10,000 pairs a batch, 10 epochs; plain PyTorch",
+            options={"epochs": 10.0},
+        ),
+        Entry(
+            "thesis",
+            "thesis",
+            "thesis:ThesisRecipe",
+            "torch",
+            TORCH,
+            "the Julia recipe's: 100-50-50, gene embedding 50, Adam 5e-3, 4 profiles a batch, "
+            "100,000 iterations, and 10,000 to place new samples; plain PyTorch",
+            ways=("1.0", "B"),
+        ),
+    )
+}
+
+
+def chosen(keys: list[str]) -> list[Entry]:
+    """The rivals of these names; InputError for one that is unknown."""
+    for key in keys:
+        if key not in RIVALS:
+            raise InputError(f"There is no rival {key!r}; choose among {', '.join(RIVALS)}.")
+    return [RIVALS[key] for key in dict.fromkeys(keys)]
+
+
+def otherwise(entry: Entry, iterations: int, in_engine: bool, epochs: float) -> Entry:
+    """The published recipes at other settings than their own, under a name that says so."""
+    if entry.key == "thesis":
+        suffix = f"({iterations:,} iterations)" * (iterations != Thesis.iterations)
+        if in_engine:
+            entry = replace(
+                entry,
+                defaults=entry.defaults.replace("plain PyTorch", "the same steps in our engine"),
+                package="fembed",
+            )
+        side = "engine" if in_engine else "torch"
+        return entry.with_options(suffix, iterations=iterations, side=side)
+    if entry.key == "trofimov" and epochs != entry.options["epochs"]:
+        return entry.with_options(f"({epochs:g} epochs)", epochs=epochs)
+    return entry
+
+
+def variant(text: str) -> Entry:
+    """``NAME:option=value,...`` as fembed with other options of `FitConfig`, for an ablation."""
+    name, _, given = text.partition(":")
+    options = dict(part.split("=", 1) for part in given.split(",") if "=" in part)
+    if not name or not options:
+        raise InputError(
+            f"The variant {text!r} is not of the form NAME:option=value,option=value, such as "
+            "'small blocks:block_samples=16,block_genes=64'."
+        )
+    from fembed.config import FitConfig
+
+    typed = {key: _value(value) for key, value in options.items()}
+    FitConfig.from_dict(typed)  # refuses what is unknown or impossible, before hours of work
+    return RIVALS["fembed"].with_options(f"({name})", **typed)
+
+
+def _value(text: str) -> Any:
+    """A number, a list of widths (100-50), true, false or a word."""
+    if text in ("true", "false"):
+        return text == "true"
+    if "-" in text and all(part.isdigit() for part in text.split("-")):
+        return tuple(int(part) for part in text.split("-"))
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

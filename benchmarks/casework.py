@@ -1,0 +1,135 @@
+"""The two processes that a case goes through: one fits and places, the other scores."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.adapters import Placed, SeveralWays
+from benchmarks.adapters.registry import Entry
+from benchmarks.cases import Case
+from benchmarks.cohorts import Fold, Labelled
+from benchmarks.memory import forget_peak, peak_bytes
+
+Answer = tuple[NDArray[Any], NDArray[Any], dict[str, Any]]  # training and test places, facts
+
+WARM_UP_SAMPLES, WARM_UP_GENES = 128, 120
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one fold asks of a rival."""
+
+    entry: Entry
+    data: Labelled
+    matrix: Path  # the data's values, for processes to map
+    n_components: int
+    seed: int
+    fold: int
+    rows: Fold
+
+    def cases(self, n_folds: int) -> list[Case]:
+        """A case for each way to place samples."""
+        return [
+            Case(self.data.name, row, self.n_components, n_folds, self.seed, self.fold)
+            for row in self.entry.rows
+        ]
+
+    def way(self, case: Case) -> str:
+        return dict(zip(self.entry.rows, self.entry.ways or ("",), strict=True))[case.rival]
+
+    def to_score(self) -> dict[str, Any]:
+        """What the scoring process needs beside the places."""
+        train, test = self.rows
+        return {
+            "matrix": self.matrix,
+            "rows": self.rows,
+            "labels": (self.data.labels[train], self.data.labels[test]),
+            "seed": self.seed,
+        }
+
+
+class Fitting:
+    """One rival in a process of its own: seconds, peak memory, places."""
+
+    def __init__(self, entry: Entry, matrix: Path, n_threads: int) -> None:
+        self.entry, self.n_threads = entry, n_threads
+        self._values = np.load(matrix, mmap_mode="r")
+        if entry.compiles:
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Have libraries compile before the clock starts."""
+        random = np.random.default_rng(0)
+        some = random.standard_normal((WARM_UP_SAMPLES, WARM_UP_GENES)).astype(np.float32)
+        rival = self.entry.make(2, 0, self.n_threads)
+        rival.fit(some)
+        rival.place(some[:8])
+
+    def __call__(
+        self, n_components: int, seed: int, train: NDArray[np.int64], test: NDArray[np.int64]
+    ) -> dict[str, Answer]:
+        learning, new = np.array(self._values[train]), np.array(self._values[test])
+        rival = self.entry.make(n_components, seed, self.n_threads)
+        own_peak = forget_peak()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
+        trained = rival.fit(learning)
+        facts = {
+            "fit_seconds": time.perf_counter() - begin,
+            "fit_cpu_seconds": time.process_time() - cpu_begin,
+            "training_mse": trained.mse,
+            "n_threads": self.n_threads,
+            "own_peak": own_peak,  # else that of the process since it began
+        }
+        ways = rival.ways() if isinstance(rival, SeveralWays) else {"": rival.place}
+        answers = {}
+        for name, place in ways.items():
+            begin = time.perf_counter()
+            placed = place(new)
+            seconds = time.perf_counter() - begin
+            answers[name] = self._answer(trained, placed, facts, seconds)
+        for _, _, found in answers.values():
+            found["peak_bytes"] = peak_bytes()
+        return answers
+
+    def _answer(
+        self, trained: Placed, placed: Placed, facts: dict[str, Any], seconds: float
+    ) -> Answer:
+        found = facts | {
+            "held_out_mse": placed.mse,
+            "place_seconds": seconds,
+            "seconds_per_sample": seconds / len(placed.embedding),
+        }
+        if trained.mse and placed.mse is not None:
+            found["gap"] = placed.mse / trained.mse - 1.0
+        return np.asarray(trained.embedding), np.asarray(placed.embedding), found
+
+
+class Scoring:
+    """Measures of one placement after the other."""
+
+    def __call__(
+        self, task: dict[str, Any], train: NDArray[Any], test: NDArray[Any], facts: dict[str, Any]
+    ) -> dict[str, Any]:
+        from benchmarks import measures
+        from benchmarks.adapters import MeanFilling
+
+        for what, places in (("training", train), ("held-out", test)):
+            if not np.isfinite(places).all():
+                raise ValueError(f"the places of {what} samples are not finite")
+        values = np.load(task["matrix"], mmap_mode="r")
+        rows, (train_labels, test_labels) = task["rows"], task["labels"]
+        filled = MeanFilling(np.array(values[rows[0]]))(np.array(values[rows[1]]))
+        parts = (train, train_labels, test, test_labels)
+        return {
+            "knn": measures.knn_accuracy(*parts),
+            "logistic": measures.logistic_accuracy(*parts),
+            "network": measures.network_accuracy(*parts, seed=task["seed"]),
+            **measures.preservation(filled, test),
+            **facts,
+        }
