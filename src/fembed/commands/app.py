@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands import decode, demo, fit, info, project
+from fembed.commands import decode, demo, evaluate, fit, info, plot, project, report
 from fembed.terminal import Failed, tell
 
 app = typer.Typer(
@@ -38,7 +38,16 @@ def _top(
         print(context.get_help())
 
 
-for command in (fit.fit, project.project, decode.decode, info.info, demo.demo):
+for command in (
+    fit.fit,
+    project.project,
+    decode.decode,
+    evaluate.evaluate,
+    plot.plot,
+    report.report,
+    info.info,
+    demo.demo,
+):
     app.command()(command)
 
 

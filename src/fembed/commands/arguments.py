@@ -29,3 +29,27 @@ Label = Annotated[
 TableOutput = Annotated[
     str, typer.Option("--output", "-o", help="A .csv, .tsv (also .gz), .parquet or .h5ad file.")
 ]
+SampleData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="Samples by name: the training's bring labels and measured expression, others are "
+        "placed in the map.",
+    ),
+]
+ShownLabel = Annotated[
+    list[str] | None, typer.Option("--label", help="A column of obs to colour by; repeatable.")
+]
+Backend = Annotated[
+    str, typer.Option(help="Where cases run: local (processes of this machine) or dask.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Of a Dask cluster: its address, such as tcp://10.0.0.1:8786.")
+]
+WorkerCount = Annotated[
+    int | None,
+    typer.Option("--workers", help="Local processes; by default cores / threads. Each holds data."),
+]
+CaseThreads = Annotated[
+    int | None, typer.Option("--threads", help="Threads a case; by default cores / workers.")
+]

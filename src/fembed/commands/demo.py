@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +15,8 @@ from fembed.terminal import TrainingBar, errors_told
 @errors_told()
 def demo(
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="Keep model and tables in this new folder.")
+        str | None,
+        typer.Option("--output", "-o", help="Keep model, tables and report in this new folder."),
     ] = None,
     components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
     epochs: Annotated[
@@ -21,17 +24,32 @@ def demo(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split and of the training.")] = 0,
     threads: Threads = None,
+    browser: Annotated[
+        bool, typer.Option("--open", help="Open the report in the browser.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole job on 700 blood cells that scanpy ships: train, place a held-out fifth."""
+    """The whole job on 700 blood cells: train, place a held-out fifth, and a report of it all."""
+    import webbrowser
+
     from fembed import demo as tour
     from fembed.commands import describe, options
+    from fembed.pl import page
+    from fembed.report import report_page
 
     config = options.config(n_components=components, epochs=epochs, seed=seed, n_threads=threads)
     tour.check_output(output)
+    page.check_installed()  # before the training
     cells = tour.read_cells()
     with TrainingBar(quiet) as bar:
         result = tour.tour(cells, config, progress=bar)
     if output is not None:
         tour.save(result, output)
-    describe.show(result.facts, quiet)
+    path = Path(output or tempfile.mkdtemp(prefix="fembed_demo_")).absolute() / "report.html"
+    title = "fembed demo: 700 blood cells"
+    report_page(
+        result.model, cells, labels=[tour.LABELS], title=title, n_threads=threads, save=path
+    )
+    describe.show({**result.facts, "report": str(path)}, quiet)
+    if browser:
+        webbrowser.open(path.as_uri())

@@ -1,0 +1,64 @@
+"""``fembed plot``: the map as an interactive page or as a picture."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import (
+    Layer,
+    ModelFolder,
+    Overwrite,
+    Quiet,
+    Raw,
+    SampleData,
+    ShownLabel,
+    Threads,
+    Transpose,
+)
+from fembed.terminal import errors_told
+
+
+@errors_told()
+def plot(
+    model: ModelFolder,
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="An interactive page (.html), or .png, .pdf or .svg."),
+    ],
+    data: SampleData = None,
+    label: ShownLabel = None,
+    title: Annotated[str | None, typer.Option(help="Shown above the map.")] = None,
+    threads: Threads = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """The map of MODEL: interactive and complete in one file (.html), or a picture."""
+    from pathlib import Path
+
+    from fembed import store
+    from fembed.commands import describe, options, shown
+    from fembed.pl.interactive import map_page
+    from fembed.pl.samples import map_samples
+    from fembed.report.figures import map_file
+
+    endings = (".html", ".png", ".pdf", ".svg")
+    ending = shown.check_request(
+        output, endings, data, label or [], model=model, overwrite=overwrite
+    )
+    options.check_threads(threads)
+    trained = store.load(model)
+    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose)
+    samples = map_samples(trained, expression, label or [], n_threads=threads)
+    title = title if title is not None else Path(model).absolute().name
+    if ending == ".html":
+        content = map_page(trained, samples, title=title, n_threads=threads).encode()
+    else:
+        content = map_file(samples, ending.removeprefix("."), title)
+    shown.write(output, content, overwrite)
+    facts = {"samples": len(samples), "of_them_projected": int(samples.projected.sum())}
+    describe.show({**facts, "map": output}, quiet)

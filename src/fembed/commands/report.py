@@ -1,0 +1,62 @@
+"""``fembed report``: one page about a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import (
+    Layer,
+    ModelFolder,
+    Overwrite,
+    Quiet,
+    Raw,
+    SampleData,
+    ShownLabel,
+    Threads,
+    Transpose,
+)
+from fembed.terminal import errors_told
+
+
+@errors_told()
+def report(
+    model: ModelFolder,
+    output: Annotated[str, typer.Option("--output", "-o", help="The page: an .html file.")],
+    data: SampleData = None,
+    label: ShownLabel = None,
+    batch: Annotated[
+        str | None, typer.Option(help="A column of obs with the batches, to check their effect.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    threads: Threads = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """One self-contained page about MODEL: map, training, quality against PCA, checks, settings."""
+    from pathlib import Path
+
+    from fembed import store
+    from fembed.commands import describe, options, shown
+    from fembed.report import report_page
+
+    columns = [*(label or []), *([batch] if batch is not None else [])]
+    shown.check_request(output, (".html",), data, columns, model=model, overwrite=overwrite)
+    options.check_threads(threads)
+    trained = store.load(model)
+    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose)
+    text = report_page(
+        trained,
+        expression,
+        labels=label or [],
+        batch=batch,
+        title=title or f"Report: {Path(model).absolute().name}",
+        model_path=model,
+        n_threads=threads,
+    )
+    shown.write(output, text.encode(), overwrite)
+    describe.show({"page": output, "megabytes": round(len(text.encode()) / 1e6, 1)}, quiet)

@@ -1,0 +1,57 @@
+"""What the commands that show a model share: their data, and the file that they write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fembed import durable, readers, tables
+from fembed.errors import InputError
+
+if TYPE_CHECKING:
+    from fembed.expression import Expression
+
+
+def check_request(
+    output: str,
+    endings: Sequence[str],
+    data: str | None,
+    columns: Sequence[str],
+    *,
+    model: str,
+    overwrite: bool,
+) -> str:
+    """The ending of ``output``; InputError for what could not be shown or written.
+
+    A check before anything is read; the columns are looked up when the data are.
+    """
+    name = Path(output).name.lower()
+    ending = next((end for end in endings if name.endswith(end)), None)
+    if ending is None:
+        known = " or ".join(endings)
+        raise InputError(f"{output} has an unknown ending; give a file that ends in {known}.")
+    if columns and data is None:
+        raise InputError(f"The column '{columns[0]}' is read from the data; give --data FILE too.")
+    sources = [] if data is None else [data]
+    tables.check_beside_model(output, model, overwrite, sources)
+    return ending
+
+
+def read(data: str | None, *, layer: str | None, raw: bool, transpose: bool) -> Expression | None:
+    """The data, where there are any."""
+    if data is None:
+        return None
+    return readers.read(data, layer=layer, raw=raw, transpose=transpose)
+
+
+def write(output: str, content: bytes, overwrite: bool) -> None:
+    """Make ``content`` the file ``output``, complete or not at all."""
+    tables.check_file(output, overwrite)  # another process may have been there meanwhile
+    try:
+        durable.replace_file(Path(output).resolve(), content)
+    except OSError as error:
+        raise InputError(
+            f"{output} cannot be written ({error.strerror or error}); choose a place you can write "
+            "to."
+        ) from error

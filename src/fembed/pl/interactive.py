@@ -1,0 +1,127 @@
+"""An interactive map of samples: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fembed import durable
+from fembed.errors import InputError
+from fembed.expression import Expression
+from fembed.model import Model
+from fembed.pl import page
+from fembed.pl.payload import map_payload
+from fembed.pl.samples import MapSamples, map_samples
+
+
+def interactive_map(
+    model: Model,
+    data: Any = None,
+    *,
+    labels: Mapping[str, Any] | list[str] | str | None = None,
+    title: str = "fembed map",
+    measured_genes: int | None = None,
+    n_threads: int | None = None,
+    save: str | os.PathLike[str] | None = None,
+) -> str:
+    """The map of a model as one HTML page: hover, colour, select, and decode where one clicks.
+
+    Everything happens in the page: the decoder is in it, so that any gene can be searched and
+    any place of the map decoded, and nothing is ever requested or sent.
+
+    Parameters
+    ----------
+    model : Model
+    data : Expression or AnnData, optional
+        Samples by name: those of the training bring labels and measured expression, others are
+        projected and drawn as triangles. In the units of the training data; not changed.
+    labels : str, list of str, or columns by name
+        Columns of the data's ``obs``; or the columns themselves, one value for each training
+        sample, in the model's order (then for each projected sample, in the data's).
+    title : str
+        Shown above the map.
+    measured_genes : int, optional
+        How many genes carry their measured expression, the most variable first; by default as
+        many as fit into 2 MB. All genes can be coloured by decoded expression.
+    n_threads : int, optional
+        Threads of the engine.
+    save : path, optional
+        Also write the page to this file, replacing an earlier one.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Raises
+    ------
+    InputError
+        Labels that do not fit, data that cannot be projected, or plotly not installed.
+
+    Examples
+    --------
+    >>> fembed.pl.interactive_map(model, adata, labels="cohort", save="map.html")  # doctest: +SKIP
+    """
+    if data is not None and not isinstance(data, Expression):
+        data = Expression.from_anndata(data)
+    names = [labels] if isinstance(labels, str) else labels
+    columns = names if isinstance(names, list) else []
+    if columns and data is None:
+        raise InputError(f"The label column '{columns[0]}' needs data; give data with it.")
+    samples = map_samples(model, data, columns, n_threads=n_threads)
+    if isinstance(names, Mapping):
+        samples = replace(samples, labels=_checked_columns(names, len(samples)))
+    text = map_page(model, samples, title=title, measured_genes=measured_genes, n_threads=n_threads)
+    if save is not None:
+        durable.replace_file(Path(save).absolute(), text.encode())
+    return text
+
+
+def map_page(model: Model, samples: MapSamples, *, title: str, **options: Any) -> str:
+    """The page of `interactive_map` for samples that are at hand."""
+    data = map_payload(model, samples, colours=colours, title=title, **options)
+    return page.render("map.html", scripts=map_scripts(), title=title, data=map_data(data))
+
+
+def map_scripts() -> dict[str, str]:
+    """The scripts that the map's part of a page needs."""
+    return {
+        "plotly": page.plotly_script(),
+        "map": page.web_text("decoder.js") + page.web_text("map.js"),
+    }
+
+
+def map_data(payload: dict[str, Any]) -> Any:
+    """A map's payload as text that a template leaves as it is."""
+    from markupsafe import Markup
+
+    return Markup(page.json_for_script(payload))
+
+
+def colours(n: int) -> list[str]:
+    """``n`` colours as ``#rrggbb``: neighbours in the legend differ in hue and in lightness."""
+    import colorsys
+
+    lightness = (0.36, 0.55, 0.68)  # so that readers who confuse hues can tell them, too
+    made = []
+    for k in range(n):
+        rgb = colorsys.hls_to_rgb(k / n, lightness[k % 3], 0.62)
+        made.append("#" + "".join(f"{round(255 * part):02x}" for part in rgb))
+    return made
+
+
+def _checked_columns(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
+    checked = {}
+    for name, values in columns.items():
+        column = np.array([str(value) for value in values], dtype=object)
+        if len(column) != n:
+            raise InputError(
+                f"The labels '{name}' are {len(column)} for {n} samples; give one each."
+            )
+        checked[str(name)] = column
+    return checked

@@ -1,0 +1,179 @@
+"""What an interactive map carries: samples, the decoder and measured expression, as plain JSON.
+
+Arrays are base64 text of little-endian numbers. Per-gene arrays are 16-bit integers with one
+scale a column: half the size of float32, and evenly exact (a 65,534th of the column's range).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed.model import Model
+from fembed.pl.samples import MapSamples
+from fembed.placement import even_choice
+
+#: Bytes of measured expression in a page, before base64: the page stays mailable.
+MEASURED_BYTES = 2_000_000
+#: The mean profile is that of at most so many training samples: 10 million pairs at 20,000 genes.
+MEAN_SAMPLES = 512
+_WHOLE = 32767  # the largest 16-bit integer
+_MISSING = 65535  # of measured expression, in 16 bits
+
+
+def packed(array: NDArray[Any], kind: str) -> str:
+    """Base64 of ``array`` as little-endian numbers of ``kind``, such as ``"f4"``."""
+    return base64.b64encode(np.ascontiguousarray(array, f"<{kind}").tobytes()).decode("ascii")
+
+
+def scaled(matrix: NDArray[Any]) -> dict[str, str]:
+    """A matrix as 16-bit integers and one scale a column."""
+    scale = np.abs(matrix).max(axis=0).astype(np.float64) / _WHOLE
+    whole = np.rint(matrix / np.where(scale > 0, scale, 1.0)).astype(np.int16)
+    return {"data": packed(whole, "i2"), "scale": packed(scale, "f4")}
+
+
+def decoder_payload(model: Model) -> dict[str, Any]:
+    """The arrays that decode a point, for ``web/decoder.js``.
+
+    Genes are given by their embedding, or by their part of the first layer where that is smaller.
+    """
+    p, d = model.parameters, model.n_components
+    first, *rest = p.layers()
+    by_gene = first.weight[:, d:]
+    as_parts = p.gene_components > len(first.bias)
+    genes = p.gene_embedding @ by_gene.T if as_parts else p.gene_embedding
+    return {
+        "n_components": d,
+        "n_genes": model.n_genes,
+        "first": {
+            "sample": packed(first.weight[:, :d], "f4"),
+            "gene": None if as_parts else packed(by_gene, "f4"),
+            "bias": packed(first.bias, "f4"),
+        },
+        "layers": [
+            {
+                "n_out": layer.weight.shape[0],
+                "n_in": layer.weight.shape[1],
+                "weight": packed(layer.weight, "f4"),
+                "bias": packed(layer.bias, "f4"),
+            }
+            for layer in rest
+        ],
+        "genes": scaled(genes),
+        "loading": None if p.gene_loading is None else scaled(p.gene_loading),
+        "gene_bias": None if p.gene_bias is None else packed(p.gene_bias, "f4"),
+    }
+
+
+def mean_profile(model: Model, n_threads: int | None = None) -> NDArray[np.float32]:
+    """Mean decoded expression over the training samples (evenly `MEAN_SAMPLES` of them)."""
+    rows = even_choice(model.n_samples, MEAN_SAMPLES)
+    decoded = model.decode(model.sample_embedding[rows], n_threads=n_threads)
+    mean: NDArray[np.float32] = decoded.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def most_variable(measured: NDArray[np.float32], most: int) -> NDArray[np.intp]:
+    """Columns with the largest variance, at most ``most``, in their own order."""
+    centred = np.nan_to_num(measured - _column_mean(measured))
+    variance = np.einsum("ij,ij->j", centred, centred)
+    chosen: NDArray[np.intp] = np.sort(np.argsort(-variance, kind="stable")[:most])
+    return chosen
+
+
+def _column_mean(measured: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of the observed entries; 0 for a gene without any."""
+    count = np.maximum(1, (~np.isnan(measured)).sum(axis=0))
+    mean: NDArray[np.float32] = (np.nansum(measured, axis=0, dtype=np.float64) / count).astype("f4")
+    return mean
+
+
+def measured_payload(
+    measured: NDArray[np.float32] | None, most_genes: int | None = None
+) -> dict[str, Any] | None:
+    """Measured expression of the most variable genes, in 16 bits; None where there is none."""
+    if measured is None:
+        return None
+    budget = max(1, MEASURED_BYTES // (2 * max(1, len(measured))))
+    most = min(measured.shape[1], budget if most_genes is None else most_genes)
+    if most == 0:
+        return None
+    genes = most_variable(measured, most)
+    values = measured[:, genes].T  # one gene's samples lie together
+    observed = np.isfinite(values)
+    low = np.where(observed, values, np.inf).min(axis=1)
+    high = np.where(observed, values, -np.inf).max(axis=1)
+    low, high = (np.where(np.isfinite(edge), edge, 0.0).astype(np.float64) for edge in (low, high))
+    step = np.maximum((high - low) / (_MISSING - 1), 1e-12)
+    codes = np.full(values.shape, _MISSING, np.uint16)
+    codes[observed] = np.rint((values - low[:, None]) / step[:, None])[observed]
+    return {
+        "genes": packed(genes, "i4"),
+        "codes": packed(codes, "u2"),
+        "low": packed(low, "f4"),
+        "step": packed(step, "f4"),
+    }
+
+
+def label_payload(labels: Mapping[str, Any], colours: Any) -> list[dict[str, Any]]:
+    """Columns as categories and codes; ``colours`` gives as many colours as it is asked for."""
+    columns = []
+    for name, values in labels.items():
+        categories, codes = categorised(values)
+        columns.append(
+            {
+                "name": str(name),
+                "categories": categories,
+                "codes": packed(codes, "u2" if len(categories) < 65536 else "i4"),
+                "wide": len(categories) >= 65536,
+                "colours": colours(len(categories)),
+            }
+        )
+    return columns
+
+
+def categorised(values: Sequence[Any] | NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
+    """The distinct values as sorted text, ``"NA"`` last, and each value's position there."""
+    text = np.array([str(value) for value in values], dtype=object)
+    distinct = sorted(set(text), key=lambda value: (value == "NA", value))
+    position = {value: k for k, value in enumerate(distinct)}
+    return distinct, np.array([position[value] for value in text], np.intp)
+
+
+def map_payload(
+    model: Model,
+    samples: MapSamples,
+    *,
+    colours: Any,
+    title: str,
+    measured_genes: int | None = None,
+    n_threads: int | None = None,
+) -> dict[str, Any]:
+    """Everything that ``web/map.js`` shows."""
+    return {
+        "title": title,
+        "names": [str(name) for name in samples.names],
+        "genes": [str(name) for name in model.gene_names],
+        "n_training": samples.n_training,
+        "points": packed(samples.coordinates, "f4"),
+        "loss": packed(samples.loss, "f4"),
+        "outlier": packed(samples.outlier, "f4"),
+        "labels": label_payload(samples.labels, colours),
+        "decoder": decoder_payload(model),
+        "mean": packed(mean_profile(model, n_threads), "f4"),
+        "measured": measured_payload(samples.measured, measured_genes),
+        "scale": _scale_of(model),
+    }
+
+
+def _scale_of(model: Model) -> str:
+    return {
+        "log10": "log10(x + 1)",
+        "cpm": "log10(counts per million + 1)",
+        "none": "the data's own scale",
+    }[model.preprocessing.transform]

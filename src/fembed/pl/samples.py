@@ -1,0 +1,162 @@
+"""The samples that a figure shows: those a model was trained on, and those placed in it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed.errors import DataWarning
+from fembed.expression import Expression
+from fembed.model import Model
+from fembed.projection import outlier_score, project
+
+Names = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class MapSamples:
+    """Samples in a model's map: first the training samples, then the projected ones.
+
+    Attributes
+    ----------
+    names : array of str, n
+    coordinates : float32, n x n_components
+    loss : float64, n
+        Mean squared error over the sample's observed genes, on the model's scale.
+    outlier : float64, n
+        The loss among the training samples' losses; see `fembed.Projection`.
+    projected : bool, n
+    labels : columns by name, n each
+        ``"NA"`` where a sample has none.
+    measured : float32, n x n_genes, or None
+        Measured expression on the model's scale, NaN where missing; None without data.
+    """
+
+    names: Names
+    coordinates: NDArray[np.float32]
+    loss: NDArray[np.float64]
+    outlier: NDArray[np.float64]
+    projected: NDArray[np.bool_]
+    labels: dict[str, Names] = field(default_factory=dict)
+    measured: NDArray[np.float32] | None = None
+
+    @property
+    def n_training(self) -> int:
+        return int((~self.projected).sum())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def map_samples(
+    model: Model,
+    data: Expression | None = None,
+    labels: Sequence[str] = (),
+    *,
+    n_threads: int | None = None,
+) -> MapSamples:
+    """The training samples of ``model``, and the other samples of ``data`` projected into it.
+
+    Parameters
+    ----------
+    model : Model
+    data : Expression, optional
+        Samples are matched by name: those of the training bring their measured expression and
+        labels, all others are projected. In the units of the training data; not changed.
+    labels : sequence of str
+        Columns of ``data.obs``.
+    n_threads : int, optional
+        Threads of the engine.
+
+    Raises
+    ------
+    InputError
+        A label column that is not there, or data that cannot be projected.
+
+    Warns
+    -----
+    DataWarning
+        If some training samples are not in the data.
+    """
+    trained = MapSamples(
+        names=model.sample_names,
+        coordinates=np.asarray(model.sample_embedding, np.float32),
+        loss=model.sample_loss,
+        outlier=outlier_score(model.sample_loss, model.sample_loss),
+        projected=np.zeros(model.n_samples, bool),
+    )
+    if data is None:
+        return trained
+    columns = {name: data.labels(name) for name in labels}
+    data.check(min_samples=1, allow_unobserved_genes=True)
+    position = {name: row for row, name in enumerate(data.sample_names)}
+    training_rows = np.array([position.get(name, -1) for name in model.sample_names], np.intp)
+    _warn_of_absent(model, data, training_rows)
+    known = set(model.sample_names)
+    new_rows = np.array([r for r, name in enumerate(data.sample_names) if name not in known], int)
+    placed = _with_projected(trained, model, data, new_rows, n_threads)
+    rows = np.concatenate([training_rows, new_rows])
+    return replace(
+        placed,
+        labels={name: _taken(column, rows) for name, column in columns.items()},
+        measured=_measured(model, data, rows),
+    )
+
+
+def _warn_of_absent(model: Model, data: Expression, training_rows: NDArray[np.intp]) -> None:
+    absent = int((training_rows < 0).sum())
+    if absent:
+        warnings.warn(
+            f"{absent} of the model's {model.n_samples} training samples are not in "
+            f"{data.origin} by name; they have no measured expression and no labels.",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
+def _with_projected(
+    trained: MapSamples,
+    model: Model,
+    data: Expression,
+    rows: NDArray[Any],
+    n_threads: int | None,
+) -> MapSamples:
+    if not rows.size:
+        return trained
+    some = replace(data, values=data.values[rows], sample_names=data.sample_names[rows], obs=None)
+    placed = project(model, some, n_threads=n_threads)
+    return MapSamples(
+        names=np.concatenate([trained.names, placed.sample_names]),
+        coordinates=np.concatenate([trained.coordinates, placed.sample_embedding]),
+        loss=np.concatenate([trained.loss, placed.loss]),
+        outlier=np.concatenate([trained.outlier, placed.outlier]),
+        projected=np.concatenate([trained.projected, np.ones(len(rows), bool)]),
+    )
+
+
+def _taken(column: Names, rows: NDArray[np.intp]) -> Names:
+    taken: Names = np.full(len(rows), "NA", dtype=object)
+    taken[rows >= 0] = column[rows[rows >= 0]]
+    return taken
+
+
+def _measured(model: Model, data: Expression, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Rows of ``data`` (-1: none) for the model's genes, prepared as the training data were."""
+    there = rows >= 0
+    some = replace(
+        data, values=data.values[rows[there]], sample_names=data.sample_names[rows[there]], obs=None
+    )
+    values, _ = some.take_genes(model.gene_names)
+    model.preprocessing.apply(
+        values, data.origin, sample_names=some.sample_names, gene_names=model.gene_names
+    )
+    if there.all():
+        return values
+    measured = np.full((len(rows), model.n_genes), np.nan, np.float32)
+    measured[there] = values
+    return measured

@@ -1,0 +1,198 @@
+"""From a model, and perhaps its data, to the report's page."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fembed import durable
+from fembed.expression import Expression
+from fembed.model import Model
+from fembed.pl import page
+from fembed.pl.interactive import colours, map_data, map_scripts
+from fembed.pl.payload import map_payload
+from fembed.pl.samples import MapSamples, map_samples
+from fembed.report import figures
+from fembed.report.checks import OUTLIER, all_checks
+from fembed.report.comparison import Comparison, compare
+
+#: The paper that the method is from.
+PAPER = (
+    "Trofimov A, Cohen JP, Bengio Y, Perreault C, Lemieux S. Factorized embeddings learns rich "
+    "and biologically meaningful embedding spaces using factorized tensor decomposition. "
+    "Bioinformatics 2020; 36 (Supplement 1): i417–i426. doi:10.1093/bioinformatics/btaa488"
+)
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "plotly")
+_TITLES = {
+    "n_components": "components",
+    "hidden": "hidden layers",
+    "validation": "held-out share",
+    "validation_entries": "entries held out",
+    "n_threads": "threads",
+}
+
+
+def report_page(
+    model: Model,
+    data: Any = None,
+    *,
+    labels: Sequence[str] = (),
+    batch: str | None = None,
+    title: str = "fembed report",
+    model_path: str | None = None,
+    n_threads: int | None = None,
+    save: str | os.PathLike[str] | None = None,
+) -> str:
+    """One self-contained HTML page about a model.
+
+    Parameters
+    ----------
+    model : Model
+    data : Expression or AnnData, optional
+        Samples by name: those of the training bring their measured expression and labels, all
+        others are projected. In the units of the training data; not changed.
+    labels : sequence of str
+        Columns of the data's ``obs``; the first one colours the static maps.
+    batch : str, optional
+        A column of the data's ``obs`` with the batches, for the check of batch effects.
+    title : str
+    model_path : str, optional
+        Where the model is from, for the list of settings.
+    n_threads : int, optional
+        Threads of the engine.
+    save : path, optional
+        Also write the page to this file, replacing an earlier one.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Raises
+    ------
+    InputError
+        A column that is not there, data that cannot be projected, or a package of the extra
+        ``plot`` that is not installed.
+    """
+    scripts = map_scripts()  # says at once if plotly is absent
+    if data is not None and not isinstance(data, Expression):
+        data = Expression.from_anndata(data)
+    columns = list(dict.fromkeys([*labels, *([] if batch is None else [batch])]))
+    samples = map_samples(model, data, columns, n_threads=n_threads)
+    label = samples.labels[labels[0]] if labels else None
+    batches = None if batch is None else samples.labels[batch]
+    comparison = compare(model, samples)
+    payload = map_payload(model, samples, colours=colours, title=title, n_threads=n_threads)
+    text = page.render(
+        "report.html",
+        scripts=scripts,
+        title=title,
+        data=map_data(payload),
+        subtitle=_subtitle(model, samples),
+        tiles=_tiles(model, samples, comparison),
+        checks=all_checks(model, samples, batches, label, batch or ""),
+        comparison=comparison,
+        n_projected=int(samples.projected.sum()),
+        **_figures(model, samples, comparison),
+        **_provenance(model, data, model_path),
+    )
+    if save is not None:
+        durable.replace_file(Path(save).absolute(), text.encode())
+    return text
+
+
+def _subtitle(model: Model, samples: MapSamples) -> str:
+    text = (
+        f"A factorized embedding of {model.n_samples:,} samples and {model.n_genes:,} genes in "
+        f"{_counted(model.n_components, 'dimension')}"
+    )
+    new = int(samples.projected.sum())
+    return text + (f", and {_counted(new, 'projected sample')}." if new else ".")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _tiles(model: Model, samples: MapSamples, comparison: Comparison) -> list[tuple[str, str, str]]:
+    """The numbers at the top: title, value, and what to hold beside it."""
+    training = model.training
+    tiles = [("samples", f"{model.n_samples:,}", "in training")]
+    tiles.append(("genes", f"{model.n_genes:,}", f"{model.gene_components} components each"))
+    if "explained_variance" in training:
+        beside = training.get("pca_explained_variance")
+        note = "" if beside is None else f"PCA of the same dimension: {beside:.1%}"
+        tiles.append(("variance explained", f"{training['explained_variance']:.1%}", note))
+    accuracy = [row for row in comparison.rows if "accuracy" in row.what]
+    if accuracy:
+        row = next((r for r in accuracy if r.what.endswith("projected samples")), accuracy[0])
+        what, _, which = row.what.partition(", ")
+        note = f"{which.partition(',')[0]}; PCA: {row.of_pca}"
+        tiles.append((what, row.of_model, note))
+    if "mse" in training:
+        held_out = training.get("held_out_mse")
+        note = "" if held_out is None else f"held out: {held_out:.3g}"
+        tiles.append(("mean squared error", f"{training['mse']:.3g}", note))
+    if "seconds" in training:
+        threads = training.get("n_threads")
+        note = "" if threads is None else _counted(int(threads), "thread")
+        tiles.append(("training time", _duration(float(training["seconds"])), note))
+    return tiles
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _figures(model: Model, samples: MapSamples, comparison: Comparison) -> dict[str, Any]:
+    """The pictures by the names that the template knows."""
+    pca = comparison.pca
+    return {
+        "map_picture": figures.map_picture(samples),
+        "training_picture": figures.training_picture(model.training.get("history", [])),
+        "stopped": model.training.get("stopped"),
+        "reconstruction": figures.reconstruction_picture(model, samples),
+        "genes": figures.gene_picture(model),
+        "loss_picture": figures.loss_picture(samples, OUTLIER),
+        "pair_picture": (
+            None if pca is None or pca.shape[1] < 2 else figures.pair_picture(samples, pca)
+        ),
+    }
+
+
+def _provenance(model: Model, data: Expression | None, path: str | None) -> dict[str, Any]:
+    """Settings, versions and how to cite."""
+    settings = [
+        (_TITLES.get(name, name.replace("_", " ")), _setting(value))
+        for name, value in model.config.to_dict().items()
+    ]
+    settings.append(("transform", model.preprocessing.transform))
+    files = [] if path is None else [("model", path)]
+    files += [] if data is None else [("data", data.origin)]
+    version = importlib.metadata.version
+    versions = [("fembed", version("fembed")), ("Python", platform.python_version())]
+    versions += [(name, version(name)) for name in _PACKAGES]
+    versions.append(("system", platform.platform()))
+    return {
+        "settings": settings,
+        "files": files,
+        "versions": versions,
+        "date": time.strftime("%Y-%m-%d"),
+        "paper": PAPER,
+        "software": f"fembed {version('fembed')}: factorized embeddings of expression matrices.",
+    }
+
+
+def _setting(value: Any) -> str:
+    if value is None:
+        return "chosen by the data or the recipe"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-".join(map(str, value)) if isinstance(value, list) else str(value)

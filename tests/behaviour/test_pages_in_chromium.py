@@ -1,0 +1,275 @@
+"""The interactive map and the report as a reader meets them, driven in headless Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fembed.expression import Expression
+from fembed.model import Model
+from fembed.pl.interactive import interactive_map
+from fembed.pl.samples import map_samples
+from fembed.report import report_page
+from tests.chromium import Opened, browser
+from tests.tiny_model import N_GENES, tiny_model
+
+SCRIPT, IMAGE = "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>'
+END = "</script><script>alert(3)</script>"
+PLACES = np.array([[-2, -1], [2, -1], [-2, 1], [2, 1], [0, 0.4]], np.float32)
+
+
+def hostile() -> tuple[Model, Expression]:
+    """A model and data in which samples, labels, genes and columns have names like code."""
+    model = tiny_model()
+    parameters = replace(model.parameters, sample_embedding=PLACES.copy())
+    samples = np.array([SCRIPT, IMAGE, END, "$x_1$ & <b>bold</b>", "plain"], dtype=object)
+    genes = np.array([IMAGE, SCRIPT, *model.gene_names[2:]], dtype=object)
+    model = replace(model, parameters=parameters, sample_names=samples, gene_names=genes)
+    values = np.abs(np.random.default_rng(0).normal(size=(7, N_GENES))).astype(np.float32)
+    values[1, 0] = np.nan
+    labels = pd.DataFrame(
+        {
+            "<i>kind</i>": [SCRIPT, IMAGE, SCRIPT, IMAGE, "plain", SCRIPT, "plain"],
+            "batch": list("aabbabb"),
+        }
+    )
+    data = Expression.adopt(
+        values, [*samples, "new one", END + "2"], genes, origin="the data", obs=labels
+    )
+    return model, data
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def map_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pages") / "map.html"
+    model, data = hostile()
+    interactive_map(model, data, labels=["<i>kind</i>", "batch"], title=END, save=path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def one_page(chromium: Any, map_file: Path) -> Iterator[Opened]:
+    page = Opened(chromium, map_file)  # once: drawing without a graphics card starts slowly
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def opened(one_page: Opened) -> Iterator[Opened]:
+    """The page as it was opened; nothing that a test does may raise, ask or tell anyone."""
+    one_page.page.select_option(".colour-by", "label:0")
+    one_page.page.click(".all")
+    for button in one_page.page.locator(".kinds button[aria-pressed=false]").all():
+        button.click()
+    one_page.page.click("[data-val=pan]")
+    yield one_page
+    assert (one_page.errors, one_page.requests, one_page.dialogs) == ([], [], [])
+
+
+def test_names_that_look_like_code_are_text(opened: Opened) -> None:
+    page = opened.page
+    assert page.title() == END
+    assert page.inner_text("h1") == END
+    assert page.locator(".legend .entry-name").all_inner_texts() == [IMAGE, SCRIPT, "plain"]
+    assert page.inner_text(".legend-title") == "<i>kind</i>"
+    for sample, name in enumerate([SCRIPT, IMAGE, END, "$x_1$ & <b>bold</b>"]):
+        page.mouse.move(*opened.pixel(*PLACES[sample]))
+        page.wait_for_selector(".tip:not([hidden])")
+        page.wait_for_function(
+            "n => document.querySelector('.tip strong').textContent === n", arg=name
+        )
+    assert page.locator("img, script script, .tip b").count() == 0
+
+
+def test_hover_tells_name_labels_and_loss(opened: Opened) -> None:
+    page = opened.page
+    page.mouse.move(*opened.pixel(*PLACES[4]))
+    page.wait_for_selector(".tip:not([hidden])")
+    model, _ = hostile()
+    told = page.inner_text(".tip").split("\n")
+    assert told[0].startswith("plain") and "training" in " ".join(told[:2])
+    assert told[told.index("<i>kind</i>") + 1] == "plain"
+    assert told[told.index("batch") + 1] == "a"
+    assert float(told[told.index("loss") + 1]) == pytest.approx(model.sample_loss[4], rel=5e-3)
+
+
+def test_the_legend_hides_shows_and_singles_out(opened: Opened) -> None:
+    page = opened.page
+    everyone = opened.shown()
+    assert everyone == list(range(7))
+    first = page.locator(".legend button").nth(0)  # the label IMAGE: samples 1 and 3
+    first.click()
+    assert first.get_attribute("aria-pressed") == "false"
+    assert opened.shown() == [0, 2, 4, 5, 6]
+    page.click(".all")
+    assert opened.shown() == everyone
+    page.locator(".legend button").nth(2).dblclick()  # "plain"
+    assert opened.shown() == [4, 6]
+    page.click(".all")
+    page.locator(".kinds button").nth(1).click()  # the projected samples
+    assert opened.shown() == [0, 1, 2, 3, 4]
+
+
+def test_projected_samples_have_markers_of_their_own(opened: Opened) -> None:
+    training, projected = opened.page.evaluate(
+        'document.querySelector(".plot").data.map((t) => [t.name, t.marker.symbol, t.customdata])'
+    )
+    assert training == ["training", "circle", [0, 1, 2, 3, 4]]
+    assert projected == ["projected", "triangle-up", [5, 6]]
+
+
+def test_a_gene_is_found_and_colours_the_map(opened: Opened) -> None:
+    page = opened.page
+    page.fill(".gene-search", "script>al")
+    assert page.locator(".matches li").all_inner_texts() == [SCRIPT]
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".ramp:not([hidden])")
+    assert page.inner_text(".legend-title") == SCRIPT
+    assert page.inner_text(".source-note").startswith("Decoded expression, log10(x + 1).")
+    assert len(set(opened.colours())) > 1
+    page.check("input[value=measured]")
+    assert page.inner_text(".source-note").startswith("Measured expression")
+    page.check(".landscape input")
+    kinds = page.evaluate('document.querySelector(".plot").data.map((t) => t.type)')
+    assert kinds[0] == "heatmap"
+    page.fill(".gene-search", "no such gene")
+    assert page.inner_text(".matches") == "No such gene in the model."
+
+
+def test_a_missing_entry_is_grey(opened: Opened) -> None:
+    opened.page.fill(".gene-search", IMAGE)
+    opened.page.keyboard.press("Enter")
+    opened.page.check("input[value=measured]")
+    grey = [sample for sample, colour in enumerate(opened.colours()) if colour == "#c9ccd1"]
+    assert grey == [1]
+
+
+def test_the_lasso_lists_and_copies_names(opened: Opened) -> None:
+    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened.page.click("[data-val=lasso]")
+    west, east, south, north = -2.2, -1.7, -1.2, 1.2
+    opened.drag((west, south), (east, south), (east, north), (west, north), (west, south))
+    opened.page.wait_for_selector(".selected-names:not([hidden])")
+    # No projected sample has a place there.
+    new = map_samples(*hostile()).coordinates[5:]
+    assert not ((np.abs(new[:, 0] + 2) < 0.3) & (np.abs(new[:, 1]) < 1.2)).any()
+    names = f"{SCRIPT}\n{END}"
+    assert opened.page.input_value(".selected-names") == names
+    assert opened.page.inner_text(".selection-note") == f"2 samples: {SCRIPT} 2."
+    opened.page.click(".copy")
+    opened.page.wait_for_function("document.querySelector('.copy').textContent === 'copied'")
+    assert opened.page.evaluate("navigator.clipboard.readText()") == names
+    assert opened.page.inner_text(".profile") == ""  # a lasso that closes is no click
+    opened.page.click(".clear")
+    assert opened.page.locator(".selected-names").is_hidden()
+
+
+def test_a_click_decodes_the_profile_there(opened: Opened) -> None:
+    model, _ = hostile()
+    place = np.array([[-0.7, -0.6]], np.float32)
+    opened.page.mouse.click(*opened.pixel(*place[0]))
+    opened.page.wait_for_selector(".profile li")
+    difference = model.decode(place)[0] - model.decode(model.sample_embedding).mean(axis=0)
+    order = np.argsort(-difference)
+    few = N_GENES // 2
+    wanted = [*order[:few], *order[::-1][:few]]
+    names = opened.page.locator(".profile .gene-name").all_inner_texts()
+    assert names == [str(model.gene_names[j]) for j in wanted]
+    texts = opened.page.locator(".profile .gene-value").all_inner_texts()
+    told = [float(text.replace("−", "-")) for text in texts]
+    np.testing.assert_allclose(told, difference[wanted], atol=0.02)
+    samples = map_samples(*hostile())
+    nearest = np.linalg.norm(samples.coordinates - place, axis=1).argmin()
+    note = opened.page.inner_text(".profile-note")
+    assert f"the nearest sample is {samples.names[nearest]}." in note
+
+
+def test_the_page_can_run_nothing_else_and_reach_nothing(chromium: Any, map_file: Path) -> None:
+    page = Opened(chromium, map_file)
+    page.page.evaluate(
+        """() => {
+            window.ran = false;
+            const script = document.createElement("script");
+            script.textContent = "window.ran = true";
+            document.body.append(script);
+            const holder = document.createElement("div");
+            holder.innerHTML = "<img src=x onerror='window.ran = true'>";
+            document.body.append(holder);
+        }"""
+    )
+    refused = page.page.evaluate(
+        "fetch('http://127.0.0.1:9/').then(() => 'sent', (error) => error.message)"
+    )
+    page.page.wait_for_timeout(100)
+    assert refused == "Failed to fetch"
+    assert page.page.evaluate("window.ran") is False
+    assert page.requests == page.refused and len(page.refused) == 1  # the image; no fetch at all
+    assert sum("Content Security Policy" in text for text in page.errors) >= 3
+    page.close()
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_other_dimensions_decode_too(chromium: Any, tmp_path: Path, d: int) -> None:
+    model = model_of_dimension(d)
+    interactive_map(model, save=tmp_path / "map.html")
+    page = Opened(chromium, tmp_path / "map.html")
+    assert page.page.locator(".axes").is_visible() == (d > 2)
+    y = model.sample_loss[2] if d == 1 else model.sample_embedding[2, 1]
+    page.page.mouse.click(*page.pixel(model.sample_embedding[2, 0], y))
+    page.page.wait_for_selector(".profile li")
+    assert f"At the sample {model.sample_names[2]}" in page.page.inner_text(".profile-note")
+    assert (page.errors, page.requests) == ([], [])
+    page.close()
+
+
+def model_of_dimension(d: int) -> Model:
+    """`tiny_model` with ``d`` components."""
+    from fembed.parameters import network_size
+
+    rng, model = np.random.default_rng(d), tiny_model()
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    p = model.parameters
+    parameters = replace(
+        p,
+        sample_embedding=draw(p.n_samples, d),
+        network=draw(network_size(d, p.gene_components, p.hidden)),
+        gene_loading=draw(p.n_genes, d),
+    )
+    return replace(model, parameters=parameters)
+
+
+def test_the_report_shows_names_as_text_and_is_complete(chromium: Any, tmp_path: Path) -> None:
+    model, data = hostile()
+    path = tmp_path / "report.html"
+    report_page(model, data, labels=["<i>kind</i>"], batch="batch", title=IMAGE, save=path)
+    page = Opened(chromium, path)
+    assert page.page.inner_text("header h1") == IMAGE
+    text = page.page.inner_text("main")
+    for wanted in ("Checks", "Dead units", "Batch effect of batch", "btaa488", "fembed", "PCA"):
+        assert wanted in text
+    assert page.page.locator("main figure img").count() >= 5
+    loaded = page.page.evaluate(
+        "Array.from(document.images).every((i) => i.src.startsWith('data:') && i.naturalWidth > 0)"
+    )
+    assert loaded
+    assert page.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.page.mouse.move(*page.pixel(*PLACES[1]))
+    page.page.wait_for_selector(".tip:not([hidden])")
+    assert page.page.inner_text(".tip strong") == IMAGE
+    assert (page.errors, page.requests, page.dialogs) == ([], [], [])
+    page.close()
