@@ -161,6 +161,48 @@ class TrainingBar:
             self._bar.stop()
 
 
+class CaseBar:
+    """A progress bar of independent cases (folds, settings) on standard error.
+
+    Where there is no terminal, or ``quiet`` is set, nothing is shown.
+    """
+
+    def __init__(self, what: str, quiet: bool = False) -> None:
+        self._what = what
+        self._shown = not quiet and sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+            self._bar = Progress(
+                "{task.description}",
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(compact=True),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._what, total=None)
+        return self
+
+    def __call__(self, n_done: int, n_cases: int) -> None:
+        """Show that ``n_done`` of ``n_cases`` have finished."""
+        if self._shown:
+            self._bar.update(self._task, completed=n_done, total=n_cases)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._shown:
+            self._bar.stop()
+
+
 def _losses(progress: Progress) -> str:
     parts = [f"loss {progress.loss:.4g}"]
     if progress.held_out_loss is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from fembed import arrayfile
 from fembed.chunks import row_chunks
 
 if TYPE_CHECKING:
+    from fembed.evaluation import Evaluation
     from fembed.expression import Expression
     from fembed.model import Model
     from fembed.projection import Projection
@@ -144,6 +145,50 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}" if name in ("seconds", "passes") else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and name != "seed" else str(value)
+
+
+def evaluation_lines(found: Evaluation) -> list[str]:
+    """The summary of an evaluation, and its main measure's differences from the rivals."""
+    main = found.measures[0]
+    rows = [["method", "dimension", *found.measures]]
+    for row in found.summary().to_dict("records"):
+        values = [f"{row[name]:.3f} ± {row[f'{name}_se']:.3f}" for name in found.measures]
+        rows.append([row["method"], _dimension(row["dimension"]), *values])
+    text = _aligned(rows)
+    differences = found.differences()
+    differences = differences[differences["measure"] == main]
+    if len(differences):
+        title = f"difference in {main}"
+        rows = [["fembed minus", "dimension", title, "95 % interval"]]
+        rows += [
+            [
+                row["rival"],
+                _dimension(row["dimension"]),
+                f"{row['difference']:+.3f} ± {row['standard_error']:.3f}",
+                f"{row['low']:+.3f} to {row['high']:+.3f}",
+            ]
+            for row in differences.to_dict("records")
+        ]
+        text += ["", *_aligned(rows)]
+    n_folds, n_repeats = found.folds["fold"].max(), found.folds["repeat"].max()
+    told = f"{n_folds} folds" + (f" x {n_repeats} repeats" if n_repeats > 1 else "")
+    return [
+        *text,
+        "",
+        f"Mean ± standard error (Nadeau and Bengio's, for shared training) of {told}",
+    ]
+
+
+def _dimension(value: Any) -> str:
+    return "-" if str(value) in ("None", "<NA>", "nan") else str(int(value))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def show(facts: Facts, quiet: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from fembed import store, tables
 from fembed.config import FitConfig
 from fembed.errors import InputError
+from fembed.parallel import Workers
 
 _OPTION = {"n_components": "components", "n_threads": "threads"}
 
@@ -39,6 +40,53 @@ def config(*, hidden: str = "100,50,50", **fields: Any) -> FitConfig:
 def check_threads(threads: int | None) -> None:
     """Raise InputError for an impossible number of threads."""
     config(n_threads=threads)
+
+
+def workers(
+    backend: str, scheduler: str | None, n_workers: int | None, threads: int | None
+) -> Workers:
+    """Where cases run; InputError for an impossible choice, in the words of the options."""
+    check_choice("--backend", backend, ("local", "dask"))
+    for option, value in (("--workers", n_workers), ("--threads", threads)):
+        if value is not None and value < 1:
+            raise InputError(f"{option} is {value}; choose a whole number of at least 1.")
+    if backend == "dask" and scheduler is None:
+        raise InputError("--backend dask needs --scheduler ADDRESS, such as tcp://10.0.0.1:8786.")
+    if backend == "dask" and n_workers is not None:
+        raise InputError("--workers is for local processes; a Dask cluster has its own.")
+    if backend == "local" and scheduler is not None:
+        raise InputError("--scheduler is for a Dask cluster; give --backend dask too.")
+    return Workers(backend, scheduler, n_workers, threads)  # type: ignore[arg-type]  # checked
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """``"2,8,32"`` as numbers of at least 1; InputError names the option."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise InputError(
+            f"{option} is '{text}'; give whole numbers from 1 up with commas between, such as 2,8."
+        )
+    return numbers
+
+
+def label_columns(
+    label: str | None, time: str | None, event: str | None, task: str | None
+) -> list[str]:
+    """The columns of what is predicted: one, or time and event."""
+    if (time is None) != (event is None):
+        raise InputError("Survival needs both --time and --event; give the other one too.")
+    if time is not None and event is not None:
+        if label is not None or task not in (None, "survival"):
+            raise InputError("--time and --event are for survival; leave out --label and --task.")
+        return [time, event]
+    if task == "survival":
+        raise InputError("Survival needs --time COLUMN and --event COLUMN.")
+    if label is None:
+        raise InputError("Give --label COLUMN (or --time and --event for survival).")
+    return [label]
 
 
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:

@@ -43,6 +43,7 @@ def dimension_figure(summary: pd.DataFrame, measure: str) -> Figure:
     axes = figure.subplots()
     methods = list(dict.fromkeys(summary["method"]))
     dims = sorted(summary.loc[summary["method"] == OURS, "dimension"].dropna().astype(int))
+    shown = []
     for number, method in enumerate(methods):
         part = summary[summary["method"] == method].sort_values("dimension")
         style = {
@@ -50,11 +51,11 @@ def dimension_figure(summary: pd.DataFrame, measure: str) -> Figure:
             "zorder": 4 if method == OURS else 3,
             "linewidth": 2.0 if method == OURS else 1.4,
         }
-        if set(part["dimension"].dropna()) & set(dims):
+        if part["dimension"].notna().all():
             marker = MARKERS[number % len(MARKERS)]
-            _line(axes, part, measure, method, marker, style, number)
+            shown.append(_line(axes, part, measure, method, marker, style, number))
         else:
-            _level(axes, part, measure, method, style)
+            shown.append(_level(axes, part, measure, method, style))
     axes.set_xlabel("dimension of the embedding")
     axes.set_ylabel(TITLES.get(measure, measure))
     if dims:
@@ -67,7 +68,7 @@ def dimension_figure(summary: pd.DataFrame, measure: str) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     n_folds = int(summary["n_folds"].max())
     axes.set_title(f"Test samples never seen in training; mean ± SE of {n_folds} folds", fontsize=9)
-    figure.legend(loc="outside right upper", frameon=False)
+    axes.legend(handles=shown, frameon=False)  # where it hides least
     return figure
 
 
@@ -89,10 +90,10 @@ def _line(
     marker: str,
     style: dict[str, Any],
     number: int,
-) -> None:
+) -> Any:
     # A little to the side, so that the bars of two methods do not hide each other.
     shift = 1.0 + 0.03 * ((number + 1) // 2) * (-1) ** number
-    axes.errorbar(
+    return axes.errorbar(
         part["dimension"].astype(float) * shift,
         part[measure],
         yerr=part[f"{measure}_se"],
@@ -104,9 +105,8 @@ def _line(
     )
 
 
-def _level(axes: Any, part: pd.DataFrame, measure: str, method: str, style: dict[str, Any]) -> None:
+def _level(axes: Any, part: pd.DataFrame, measure: str, method: str, style: dict[str, Any]) -> Any:
     mean, error = float(part[measure].iloc[0]), float(part[f"{measure}_se"].iloc[0])
-    size = part["dimension"].iloc[0]
-    label = method if str(size) == "<NA>" else f"{method} ({int(size):,} genes)"
-    axes.axhline(mean, linestyle="--", label=label, **style)
     axes.axhspan(mean - error, mean + error, color=style["color"], alpha=0.12, linewidth=0)
+    label = "raw (all genes)" if method == "raw" else method
+    return axes.axhline(mean, linestyle="--", label=label, **style)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.evaluation.tasks import Labels, Task
+from fembed.evaluation.tasks import Labels, Names, Task, refuse_missing
 
 Rows = NDArray[np.intp]
 
@@ -59,21 +59,16 @@ def make_folds(
     return folds
 
 
-def checked_groups(groups: Any, n_samples: int) -> Labels | None:
+def checked_groups(groups: Any, names: Names) -> Labels | None:
     """One group a sample, as an array; InputError for a missing one."""
     if groups is None:
         return None
     array = np.asarray(groups)
-    if array.shape != (n_samples,):
+    if array.shape != names.shape:
         raise InputError(
-            f"The groups have shape {array.shape} for {n_samples} samples; give one a sample."
+            f"The groups have shape {array.shape} for {len(names)} samples; give one a sample."
         )
-    missing = np.array([entry is None or entry != entry for entry in array.tolist()])
-    if missing.any():
-        raise InputError(
-            f"Sample number {int(missing.argmax()) + 1} has no group ({missing.sum()} such "
-            "sample(s)); give it one of its own or leave it out."
-        )
+    refuse_missing(array, "group", names)
     return array.astype(str) if array.dtype.kind == "O" else array
 
 

@@ -7,13 +7,14 @@ an embedding, a search over settings, the task's model) learns on the training p
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -35,7 +36,7 @@ class Method:
     ----------
     name : str
     dimension : int or None
-        Of the embedding; None where the estimator chooses it by itself.
+        Of the embedding; None without one (raw), and where the estimator chooses by itself.
     estimator : object
         Not fitted.
     cost : float
@@ -48,13 +49,38 @@ class Method:
     cost: float
 
 
+class UMAPEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
+    """UMAP with its authors' settings, never shown a label.
+
+    ``umap.UMAP`` itself is a supervised method when a pipeline hands it the labels.
+    """
+
+    def __init__(self, n_components: int = 2, random_state: Any = None) -> None:
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        self.umap_ = _umap()(
+            n_components=self.n_components, random_state=self.random_state, n_jobs=1
+        )
+        with warnings.catch_warnings():
+            # That fewer samples than neighbours are there, and it takes fewer.
+            warnings.filterwarnings("ignore", "n_neighbors is larger than the dataset size")
+            self.umap_.fit(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        return self.fit(X).umap_.embedding_
+
+    def transform(self, X: Any) -> Any:
+        return self.umap_.transform(X)
+
+
 def methods(
     estimator: Any,
     embedding: FactorizedEmbedding,
     dims: Sequence[int] | None,
     against: Sequence[str] | Mapping[str, Any],
-    *,
-    n_genes: int,
     default_dims: Sequence[int],
 ) -> list[Method]:
     """All lines of the comparison, ours first.
@@ -92,7 +118,7 @@ def methods(
         estimator = Pipeline([("embedding", embedding), ("model", estimator)])
         place, dims = "embedding", default_dims if dims is None else dims
     searched = _searched(estimator, place)
-    if searched and rivals or dims is not None and searched & {"", "n_components"}:
+    if (searched and rivals) or (dims is not None and searched & {"", "n_components"}):
         raise InputError(
             "The estimator searches over settings of the embedding, in which a rival or given "
             "dimensions have no place; give against=() and no dims."
@@ -112,7 +138,7 @@ def methods(
                 for d in dims
             ]
         else:
-            found.append(Method(name, n_genes, _filled(estimator, place, rival), 10.0))
+            found.append(Method(name, None, _filled(estimator, place, rival), 10.0))
     return found
 
 
@@ -186,15 +212,14 @@ def _named_rival(name: str, random_state: Any) -> Any:
 
         return PCA(random_state=random_state)
     if name == "umap":
-        return _umap()(n_jobs=1, random_state=random_state)
+        _umap()  # before any long work
+        return UMAPEmbedding(random_state=random_state)
     if name == "raw":
         return "passthrough"
     raise InputError(f"There is no rival '{name}'; choose among {', '.join(RIVALS)}.")
 
 
 def _umap() -> Any:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its dependencies, at import
         try:

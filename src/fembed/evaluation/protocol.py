@@ -143,8 +143,8 @@ def evaluate(
             f"There are {len(np.asarray(y))} labels for {X.shape[0]} samples; give one a sample."
         )
     chosen = _task(task, y)
-    y = chosen.checked(y)
-    groups = checked_groups(groups, len(y))
+    y = chosen.checked(y, names)
+    groups = checked_groups(groups, names)
     folds = make_folds(chosen, y, groups, cv, repeats, random_state)
     if dims is not None:
         dims = _checked_dims(dims)
@@ -153,8 +153,7 @@ def evaluate(
         embedding or FactorizedEmbedding(random_state=random_state),
         dims,
         against,
-        n_genes=X.shape[1],
-        default_dims=DEFAULT_DIMS,
+        DEFAULT_DIMS,
     )
     _check_sizes(chosen, compared, folds, X.shape[1], estimator)
     shared = _Shared(X, y, groups, chosen)
@@ -282,14 +281,14 @@ def _check_sizes(
             f"{largest} dimensions need more than the {smallest} training samples of a fold; ask "
             "for fewer dimensions or more folds."
         )
+    # Newton's method on all genes; and no more coefficients than samples are determined.
     own_model = estimator is None or isinstance(estimator, str)
-    if task.name == "survival" and own_model and any(m.name == "raw" for m in compared):
-        # Newton's method on all genes; and no more coefficients than samples are determined.
-        if n_genes >= smallest:
-            raise InputError(
-                f"Cox's model cannot take {n_genes} genes with {smallest} training samples, so "
-                "raw is no rival for survival here; leave it out of against."
-            )
+    raw = task.name == "survival" and own_model and any(m.name == "raw" for m in compared)
+    if raw and n_genes >= smallest:
+        raise InputError(
+            f"Cox's model cannot take {n_genes} genes with {smallest} training samples, so "
+            "raw is no rival for survival here; leave it out of against."
+        )
 
 
 def _longest_first(compared: Sequence[Method]) -> list[Method]:

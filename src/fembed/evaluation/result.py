@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+_DIFFERENCE = (
+    *("rival", "dimension", "measure", "difference", "standard_error"),
+    *("low", "high", "n_folds"),
+)
+
 
 @dataclass(frozen=True)
 class CaseResult:
@@ -41,6 +46,23 @@ class CaseResult:
     predicted: Labels
     chosen: dict[str, Any] | None
 
+    def facts(self) -> dict[str, Any]:
+        """One row of the table of folds."""
+        row = {
+            "repeat": self.repeat,
+            "fold": self.fold,
+            "method": self.method,
+            "dimension": self.dimension,
+            "n_training": self.n_training,
+            "n_test": self.n_test,
+            **self.measures,
+            "seconds_fit": self.seconds_fit,
+            "seconds_score": self.seconds_score,
+        }
+        if self.chosen is not None:
+            row["chosen"] = json.dumps(plain(self.chosen), default=str)
+        return row
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -55,7 +77,7 @@ class Evaluation:
     folds : pandas.DataFrame
         One row a repeat, fold, method and dimension: ``n_training``, ``n_test``, the measures,
         ``seconds_fit`` and ``seconds_score``; after a search, ``chosen``: its settings as JSON.
-        The dimension of ``raw`` is the number of genes.
+        ``raw``, which has no embedding, has no dimension (NA).
     predictions : pandas.DataFrame
         One row a test sample of every row of ``folds``.
     """
@@ -72,23 +94,18 @@ class Evaluation:
         """The tables of ``results``, in their order."""
         import pandas as pd
 
-        rows, predictions = [], []
+        predictions = []
         for r in results:
-            key = {
+            columns = {
+                "sample": names[r.test],
                 "repeat": r.repeat,
                 "fold": r.fold,
                 "method": r.method,
                 "dimension": r.dimension,
+                **task.predictions(y[r.test], r.predicted),
             }
-            row = {**key, "n_training": r.n_training, "n_test": r.n_test, **r.measures}
-            row |= {"seconds_fit": r.seconds_fit, "seconds_score": r.seconds_score}
-            if r.chosen is not None:
-                row["chosen"] = json.dumps(plain(r.chosen), default=str)
-            rows.append(row)
-            columns = {"sample": names[r.test], **key}
-            columns |= task.predictions(y[r.test], r.predicted)
             predictions.append(pd.DataFrame(columns).astype({"dimension": "Int64"}))
-        folds = pd.DataFrame(rows).astype({"dimension": "Int64"})
+        folds = pd.DataFrame([r.facts() for r in results]).astype({"dimension": "Int64"})
         return cls(task.name, task.measures, folds, pd.concat(predictions, ignore_index=True))
 
     def summary(self) -> pd.DataFrame:
@@ -122,21 +139,28 @@ class Evaluation:
         from scipy.stats import t
 
         ours = {key[1]: part for key, part in self._by_method() if key[0] == OURS}
-        columns = "rival dimension measure difference standard_error low high n_folds".split()
         rows = []
         for (rival, dimension), theirs in self._by_method():
             if rival == OURS:
                 continue
-            for d in [dimension] if dimension in ours else ours:
+            for d in ours if pd.isna(dimension) else [dimension]:
                 for measure in self.measures:
                     each = _paired(ours[d], theirs, measure)
                     error = corrected_standard_error(each, _ratio(theirs))
                     reach = error * t.ppf(0.975, max(len(each) - 1, 1))
-                    mean = each.mean()
                     rows.append(
-                        (rival, d, measure, mean, error, mean - reach, mean + reach, len(each))
+                        {
+                            "rival": rival,
+                            "dimension": d,
+                            "measure": measure,
+                            "difference": each.mean(),
+                            "standard_error": error,
+                            "low": each.mean() - reach,
+                            "high": each.mean() + reach,
+                            "n_folds": len(each),
+                        }
                     )
-        return pd.DataFrame(rows, columns=columns).astype({"dimension": "Int64"})
+        return pd.DataFrame(rows, columns=_DIFFERENCE).astype({"dimension": "Int64"})
 
     def confusion(self) -> pd.DataFrame:
         """Counts of (label, predicted), by method and dimension, over all repeats.

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fembed.errors import InputError
-from fembed.evaluation.tasks import Labels, numbers
+from fembed.evaluation.tasks import Labels, Names, numbers
 
 _YES, _NO = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no"}
 
@@ -72,17 +72,17 @@ class Survival:
     measures: tuple[str, ...] = ("concordance",)
     models: tuple[str, ...] = ("cox",)
 
-    def checked(self, y: Any) -> Labels:
+    def checked(self, y: Any, names: Names) -> Labels:
         array = np.asarray(y)
         if array.dtype.names is None and (array.ndim != 2 or array.shape[1] != 2):
             raise InputError(
                 f"The labels have shape {array.shape}; survival needs two columns, time and event."
             )
-        time, event = time_and_event(array)
+        time, event = time_and_event(array, names)
         if (time < 0).any():
             bad = int(np.flatnonzero(time < 0)[0])
             raise InputError(
-                f"The survival time of sample number {bad + 1} is {time[bad]:g}; times cannot be "
+                f"The survival time of sample '{names[bad]}' is {time[bad]:g}; times cannot be "
                 "negative."
             )
         if not event.any():
@@ -126,7 +126,9 @@ def concordance(y: Any, risk: NDArray[np.float64]) -> float:
     return float(_lifelines().utils.concordance_index(time, -risk, event))
 
 
-def time_and_event(y: Labels) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def time_and_event(
+    y: Labels, names: Names | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Both columns of labels that are n x 2, or structured as scikit-survival has them.
 
     Raises
@@ -135,8 +137,10 @@ def time_and_event(y: Labels) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         For a time that is not a number, an event that is not 1 or 0 (true or false, yes or no),
         or fields that are not one of each.
     """
+    if names is None:
+        names = np.arange(len(y)).astype(object)
     if y.dtype.names is None:
-        return numbers(y[:, 0], "survival time"), _events(y[:, 1])
+        return numbers(y[:, 0], "survival time", names), _events(y[:, 1], names)
     events = [name for name in y.dtype.names if y.dtype[name].kind == "b"]
     times = [name for name in y.dtype.names if y.dtype[name].kind in "iuf"]
     if len(events) != 1 or len(times) != 1:
@@ -144,16 +148,16 @@ def time_and_event(y: Labels) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
             f"The labels have the fields {', '.join(y.dtype.names)}; survival needs a time and an "
             "event (true or false)."
         )
-    return numbers(y[times[0]], "survival time"), y[events[0]]
+    return numbers(y[times[0]], "survival time", names), y[events[0]]
 
 
-def _events(column: Labels) -> NDArray[np.bool_]:
+def _events(column: Labels, names: Names) -> NDArray[np.bool_]:
     events = np.empty(len(column), bool)
     for position, entry in enumerate(column):
         text = str(entry).strip().lower()
         if text not in _YES | _NO:
             raise InputError(
-                f"The event of sample number {position + 1} is '{entry}'; give 1 (or true, yes) "
+                f"The event of sample '{names[position]}' is '{entry}'; give 1 (or true, yes) "
                 "where the event came and 0 (or false, no) where the sample was only followed."
             )
         events[position] = text in _YES

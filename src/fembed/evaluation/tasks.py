@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fembed.errors import InputError
 
 Labels = NDArray[Any]
+Names = NDArray[np.object_]
 #: More distinct numbers than this, and a column of whole numbers is taken as measured, not named.
 MOST_NUMBERED_CLASSES = 20
 
@@ -31,8 +32,8 @@ class Task(Protocol):
     measures: tuple[str, ...]
     models: tuple[str, ...]
 
-    def checked(self, y: Any) -> Labels:
-        """``y`` as this task's array; InputError for what it cannot take."""
+    def checked(self, y: Any, names: Names) -> Labels:
+        """``y`` as this task's array; InputError, naming a sample, for what it cannot take."""
         ...
 
     def strata(self, y: Labels) -> Labels | None:
@@ -67,9 +68,9 @@ class Classification:
     measures: tuple[str, ...] = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
     models: tuple[str, ...] = ("logistic", "knn")
 
-    def checked(self, y: Any) -> Labels:
+    def checked(self, y: Any, names: Names) -> Labels:
         labels = _one_column(y)
-        _refuse_missing(labels)
+        refuse_missing(labels, "label", names)
         if labels.dtype.kind == "O":
             labels = labels.astype(str)
         if labels.dtype.kind == "f" and (labels != np.round(labels)).any():
@@ -131,8 +132,8 @@ class Regression:
     measures: tuple[str, ...] = ("r2", "spearman")
     models: tuple[str, ...] = ("ridge", "knn")
 
-    def checked(self, y: Any) -> Labels:
-        values = numbers(_one_column(y), "label")
+    def checked(self, y: Any, names: Names) -> Labels:
+        values = numbers(_one_column(y), "label", names)
         if values.min() == values.max():
             raise InputError(
                 f"All {len(values)} samples have the label {values[0]:g}, so there is nothing to "
@@ -186,22 +187,32 @@ def guess(y: Any) -> str:
     return "regression" if numbered else "classification"
 
 
-def numbers(column: Labels, what: str) -> NDArray[np.float64]:
-    """A column as float64; InputError names the first entry that is not a finite number."""
+def numbers(column: Labels, what: str, names: Names) -> NDArray[np.float64]:
+    """A column as float64; InputError names the first sample whose entry is no finite number."""
     try:
         values = np.asarray(column, np.float64)
     except (TypeError, ValueError):
         bad = next(position for position, entry in enumerate(column) if not _is_number(entry))
         raise InputError(
-            f"The {what} of sample number {bad + 1} is '{column[bad]}', which is not a number; "
+            f"The {what} of sample '{names[bad]}' is '{column[bad]}', which is not a number; "
             "correct it or leave the sample out."
         ) from None
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(
-            f"The {what} of sample number {bad + 1} is missing or infinite; leave the sample out."
+            f"The {what} of sample '{names[bad]}' is missing or infinite; leave the sample out."
         )
     return values
+
+
+def refuse_missing(column: Labels, what: str, names: Names) -> None:
+    """Raise InputError if a sample has no ``what`` (None or NaN)."""
+    missing = np.array([entry is None or entry != entry for entry in column.tolist()], bool)
+    if missing.any():
+        raise InputError(
+            f"The sample '{names[missing.argmax()]}' has no {what} ({missing.sum()} such "
+            "sample(s)); leave it out."
+        )
 
 
 def _is_number(entry: Any) -> bool:
@@ -221,15 +232,6 @@ def _one_column(y: Any) -> Labels:
     if len(labels) == 0:
         raise InputError("There are no labels; give one label a sample.")
     return labels
-
-
-def _refuse_missing(labels: Labels) -> None:
-    missing = np.array([entry is None or entry != entry for entry in labels.tolist()])
-    if missing.any():
-        raise InputError(
-            f"{missing.sum()} sample(s) have no label, the first is number "
-            f"{int(missing.argmax()) + 1}; leave them out."
-        )
 
 
 def _log_loss(model: Any, X: Any, y: Labels) -> float:

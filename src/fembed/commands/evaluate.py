@@ -1,0 +1,170 @@
+"""``fembed evaluate``: auxiliary tasks, cross-validated without leakage."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import (
+    Backend,
+    CaseThreads,
+    Data,
+    Layer,
+    Overwrite,
+    Quiet,
+    Raw,
+    Scheduler,
+    Transpose,
+    WorkerCount,
+)
+from fembed.terminal import CaseBar, JsonLog, errors_told
+
+
+@errors_told()
+def evaluate(
+    data: Data,
+    label: Annotated[
+        str | None, typer.Option(help="The column to predict; for survival, --time and --event.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="Survival: the column of times.")] = None,
+    event: Annotated[
+        str | None, typer.Option(help="Survival: 1 where the event came, 0 where not.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="classification, regression or survival; by default told from LABEL."),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Samples that share this (a patient) are tested together.")
+    ] = None,
+    annotations: Annotated[
+        str | None,
+        typer.Option(help="A .csv, .tsv or .parquet with these columns, sample names first."),
+    ] = None,
+    dims: Annotated[str, typer.Option(help="Dimensions of the embedding.")] = "2,8,32",
+    against: Annotated[
+        str, typer.Option(help="Rivals among pca, umap, raw (all genes); '' for none.")
+    ] = "pca",
+    model: Annotated[
+        str | None,
+        typer.Option(help="On the coordinates: logistic (default) or knn; ridge or knn; cox."),
+    ] = None,
+    folds: Annotated[int, typer.Option(help="Parts that are tested in turn.")] = 5,
+    repeats: Annotated[int, typer.Option(help="Times that the samples are shuffled anew.")] = 1,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="A new folder for the tables and the figure."),
+    ] = None,
+    figure: Annotated[bool, typer.Option(help="With -o: draw it; needs matplotlib.")] = True,
+    transform: Annotated[
+        str, typer.Option(help="log10 (of x + 1), cpm (then log10), or none: a log scale already.")
+    ] = "log10",
+    gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
+    recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
+    ] = None,
+    weight_decay: Annotated[float, typer.Option(help="Coupled L2 penalty.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the folds, the embeddings and the rivals.")] = 0,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
+    threads: CaseThreads = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    log_json: Annotated[
+        str | None, typer.Option(help="One JSON object a line to this file; - is stdout.")
+    ] = None,
+) -> None:
+    """Predict LABEL from embeddings of DATA that never saw the test samples.
+
+    In every fold the embedding is trained on the training samples, the rest are projected, a model
+    of the label is fitted on the training coordinates and scored on the projected ones.
+    """
+    from fembed import evaluation, readers
+    from fembed.commands import describe, options
+    from fembed.estimator import FactorizedEmbedding
+    from fembed.evaluation.annotations import labelled
+    from fembed.evaluation.figure import check_drawing
+    from fembed.evaluation.result import CaseResult, check_folder
+    from fembed.preprocess import Preprocessing
+
+    with JsonLog(log_json) as log, errors_told(log):
+        columns = options.label_columns(label, time, event, task)
+        config = options.config(
+            gene_components=gene_components,
+            hidden=hidden,
+            recipe=recipe,
+            epochs=epochs,
+            weight_decay=weight_decay,
+            seed=seed,
+        )
+        sizes = options.whole_numbers("--dims", dims)
+        places = options.workers(backend, scheduler, workers, threads)
+        preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
+        if output is not None:
+            check_folder(output, overwrite)
+            if figure:
+                check_drawing()
+        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+        expression.check()
+        samples = labelled(expression, columns, group, annotations)
+        expression = samples.expression
+        # Each sample by itself, so it may come before the folds.
+        preprocessing.apply(
+            expression.values,
+            expression.origin,
+            sample_names=expression.sample_names,
+            gene_names=expression.gene_names,
+        )
+        embedding = FactorizedEmbedding(
+            gene_components=config.gene_components,
+            hidden=config.hidden,
+            recipe=config.recipe,
+            preprocessing="none",
+            epochs=config.epochs,
+            weight_decay=config.weight_decay,
+            random_state=config.seed,
+        )
+        log.open()
+        with CaseBar("folds", quiet) as bar:
+
+            def show(n_done: int, n_cases: int, case: CaseResult) -> None:
+                bar(n_done, n_cases)
+                log.write("case", n_done=n_done, n_cases=n_cases, **case.facts())
+
+            found = evaluation.evaluate(
+                expression,
+                samples.y,
+                task="survival" if time else task,
+                estimator=model,
+                embedding=embedding,
+                dims=sizes,
+                against=[name.strip() for name in against.split(",") if name.strip()],
+                cv=folds,
+                repeats=repeats,
+                groups=samples.groups,
+                random_state=seed,
+                workers=places,
+                on_case=show,
+            )
+        if output is not None:
+            settings = {
+                "data": data,
+                "columns": columns,
+                "group": group,
+                "folds": folds,
+                "repeats": repeats,
+                "model": model,
+                "transform": transform,
+                "fit": config.to_dict(),
+            }
+            found.save(output, settings=settings, figure=figure, overwrite=overwrite)
+            log.write("done", folder=output)
+        if not (quiet or log.takes_stdout):
+            print("\n".join(describe.evaluation_lines(found)))
