@@ -216,6 +216,130 @@ def protocol(
     raise typer.Exit(run(options, output))
 
 
+@app.command()
+def time_to_quality(
+    threads: Threads = 2,
+    data: Annotated[str, typer.Option(help="The data set.")] = "tcga_11_cohorts",
+    folder: Annotated[Path, typer.Option(help="Where its file is.")] = FOLDER,
+    components: Annotated[int, typer.Option(min=1, help="Dimensions of the map.")] = 2,
+    iterations: Annotated[
+        int, typer.Option(min=10, help="Of the published recipe in our engine.")
+    ] = 100_000,
+    torch_iterations: Annotated[
+        int, typer.Option(min=1, help="Of both sides, to compare their curves and speeds.")
+    ] = 1_000,
+    full_torch: Annotated[
+        bool, typer.Option("--full-torch", help="All iterations in plain PyTorch too: hours.")
+    ] = False,
+    fast_steps: Annotated[
+        str, typer.Option(help="Lengths of the fast fits, beside the default one.")
+    ] = "100,200,400,800,1600,3200",
+    most_genes: Annotated[int | None, typer.Option(min=2, help="A trial on so many genes.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the fold and of all that is random.")] = 0,
+    state: Annotated[Path, typer.Option(help="Where a run that is stopped goes on from.")] = RESULTS
+    / "published-run.npz",
+    output: Output = None,
+) -> None:
+    """Loss and held-out accuracy against seconds: the published recipe and the fast one."""
+    from benchmarks.time_to_quality import QualityTimeOptions, run
+
+    options = QualityTimeOptions(
+        data=data_sets(data)[0],
+        folder=folder,
+        n_components=components,
+        iterations=iterations,
+        torch_iterations=torch_iterations,
+        full_torch=full_torch,
+        fast_steps=numbers(fast_steps),
+        threads=threads,
+        seed=seed,
+        most_genes=most_genes,
+        state=state,
+    )
+    raise typer.Exit(run(options, output))
+
+
+@app.command()
+def scale(
+    threads: Threads = 2,
+    parts: Annotated[
+        str, typer.Option(help="growth, rates, small (1,000 x 60,600), large (10,344 x 19,962).")
+    ] = "growth,rates,small,large",
+    samples: Annotated[int, typer.Option(min=16, help="Of the largest matrix.")] = 10_344,
+    genes: Annotated[int, typer.Option(min=16, help="Of the largest matrix.")] = 19_962,
+    published: Annotated[
+        str, typer.Option(help="Samples and genes of the workload that took 72 hours.")
+    ] = "1000,60600",
+    halvings: Annotated[int, typer.Option(min=1, help="Of the samples, and of the genes.")] = 4,
+    epochs: Annotated[float, typer.Option(help="Passes of a fit whose growth is measured.")] = 1.0,
+    components: Annotated[str, typer.Option(help="Dimensions.")] = "2,4,8,16,32,64",
+    gene_components: Annotated[
+        str, typer.Option(help="Sizes of the gene embedding.")
+    ] = "2,10,25,50,75,100,1000",
+    iterations: Annotated[
+        int, typer.Option(min=1, help="Of the published recipe on the two workloads.")
+    ] = 100_000,
+    state: Annotated[
+        Path, typer.Option(help="Folder where runs that are stopped go on from.")
+    ] = RESULTS,
+    output: Output = None,
+) -> None:
+    """Seconds and memory by size on simulated data, and the two published workloads."""
+    from benchmarks.scale import PARTS, ScaleOptions, run
+
+    wanted = tuple(part.strip() for part in parts.split(",") if part.strip())
+    if not wanted or set(wanted) - set(PARTS):
+        raise typer.BadParameter(f"{parts!r} is not a list of {', '.join(PARTS)}")
+    shape = numbers(published)
+    if len(shape) != 2:
+        raise typer.BadParameter(f"{published!r} is not a number of samples and one of genes")
+    options = ScaleOptions(
+        parts=wanted,
+        n_samples=samples,
+        n_genes=genes,
+        halvings=halvings,
+        epochs=epochs,
+        components=numbers(components),
+        gene_components=numbers(gene_components),
+        threads=threads,
+        published=(shape[0], shape[1]),
+        iterations=iterations,
+        state=state,
+    )
+    raise typer.Exit(run(options, output))
+
+
+@app.command()
+def results(
+    folder: Annotated[Path, typer.Option(help="Where the result files are.")] = RESULTS,
+    page: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page; benchmarks/RESULTS.md if not.")
+    ] = None,
+) -> None:
+    """Write RESULTS.md and its figures from the result files."""
+    from benchmarks.results import PAGE, run
+
+    raise typer.Exit(run(folder, page or PAGE))
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="The result file of before.")],
+    b: Annotated[Path, typer.Argument(help="The result file of now.")],
+    relative: Annotated[
+        float, typer.Option(min=0.0, help="Share of A that B may be worse by.")
+    ] = 0.10,
+    absolute: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="What B may be worse by; a number for each unit if not given."),
+    ] = None,
+) -> None:
+    """Exit with 1 if something is worse by more than a relative and an absolute limit."""
+    from benchmarks.compare import run
+
+    raise typer.Exit(run(a, b, relative, absolute))
+
+
 if __name__ == "__main__":
     try:
         app()

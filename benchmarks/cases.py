@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fembed import durable
 from fembed.errors import InputError
 
 
@@ -58,9 +59,7 @@ class CaseFile:
                 ) from None
 
     def _rewrite(self, lines: list[str]) -> None:
-        part = self.path.with_name(self.path.name + ".part")
-        part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        os.replace(part, self.path)
+        durable.replace_file(self.path, "".join(line + "\n" for line in lines).encode())
 
     def _take(self, line: dict[str, Any]) -> None:
         if "about" in line:

@@ -17,6 +17,7 @@ import numpy as np
 from rich.table import Table
 
 from benchmarks import cohorts, hardware, summary
+from benchmarks.adapters import registry
 from benchmarks.adapters.registry import Entry
 from benchmarks.cases import Case, CaseFile
 from benchmarks.casework import Fitting, Scoring, Task
@@ -79,6 +80,11 @@ def _measure(options: ProtocolOptions, found: CaseFile, folder: Path) -> None:
             "versions": hardware.versions(),
             "threads": options.threads,
             "workers": options.workers,
+            "rivals": {
+                row: {"defaults": entry.defaults, "options": entry.options}
+                for entry in options.rivals
+                for row in entry.rows
+            },
         },
     )
     print(f"{n_cases} cases to do in {len(groups)} groups", flush=True)
@@ -215,20 +221,17 @@ class Crew:
 
 def _finish(options: ProtocolOptions, found: CaseFile, report: Report, output: Path | None) -> int:
     scores = summary.Scores(found.scores, options.folds)
+    settings: dict[str, Any] = {}
+    for about in found.runs.values():
+        settings |= about["rivals"]
     report.measures |= {
         "cases": options.cases.name,
         "n_cases": len(found.scores),
         "runs": found.runs,
         "folds": options.folds,
-        "defaults": {row: entry.defaults for entry in options.rivals for row in entry.rows},
-        "options": {row: entry.options for entry in options.rivals for row in entry.rows},
-        "not measured": {
-            f"{row}{f', {d}-D' if entry.most_components else ''}": entry.why_not(d)
-            for entry in options.rivals
-            for row in entry.rows
-            for d in options.dims
-            if entry.why_not(d)
-        },
+        "defaults": {row: about["defaults"] for row, about in settings.items()},
+        "options": {row: about["options"] for row, about in settings.items()},
+        "not measured": not_measured(options, found),
         "failed": [{"case": vars(case), "error": text} for case, text in found.errors.items()],
         "summary": scores.to_dict(),
     }
@@ -240,6 +243,18 @@ def _finish(options: ProtocolOptions, found: CaseFile, report: Report, output: P
     if found.errors:
         report.add("cases that failed", float(len(found.errors)), digits=0, note="see the file")
     return report.finish(output)
+
+
+def not_measured(options: ProtocolOptions, found: CaseFile) -> dict[str, str]:
+    """Rivals without a case, and dimensions that one is not measured in: the reasons."""
+    measured = {case.rival for case in found.scores}
+    reasons = {}
+    for entry in registry.RIVALS.values():
+        if not any(rival.startswith(entry.shown) for rival in measured):
+            reasons[entry.shown] = entry.why_not() or "it was not asked for"
+        elif entry.most_components and max(options.dims) > entry.most_components:
+            reasons[f"{entry.shown} above {entry.most_components}-D"] = entry.limit
+    return reasons
 
 
 def _table(scores: summary.Scores, data: str) -> Table:

@@ -7,7 +7,6 @@ order of blocks from `fembed.train`.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import engine
+from fembed import durable, engine
 from fembed.config import FitConfig
 from fembed.engine import AdamState, Blocks
 from fembed.parameters import Parameters
@@ -108,23 +107,28 @@ class EngineRun:
     def parameters(self) -> Parameters:
         return self._parameters
 
-    def save(self, path: Path) -> None:
-        """Everything that `resume` needs; the file appears complete or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def save(self, path: Path, note: str = "") -> None:
+        """Everything that `resume` needs, and a note; the file is complete or not there."""
         arrays: dict[str, Any] = {**self._parameters.arrays(), **self._state.arrays()}
-        arrays |= {"iterations": self.iterations, "seconds": self.seconds}
-        part = path.with_name(path.name + ".part.npz")
-        np.savez(part, **arrays)
-        os.replace(part, path)
+        arrays |= {"iterations": self.iterations, "seconds": self.seconds, "note": note}
+        with durable.replacing(path) as part, part.open("wb") as file:
+            np.savez(file, **arrays)
 
     def resume(self, path: Path) -> None:
-        """Go on from a saved run of the same recipe on the same matrix."""
+        """Go on from a saved run of the same recipe on the same matrix (see `note_of`)."""
         with np.load(path, allow_pickle=False) as saved:
             own = {**self._parameters.arrays(), **self._state.arrays()}
             for name, array in own.items():
                 array[...] = saved[name]
             self.iterations, self.seconds = int(saved["iterations"]), float(saved["seconds"])
-        self._order = self.thesis.order(*self.values.shape, self.iterations)
+        n_samples, n_genes = self.values.shape
+        self._order = self.thesis.order(n_samples, n_genes, self.iterations)
+
+
+def note_of(path: Path) -> str:
+    """The note that a run was saved with."""
+    with np.load(path, allow_pickle=False) as saved:
+        return str(saved["note"])
 
 
 class TorchRun:

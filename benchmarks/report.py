@@ -104,6 +104,7 @@ class Check:
             "bar": self.bar.limit if self.bar else None,
             "met": self.met,
             "better": self.direction,
+            "digits": self.digits,
             "note": self.note,
         }
 

@@ -15,7 +15,7 @@ from benchmarks.report import Bar, Report
 MEASURES: dict[str, tuple[str, int]] = {
     "knn": ("kNN-5", 3),
     "logistic": ("logistic", 3),
-    "network": ("network", 3),
+    "network": ("published network", 3),
     "training_mse": ("training MSE", 4),
     "held_out_mse": ("held-out MSE", 4),
     "gap": ("gap %", 1),

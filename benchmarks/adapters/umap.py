@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-import umap  # type: ignore[import-untyped]
+import umap
 
 from benchmarks.adapters import Float32, MeanFilling, Placed
 

@@ -1,0 +1,239 @@
+"""RESULTS.md and its figures, from the result files alone: nothing here measures or rounds up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import summary
+from benchmarks.report import RESULTS, Check
+from fembed import durable
+from fembed.errors import InputError
+
+PAGE = Path(__file__).parent / "RESULTS.md"
+
+Document = dict[str, Any]
+
+#: Sections in the order of the page: the benchmark, its heading, the command that measures it.
+SECTIONS = (
+    ("protocol", "Maps of new samples, against what people use", "protocol"),
+    ("time_to_quality", "Time to quality", "time-to-quality"),
+    ("scale", "Cost and scale", "scale"),
+    ("kernel", "The engine", "kernel"),
+    ("train", "A whole fit", "train"),
+    ("project", "New samples a second", "project"),
+    ("quality", "Maps: the first bars", "quality"),
+)
+HEAD = """# Results
+
+Written by `python -m benchmarks results` from the files in `benchmarks/results/`; never by hand.
+How each number is measured is in [README.md](README.md). A bar that is missed is shown as missed;
+what was not measured is shown as not measured.
+"""
+
+
+def run(folder: Path = RESULTS, page: Path = PAGE) -> int:
+    """Write the page and its figures; the exit status is 0 whatever the bars say."""
+    from benchmarks import figures  # matplotlib may be absent
+
+    documents = read(folder)
+    drawn = figures.draw(documents, page.parent / "figures")
+    text = written(documents, drawn)
+    durable.replace_file(page, text.encode())
+    for name in drawn:
+        print(page.parent / "figures" / name)
+    print(f"{page}: {', '.join(documents) or 'nothing measured yet'}")
+    return 0
+
+
+def read(folder: Path) -> dict[str, Document]:
+    """Result files by benchmark; the parts of `scale` that were measured alone are one."""
+    documents: dict[str, Document] = {}
+    for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            name = found["benchmark"].split("-")[0]
+            found["checks"], found["measures"]
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+            raise InputError(f"{path} is not a result file of the benchmarks; move it.") from None
+        if name in documents:
+            found = joined(documents[name], found)
+        documents[name] = found
+    return documents
+
+
+def joined(old: Document, new: Document) -> Document:
+    """Two parts of one benchmark: what both have is the newer one's."""
+    known = {check["what"] for check in new["checks"]}
+    return {
+        **new,
+        "checks": [check for check in old["checks"] if check["what"] not in known] + new["checks"],
+        "measures": old["measures"] | new["measures"],
+    }
+
+
+def written(documents: dict[str, Document], drawn: dict[str, tuple[str, str]]) -> str:
+    """The page."""
+    parts = [HEAD, _bars(documents)]
+    for name, heading, command in SECTIONS:
+        parts.append(f"## {heading}\n\n`python -m benchmarks {command}`\n")
+        if name not in documents:
+            parts.append("Not measured yet.\n")
+            continue
+        document = documents[name]
+        parts.append(_ran_on(document))
+        parts += [
+            f"![{words}](figures/{file})\n\n*{words}*\n"
+            for file, (benchmark, words) in drawn.items()
+            if benchmark == name
+        ]
+        parts.append(protocol_tables(document) if name == "protocol" else _checks(document))
+    return "\n".join(parts)
+
+
+def _bars(documents: dict[str, Document]) -> str:
+    """Every bar of every benchmark."""
+    lines = ["## Every bar\n"]
+    rows = [
+        (name, check)
+        for name, _, _ in SECTIONS
+        for check in documents.get(name, {"checks": []})["checks"]
+        if check["relation"]
+    ]
+    if not rows:
+        return "\n".join([*lines, "Nothing measured yet.\n"])
+    met = sum(check["met"] is True for _, check in rows)
+    missed = sum(check["met"] is False for _, check in rows)
+    lines.append(f"{met} met, {missed} missed, {len(rows) - met - missed} not measured.\n")
+    table = [
+        (name, check["what"], _value(check), _bar(check), _verdict(check), check["note"])
+        for name, check in rows
+    ]
+    lines.append(_table(("benchmark", "what", "value", "bar", "", "note"), table))
+    return "\n".join(lines)
+
+
+def _checks(document: Document) -> str:
+    rows = [
+        (check["what"], _value(check), _bar(check), _verdict(check), check["note"])
+        for check in document["checks"]
+    ]
+    return _table(("what", "value", "bar", "", "note"), rows)
+
+
+def _verdict(check: dict[str, Any]) -> str:
+    if check["value"] is None and not _missed(check):
+        return "not measured"
+    if check["relation"] is None:
+        return ""
+    return "met" if check["met"] else "**not met**"
+
+
+def _missed(check: dict[str, Any]) -> bool:
+    """JSON has no NaN and no infinity: such a value is null, and its bar is missed."""
+    return check["met"] is False
+
+
+def _value(check: dict[str, Any]) -> str:
+    return "" if check["value"] is None else _shown(check, check["value"])
+
+
+def _bar(check: dict[str, Any]) -> str:
+    if not check["relation"]:
+        return ""
+    limit = "" if check["bar"] is None else _shown(check, check["bar"])
+    return f"{check['relation']} {limit}".strip()
+
+
+def _shown(check: dict[str, Any], value: float) -> str:
+    digits = check.get("digits", 2)
+    return Check(check["what"], value, check["unit"], digits=digits).shown(value)
+
+
+def _ran_on(document: Document) -> str:
+    """Hardware, versions and options, and whether the machine was quiet."""
+    machine, versions = document["hardware"], document["versions"]
+    memory = machine.get("memory_bytes")
+    text = (
+        f"{document['started'][:10]}, {machine['cpu']} ({machine['cores']} cores, "
+        f"{machine['isa']}"
+        + (f", {memory / 2**30:.0f} GiB" if memory else "")
+        + f"), {machine['system']}; {document['threads']} threads; "
+        + ", ".join(f"{name} {version}" for name, version in versions.items())
+        + "."
+    )
+    others = document.get("cores_used_by_others")
+    if others is not None and others > 0.1:
+        text += f" Not a quiet machine: other processes used {others:.2f} processors on average."
+    return text + "\n"
+
+
+def protocol_tables(document: Document) -> str:
+    """A table a measure and data set: rivals by dimensions; then paired differences."""
+    found = document["measures"]
+    rows = found["summary"]
+    parts = [
+        f"{found['folds']} folds, everything that learns learns on the training part. Means ± "
+        "standard errors over folds x seeds (n in brackets where it differs); folds share training "
+        "samples, so the errors are somewhat too small. Differences are paired fold by fold.\n"
+    ]
+    for data in sorted({row["data"] for row in rows}):
+        of_set = [row for row in rows if row["data"] == data]
+        parts.append(f"### {data}\n")
+        for measure, (title, digits) in summary.MEASURES.items():
+            table = _by_dimension(of_set, "measures", measure, digits)
+            if table:
+                parts.append(f"**{title}**\n\n{table}")
+        for measure in ("knn", "logistic", "network"):
+            title, digits = summary.MEASURES[measure]
+            table = _by_dimension(of_set, "fembed less this", measure, digits)
+            if table:
+                parts.append(f"**{title}: fembed less the rival, paired**\n\n{table}")
+    parts.append(_rivals(found))
+    if found["failed"]:
+        parts.append(f"{len(found['failed'])} cases failed:\n")
+        parts += [f"- {item['case']}: {item['error']}" for item in found["failed"][:20]]
+    return "\n".join(parts)
+
+
+def _by_dimension(rows: list[dict[str, Any]], part: str, measure: str, digits: int) -> str:
+    with_it = [row for row in rows if measure in row[part]]
+    if not with_it:
+        return ""
+    dims = sorted({row["n_components"] for row in with_it})
+    most = max(row[part][measure]["n"] for row in with_it)
+    scale = summary.SHOWN_SCALE.get(measure, 1.0)
+    lines: list[tuple[str, ...]] = []
+    for rival in dict.fromkeys(row["rival"] for row in with_it):
+        cells = [rival]
+        for d in dims:
+            here = [r for r in with_it if r["rival"] == rival and r["n_components"] == d]
+            cells.append(_estimate(here[0][part][measure], digits, scale, most) if here else "")
+        lines.append(tuple(cells))
+    return _table(("rival", *(f"{d}-D" for d in dims)), lines)
+
+
+def _estimate(found: dict[str, Any], digits: int, scale: float, most: int) -> str:
+    text = f"{found['mean'] * scale:,.{digits}f}"
+    if found["error"] is not None:
+        text += f" ± {found['error'] * scale:,.{digits}f}"
+    return text if found["n"] == most else f"{text} [{found['n']}]"
+
+
+def _rivals(found: dict[str, Any]) -> str:
+    lines = ["### The rivals and their settings\n"]
+    lines += [f"- **{row}**: {text}." for row, text in found["defaults"].items()]
+    for what, why in found["not measured"].items():
+        lines.append(f"- Not measured: {what}: {why}.")
+    return "\n".join(lines) + "\n"
+
+
+def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [
+        "| " + " | ".join(headings) + " |",
+        "|" + "---|" * len(headings),
+        *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
+    ]
+    return "\n".join(lines) + "\n"
