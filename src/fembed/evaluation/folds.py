@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +98,10 @@ def _given(cv: Any, y: Labels, groups: Labels | None) -> list[Fold]:
     from sklearn.model_selection import check_cv
 
     try:
-        splits = list(check_cv(cv).split(np.empty((len(y), 0)), y, groups))
+        with warnings.catch_warnings():
+            # `_check_fold` sees to it whether that parts a group.
+            warnings.filterwarnings("ignore", "The groups parameter is ignored")
+            splits = list(check_cv(cv).split(np.empty((len(y), 0)), y, groups))
     except (TypeError, ValueError) as error:
         raise InputError(f"cv cannot split these samples: {error}") from error
     if not splits:
@@ -133,10 +137,10 @@ def _check_counts(task: Task, y: Labels, groups: Labels | None, n_folds: int, re
                 f"{called} has {members.sum()} member(s), fewer than the {n_folds} folds; ask for "
                 "fewer folds, or merge or leave out that class."
             )
-        if groups is not None and len(np.unique(groups[members])) < 2:
+        if groups is not None and len(np.unique(groups[members])) < n_folds:
             raise InputError(
-                f"{called} is in one group only ({groups[members][0]}), so it would be in training "
-                "or in test, never in both; leave out that class or give finer groups."
+                f"{called} is in {len(np.unique(groups[members]))} group(s), fewer than the "
+                f"{n_folds} folds; ask for fewer folds, or merge or leave out that class."
             )
 
 

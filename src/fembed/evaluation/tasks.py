@@ -111,8 +111,9 @@ class Classification:
 
         predicted = np.asarray(model.predict(X))
         with warnings.catch_warnings():
-            # That a test part lacks a class, which groups can bring about.
+            # That a test part lacks classes, which groups can bring about.
             warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")
+            warnings.filterwarnings("ignore", "A single label was found")
             found = {
                 "accuracy": float(metrics.accuracy_score(y, predicted)),
                 "balanced_accuracy": float(metrics.balanced_accuracy_score(y, predicted)),

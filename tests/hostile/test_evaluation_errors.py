@@ -1,0 +1,257 @@
+"""Evaluations that cannot be done: one clear sentence each, before anything long begins."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+import time
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+
+from fembed import FactorizedEmbedding, InputError, Workers, evaluate
+from fembed.commands.app import run
+from tests.small_expression import frame, write_csv, write_h5ad
+
+HERE = Workers(n_workers=1)
+COUNTS = frame().to_numpy(np.float32)
+N = len(COUNTS)
+GROUPS = np.array([f"group {i % 3}" for i in range(N)])
+SMALL = FactorizedEmbedding(hidden=(8,), gene_components=4, epochs=2, random_state=0)
+TIME_EVENT = np.column_stack([np.arange(1.0, N + 1), np.arange(N) % 2])
+
+
+def replaced(array, position, value):
+    changed = np.array(array, dtype=object)
+    changed[position] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "words"),
+    [
+        (np.repeat("a", N), {}, "All 36 samples have the label 'a'"),
+        (GROUPS[:-1], {}, "35 labels for 36 samples"),
+        (replaced(GROUPS, 3, None), {}, "'sample_3' has no label"),
+        (replaced(GROUPS, slice(0, 2), "rare"), {}, "'rare' has 2 member.* fewer than the 5 folds"),
+        (np.where(np.arange(N) < 18, 1.0, 2.5), {"task": "classification"}, "task regression"),
+        (replaced(np.arange(36.0), 2, "high"), {"task": "regression"}, "'sample_2' is 'high'"),
+        (np.full(N, 2.0), {"task": "regression"}, "All 36 samples have the label 2"),
+        (GROUPS, {"task": "guessing"}, "no task 'guessing'"),
+        (GROUPS, {"cv": 1}, "2 folds and 1 repeat are the least"),
+        (GROUPS, {"cv": 37}, "36 samples are too few for 37 folds"),
+        (GROUPS, {"repeats": 0}, "the least"),
+        (GROUPS, {"cv": ShuffleSplit(2), "repeats": 2}, "a splitter repeats by itself"),
+        (GROUPS, {"cv": []}, "no fold"),
+        (GROUPS, {"cv": "five"}, "cv cannot split"),
+        (
+            GROUPS,
+            {"cv": [(range(20), range(10, 36))]},
+            "sample number 11 in both training and test",
+        ),
+        (GROUPS, {"cv": [(range(36), [])]}, "empty part"),
+        (GROUPS, {"cv": [(range(0, 36, 3), [1, 2])]}, "trains on one class only"),
+        (GROUPS, {"dims": [0]}, "dimension 0 is impossible"),
+        (GROUPS, {"dims": [2, 2]}, "given twice"),
+        (GROUPS, {"dims": [129]}, "128 are the most"),
+        (GROUPS, {"dims": [28]}, "28 dimensions need more than the 28 training samples"),
+        (GROUPS, {"against": ["tsne"]}, "no rival 'tsne'; choose among pca, umap, raw"),
+        (GROUPS, {"against": ["fembed"]}, "not a rival"),
+        (GROUPS, {"estimator": "forest"}, "no model 'forest' for classification"),
+        (GROUPS, {"estimator": SMALL}, "an embedding alone"),
+        (GROUPS, {"estimator": object()}, "object, not a scikit-learn estimator"),
+        (GROUPS, {"groups": np.arange(5)}, "groups have shape"),
+        (GROUPS, {"groups": replaced(np.arange(N), 4, None)}, "'sample_4' has no group"),
+        (GROUPS, {"groups": np.arange(N) % 4}, "groups are 4, fewer than the 5 folds"),
+        (GROUPS, {"groups": np.arange(N) % 6}, "'group 0' is in 2 group.*, fewer than the 5 folds"),
+        (
+            GROUPS,
+            {"groups": np.arange(N) // 2, "cv": ShuffleSplit(2, random_state=0)},
+            "in both training and test .* GroupKFold",
+        ),
+        (TIME_EVENT[:, :1], {"task": "survival"}, "two columns, time and event"),
+        (replaced(TIME_EVENT, (3, 0), "alive"), {"task": "survival"}, "'sample_3' is 'alive'"),
+        (replaced(TIME_EVENT, (3, 1), "maybe"), {"task": "survival"}, "event of .* is 'maybe'"),
+        (replaced(TIME_EVENT, (3, 0), -1.0), {"task": "survival"}, "-1; times cannot be negative"),
+        (TIME_EVENT * [1, 0], {"task": "survival"}, "No sample has the event"),
+        (
+            np.column_stack([np.arange(N), np.arange(N) < 2]),
+            {"task": "survival"},
+            "The event has 2 member",
+        ),
+        (
+            TIME_EVENT,
+            {"task": "survival", "cv": [(range(30), range(30, 36, 2))]},
+            "no two samples whose order",
+        ),
+    ],
+)
+def test_impossible_evaluation_is_refused_in_one_sentence(y, options, words):
+    options = {"embedding": SMALL, "dims": [2], "against": (), "workers": HERE} | options
+    with pytest.raises(InputError, match=words) as caught:
+        evaluate(COUNTS, y, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_cox_model_refuses_more_genes_than_samples():
+    wide = np.tile(COUNTS, (1, 2))
+    options = {"embedding": SMALL, "dims": [2], "against": ["raw"], "workers": HERE}
+    with pytest.raises(InputError, match="raw is no rival for survival here"):
+        evaluate(wide, TIME_EVENT, **options)
+
+
+def test_search_over_the_embedding_has_no_place_for_rivals():
+    search = GridSearchCV(
+        make_pipeline(SMALL, LogisticRegression()), {"factorizedembedding__n_components": [1, 2]}
+    )
+    with pytest.raises(InputError, match="searches over settings of the embedding"):
+        evaluate(COUNTS, GROUPS, estimator=search, against=["pca"], workers=HERE)
+    with pytest.raises(InputError, match="searches over settings of the embedding"):
+        evaluate(COUNTS, GROUPS, estimator=search, against=(), dims=[2], workers=HERE)
+
+
+def test_what_training_refuses_names_its_fold():
+    lacking = COUNTS.copy()
+    lacking[:35, 4] = np.nan  # where the last sample is tested, nobody has this gene
+    with pytest.raises(InputError, match=r"Fold \d of repeat 1, fembed in 2 .*no observed entry"):
+        evaluate(lacking, GROUPS, embedding=SMALL, dims=[2], against=(), workers=HERE)
+
+
+@pytest.mark.parametrize(
+    ("package", "options", "extra"),
+    [
+        ("umap", {"y": GROUPS, "against": ["umap"]}, "umap"),
+        ("lifelines", {"y": TIME_EVENT, "against": ()}, "survival"),
+        (
+            "distributed",
+            {"y": GROUPS, "against": (), "workers": Workers("dask", "tcp://127.0.0.1:9")},
+            "dask",
+        ),
+    ],
+)
+def test_missing_package_is_named_with_its_extra(package, options, extra, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.split(".")[0] == package:
+            raise ImportError(f"No module named {name!r}")
+        return real(name, *rest)
+
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    monkeypatch.setattr(builtins, "__import__", without)
+    options = {"workers": HERE, "dims": [2], "embedding": SMALL} | options
+    with pytest.raises(InputError, match=rf"fembed\[{extra}\]"):
+        evaluate(COUNTS, **options)
+
+
+class TestCommand:
+    @pytest.fixture
+    def data(self, tmp_path: Path) -> str:
+        adata = anndata.read_h5ad(write_h5ad(tmp_path / "plain.h5ad"))
+        adata.obs["patient"] = [f"p{i // 2}" for i in range(N)]
+        adata.obs["one"] = "same"
+        adata.obs["months"] = np.arange(N, dtype=float)
+        adata.obs["status"] = ["dead", *["alive"] * (N - 1)]
+        adata.obs["died"] = np.arange(N) % 2
+        adata.write_h5ad(tmp_path / "small.h5ad")
+        return str(tmp_path / "small.h5ad")
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ("", "Give --label COLUMN"),
+            ("--label nothing", "no label column 'nothing'"),
+            ("--label one", "All 36 samples have the label 'same'"),
+            ("--label patient", "'p0' has 2 member(s), fewer than the 5 folds"),
+            ("--label group --group one", "groups are 1, fewer than the 5 folds"),
+            ("--label group --group nothing", "no label column 'nothing'"),
+            ("--label group --dims 2,x", "--dims is '2,x'"),
+            ("--label group --folds 1", "2 folds and 1 repeat are the least"),
+            ("--label group --against tsne", "no rival 'tsne'"),
+            ("--label group --model cox", "no model 'cox' for classification"),
+            ("--label group --task survival", "Survival needs --time COLUMN"),
+            ("--time months", "both --time and --event"),
+            ("--time months --event died --label group", "leave out --label"),
+            ("--time status --event died", "'s0' is 'dead', which is not a number"),
+            ("--time months --event status", "event of sample 's0' is 'dead'"),
+            ("--label group --backend dask", "--backend dask needs --scheduler"),
+            ("--label group --backend spark", "--backend is 'spark'"),
+            ("--label group --scheduler tcp://127.0.0.1:9", "give --backend dask too"),
+            ("--label group --workers 0", "--workers is 0"),
+            ("--label group --epochs 0", "--epochs is 0"),
+            ("--label group --transform log2", "no transform 'log2'"),
+            ("--label group --annotations nowhere.csv", "nowhere.csv is not a file"),
+            ("--label group -o {folder}", "is not an evaluation's folder"),
+        ],
+    )
+    def test_mistake_is_one_line_and_status_2(self, options, words, data, tmp_path, capsys):
+        folder = tmp_path / "there"
+        folder.mkdir()
+        arguments = options.format(folder=f"{folder} --overwrite").split()
+        assert run(["evaluate", data, *arguments]) == 2
+        told = capsys.readouterr()
+        assert words in told.err
+        assert told.err.count("\n") == 1 and told.err.startswith("fembed: ")
+        assert told.out == "" and list(folder.iterdir()) == []
+
+    def test_scheduler_that_cannot_be_reached_is_told_within_10_seconds(self, data, capsys):
+        begin = time.monotonic()
+        arguments = [
+            "--label",
+            "group",
+            "--dims",
+            "2",
+            "--backend",
+            "dask",
+            "--scheduler",
+            "tcp://127.0.0.1:9",
+        ]
+        assert run(["evaluate", data, *arguments]) == 2
+        assert time.monotonic() - begin < 10
+        assert "No Dask scheduler answers" in capsys.readouterr().err
+
+    def test_negative_values_are_told_in_the_words_of_the_command(self, tmp_path, capsys):
+        obs = pd.DataFrame({"group": GROUPS}, index=[f"s{i}" for i in range(N)])
+        path = tmp_path / "negative.h5ad"
+        anndata.AnnData(COUNTS - 5.0, obs=obs).write_h5ad(path)
+        assert run(["evaluate", str(path), "--label", "group"]) == 2
+        assert "use --transform none" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("", "cannot be read"),
+            ("sample,age\nx1,3\nx2,4\n", "none of the samples"),
+            ("sample,age\ns1,3\ns1,4\n", "the sample 's1' twice"),
+            ("sample,size\ns1,3\n", "no column 'age'; they have size"),
+            ("sample,age\ns1,\n", "No sample of .* has a value for age"),
+            ('sample,age\ns1,"3\n', "cannot be read"),
+        ],
+    )
+    def test_annotations_that_do_not_fit(self, content, words, tmp_path, capsys):
+        import re
+
+        data, table = write_csv(tmp_path / "data.csv"), tmp_path / "annotations.csv"
+        table.write_text(content)
+        assert run(["evaluate", str(data), "--label", "age", "--annotations", str(table)]) == 2
+        assert re.search(words, capsys.readouterr().err)
+
+    def test_samples_without_a_label_are_left_out_and_told(self, tmp_path, capsys):
+        data, table = write_csv(tmp_path / "data.csv"), tmp_path / "annotations.tsv"
+        names = [f"s{i}" for i in range(30)][::-1]
+        ages = pd.DataFrame({"age": [i + 0.5 for i in range(30)][::-1]}, index=names)
+        ages.to_csv(table, sep="\t")
+        options = "--label age --dims 2 --folds 2 --epochs 1 --hidden 8 --workers 1 --no-figure"
+        out = tmp_path / "out"
+        told = ["--annotations", str(table), "-o", str(out), "--against", ""]
+        assert run(["evaluate", str(data), *options.split(), *told]) == 0
+        assert "6 of 36 samples have no value for age" in capsys.readouterr().err
+        found = pd.read_csv(out / "predictions.csv").set_index("sample")["label"]
+        assert found.sort_index().to_dict() == ages["age"].sort_index().to_dict()
+        assert not (out / "r2.png").exists() and (out / "differences.csv").exists()
