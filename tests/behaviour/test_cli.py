@@ -269,3 +269,5 @@ def test_the_demo_prints_errors_and_accuracies(
     held_out = pd.read_csv(tmp_path / "demo" / "held_out_cells.csv")
     assert len(held_out) == 140 and "bulk_labels" in held_out
     assert fembed.load(tmp_path / "demo" / "model").n_samples == 560
+    page = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
+    assert "140 projected samples" in page and "5-NN accuracy of bulk_labels" in page

@@ -152,7 +152,7 @@ def test_a_missing_entry_is_grey(opened: Opened) -> None:
     opened.page.fill(".gene-search", IMAGE)
     opened.page.keyboard.press("Enter")
     opened.page.check("input[value=measured]")
-    grey = [sample for sample, colour in enumerate(opened.colours()) if colour == "#c9ccd1"]
+    grey = [sample for sample, colour in enumerate(opened.colours()) if colour == "#bdbdbd"]
     assert grey == [1]
 
 

@@ -117,7 +117,10 @@ def test_a_map_that_is_pca_compares_as_pca() -> None:
     points = PCA(2).fit_transform(values)
     shown = samples(points, {"kind": label}, measured=values.astype(np.float32))
     model = replace(tiny_model(), training={"explained_variance": 0.5})
-    rows = {row.what: (row.of_model, row.of_pca) for row in comparison.compare(model, shown).rows}
+    rows = {
+        row.what: (row.of_model, row.of_pca)
+        for row in comparison.compare(model, shown, ["kind"]).rows
+    }
     distances = rows["Correlation of map distance with expression distance"]
     accuracies = rows["5-NN accuracy of kind, training samples, 5 folds"]
     assert distances[0] == distances[1]
@@ -132,7 +135,7 @@ def test_missing_entries_and_rare_labels_are_compared_too() -> None:
     label = np.array(["a"] * 14 + ["b"] * 14 + ["rare", "NA"], dtype=object)
     projected = np.arange(30) >= 25
     shown = samples(rng.normal(size=(30, 2)), {"kind": label}, measured=values, projected=projected)
-    found = comparison.compare(tiny_model(), shown)
+    found = comparison.compare(tiny_model(), shown, ["kind"])
     told = [row.what for row in found.rows]
     assert "Mean squared error, projected samples" in told
     assert "5-NN accuracy of kind, projected samples" in told

@@ -84,7 +84,7 @@ def interactive_map(
 
 def map_page(model: Model, samples: MapSamples, *, title: str, **options: Any) -> str:
     """The page of `interactive_map` for samples that are at hand."""
-    data = map_payload(model, samples, colours=colours, title=title, **options)
+    data = map_payload(model, samples, title=title, **options)
     return page.render("map.html", scripts=map_scripts(), title=title, data=map_data(data))
 
 
@@ -101,18 +101,6 @@ def map_data(payload: dict[str, Any]) -> Any:
     from markupsafe import Markup
 
     return Markup(page.json_for_script(payload))
-
-
-def colours(n: int) -> list[str]:
-    """``n`` colours as ``#rrggbb``: neighbours in the legend differ in hue and in lightness."""
-    import colorsys
-
-    lightness = (0.36, 0.55, 0.68)  # so that readers who confuse hues can tell them, too
-    made = []
-    for k in range(n):
-        rgb = colorsys.hls_to_rgb(k / n, lightness[k % 3], 0.62)
-        made.append("#" + "".join(f"{round(255 * part):02x}" for part in rgb))
-    return made
 
 
 def _checked_columns(columns: Mapping[str, Any], n: int) -> dict[str, Any]:

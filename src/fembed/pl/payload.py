@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.model import Model
+from fembed.pl.palette import MISSING_LABEL, styles
 from fembed.pl.samples import MapSamples
 from fembed.placement import even_choice
 
@@ -120,18 +121,20 @@ def measured_payload(
     }
 
 
-def label_payload(labels: Mapping[str, Any], colours: Any) -> list[dict[str, Any]]:
-    """Columns as categories and codes; ``colours`` gives as many colours as it is asked for."""
+def label_payload(labels: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Columns as categories with their colours and symbols, and a code for every sample."""
     columns = []
     for name, values in labels.items():
         categories, codes = categorised(values)
+        chosen = styles(categories)
         columns.append(
             {
                 "name": str(name),
                 "categories": categories,
                 "codes": packed(codes, "u2" if len(categories) < 65536 else "i4"),
                 "wide": len(categories) >= 65536,
-                "colours": colours(len(categories)),
+                "colours": [chosen[category].colour for category in categories],
+                "symbols": [chosen[category].symbol for category in categories],
             }
         )
     return columns
@@ -140,7 +143,7 @@ def label_payload(labels: Mapping[str, Any], colours: Any) -> list[dict[str, Any
 def categorised(values: Sequence[Any] | NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
     """The distinct values as sorted text, ``"NA"`` last, and each value's position there."""
     text = np.array([str(value) for value in values], dtype=object)
-    distinct = sorted(set(text), key=lambda value: (value == "NA", value))
+    distinct = sorted(set(text), key=lambda value: (value == MISSING_LABEL, value))
     position = {value: k for k, value in enumerate(distinct)}
     return distinct, np.array([position[value] for value in text], np.intp)
 
@@ -149,7 +152,6 @@ def map_payload(
     model: Model,
     samples: MapSamples,
     *,
-    colours: Any,
     title: str,
     measured_genes: int | None = None,
     n_threads: int | None = None,
@@ -163,7 +165,7 @@ def map_payload(
         "points": packed(samples.coordinates, "f4"),
         "loss": packed(samples.loss, "f4"),
         "outlier": packed(samples.outlier, "f4"),
-        "labels": label_payload(samples.labels, colours),
+        "labels": label_payload(samples.labels),
         "decoder": decoder_payload(model),
         "mean": packed(mean_profile(model, n_threads), "f4"),
         "measured": measured_payload(samples.measured, measured_genes),

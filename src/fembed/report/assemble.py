@@ -14,7 +14,7 @@ from fembed import durable
 from fembed.expression import Expression
 from fembed.model import Model
 from fembed.pl import page
-from fembed.pl.interactive import colours, map_data, map_scripts
+from fembed.pl.interactive import map_data, map_scripts
 from fembed.pl.payload import map_payload
 from fembed.pl.samples import MapSamples, map_samples
 from fembed.report import figures
@@ -86,8 +86,8 @@ def report_page(
     samples = map_samples(model, data, columns, n_threads=n_threads)
     label = samples.labels[labels[0]] if labels else None
     batches = None if batch is None else samples.labels[batch]
-    comparison = compare(model, samples)
-    payload = map_payload(model, samples, colours=colours, title=title, n_threads=n_threads)
+    comparison = compare(model, samples, labels)
+    payload = map_payload(model, samples, title=title, n_threads=n_threads)
     text = page.render(
         "report.html",
         scripts=scripts,

@@ -113,7 +113,9 @@ def newcomers(samples: MapSamples) -> Check | None:
     median = float(np.median(samples.outlier[samples.projected]))
     text = f"The {samples.projected.sum():,} projected samples have a median outlier score of"
     if median <= 2.0:
-        return Check("Projected samples", True, f"{text} {median:.1f}, much as the training's 0.")
+        return Check(
+            "Projected samples", True, f"{text} {median:.1f}, close to the training samples' 0."
+        )
     text += (
         f" {median:.1f} where the training samples have 0: most of them fit less well, as samples "
         "of another batch, platform or tissue do."
@@ -143,12 +145,12 @@ def batch_effect(samples: MapSamples, batch: Names, label: Names | None, batch_n
         )
         return Check(title, len(batches) < 2, text)
     excess, p = _batch_excess(samples.coordinates[rows], batch_code, label_code, counts, inside)
-    within = "" if label is None else " of the same label"
+    own = "" if label is None else " of its own label"
     text = (
-        f"Nearest neighbours in the map{within} share their {batch_name} {abs(excess):.0%} "
-        f"{'more' if excess >= 0 else 'less'} often than by chance (in percentage points; "
-        f"p = {p:.3f}, {N_SHUFFLES} shuffles; {inside.size:,} of {len(rows):,} samples can be "
-        "compared)."
+        f"Of a sample's nearest neighbours in the map{own}, the share that has its "
+        f"{batch_name}, too, is {100 * abs(excess):.1f} percentage points "
+        f"{'above' if excess >= 0 else 'below'} chance (p = {p:.3f}, {N_SHUFFLES} shuffles; "
+        f"{inside.size:,} of {len(rows):,} samples can be compared)."
     )
     found = excess > BATCH_EXCESS and p <= BATCH_P
     if found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +36,16 @@ class Comparison:
     pca: NDArray[np.float64] | None = None
 
 
-def compare(model: Model, samples: MapSamples) -> Comparison:
+def compare(model: Model, samples: MapSamples, labels: Sequence[str] = ()) -> Comparison:
     """Explained variance, and with data also neighbours, distances and new samples.
 
     Parameters
     ----------
     model : Model
     samples : MapSamples
-        With ``measured`` and ``labels`` as far as they are known.
+        With ``measured`` as far as it is known.
+    labels : sequence of str
+        Of the samples' labels, those that neighbours should share.
     """
     rows, notes = [], []
     training = model.training
@@ -69,9 +72,9 @@ def compare(model: Model, samples: MapSamples) -> Comparison:
     new = np.flatnonzero(samples.projected)
     if new.size:
         rows.append(_new_loss_row(samples, genes, decoded, new))
-    for name, column in samples.labels.items():
-        rows += _accuracy_rows(name, column, samples.coordinates, pca, fitted, new)
-    notes += _notes(model, genes, new, samples)
+    for name in labels:
+        rows += _accuracy_rows(name, samples.labels[name], samples.coordinates, pca, fitted, new)
+    notes += _notes(model, genes, new, bool(labels))
     return Comparison(rows, notes, pca)
 
 
@@ -180,13 +183,13 @@ def _scored(points: NDArray[Any], labels: Any, new_points: NDArray[Any], new_lab
 
 
 def _notes(
-    model: Model, genes: NDArray[np.intp], new: NDArray[np.intp], samples: MapSamples
+    model: Model, genes: NDArray[np.intp], new: NDArray[np.intp], has_labels: bool
 ) -> list[str]:
     notes = [
         "PCA has the same number of components and the same training samples; it fills missing "
         "entries with the gene's mean."
     ]
-    if samples.labels:
+    if has_labels:
         notes.append(
             "Training samples took part in making both embeddings, so their accuracy is of the "
             "map, not of a prediction for new samples."

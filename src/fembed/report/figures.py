@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fembed.model import Model
 from fembed.pl import page
-from fembed.pl.interactive import colours
+from fembed.pl.palette import styles
 from fembed.pl.payload import categorised
 from fembed.pl.samples import MapSamples, Names
 from fembed.placement import even_choice
@@ -121,12 +121,8 @@ def scatter(axes: Axes, points: NDArray[Any], samples: MapSamples) -> None:
     categories, codes = (
         categorised(label) if label is not None else ([""], np.zeros(len(points), int))
     )
-    palette = np.array(
-        [
-            "#c9ccd1" if name == "NA" else colour
-            for name, colour in zip(categories, colours(len(categories)), strict=True)
-        ]
-    )
+    chosen_styles = styles(categories)
+    palette = np.array([chosen_styles[name].colour for name in categories])
     size = float(np.clip(9000 / len(points), 1.5, 14))
     for chosen, marker in ((~samples.projected, "o"), (samples.projected, "^")):
         if chosen.any():
@@ -201,7 +197,7 @@ def reconstruction_picture(model: Model, samples: MapSamples) -> tuple[str, str]
         f"Decoded against measured expression, {len(x):,} entries of {len(rows):,} samples and "
         f"{len(genes):,} genes: Pearson r = {r:.3f}. The line is equality."
     )
-    return picture(draw, 4.6, 3.4), caption
+    return picture(draw, 4.6, 3.2), caption
 
 
 def gene_picture(model: Model) -> tuple[str, str]:
@@ -261,6 +257,8 @@ def loss_picture(samples: MapSamples, limit: float) -> str:
     """How the samples' outlier scores are spread, and where suspicion begins."""
 
     def draw(figure: Figure) -> None:
+        from matplotlib.ticker import NullFormatter
+
         axes = figure.subplots()
         low, high = samples.outlier.min(), max(samples.outlier.max(), limit + 1.0)
         edges = np.linspace(low, high, 60).tolist()
@@ -274,6 +272,7 @@ def loss_picture(samples: MapSamples, limit: float) -> str:
                 )
         axes.axvline(limit, color=INK, lw=0.8, ls="--")
         axes.set(xlabel="outlier score", ylabel="samples")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.legend()
 
     return picture(draw, 4.6, 3.2)

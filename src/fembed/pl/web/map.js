@@ -27,7 +27,7 @@
     [68, 1, 84], [71, 39, 119], [62, 73, 137], [48, 103, 141], [37, 130, 142],
     [30, 157, 136], [53, 183, 120], [109, 206, 88], [182, 221, 43], [253, 231, 36],
   ]; // viridis
-  const MISSING = "#c9ccd1", DIMMED = "#e3e5e8", PLAIN = "#4c6a92";
+  const MISSING = "#bdbdbd", DIMMED = "#e3e5e8", PLAIN = "#4c6a92";
   const SHADES = Array.from({ length: 256 }, (_, k) => shade(k / 255));
   const SIZE = n > 20000 ? 3 : n > 5000 ? 4 : n > 1500 ? 5 : 6.5;
   const TRACE = hasWebGL() ? "scattergl" : "scatter";
@@ -45,6 +45,11 @@
     mark: null, // where the decoded point lies, in the plot
   };
   const cache = new Map(); // decoded genes
+  const GLYPHS = {
+    "circle": "●", "triangle-up": "▲", "square": "■", "diamond": "◆", "triangle-down": "▼",
+    "cross": "✚", "x": "✖",
+  };
+  const hasProjected = n > data.n_training;
 
   function hasWebGL() {
     try {
@@ -148,7 +153,7 @@
       return (sample) => {
         const code = column.codes[sample];
         if (state.highlighted !== null && state.highlighted !== code) return DIMMED;
-        return column.categories[code] === "NA" ? MISSING : column.colours[code];
+        return column.colours[code];
       };
     }
     const values = numbers();
@@ -181,7 +186,7 @@
       hoverinfo: "none",
       showlegend: false,
       marker: {
-        symbol: projected ? "triangle-up" : "circle",
+        symbol: projected ? "triangle-up" : symbolsOf(samples),
         size: projected ? SIZE * 1.5 : SIZE,
         color: samples.map(paint),
         opacity: projected ? 0.95 : 0.85,
@@ -193,8 +198,16 @@
     };
   }
 
+  // Where no triangle is needed for projected samples, shapes help to tell many labels apart.
+  function symbolsOf(samples) {
+    if (hasProjected || state.colour.kind !== "label") return "circle";
+    const column = labels[state.colour.column];
+    if (column.symbols.every((symbol) => symbol === "circle")) return "circle";
+    return samples.map((i) => column.symbols[column.codes[i]]);
+  }
+
   function landscapeTrace() {
-    const side = 110;
+    const side = 150;
     const box = [0, 1].map((axis) => {
       let low = Infinity, high = -Infinity;
       for (let i = 0; i < n; i++) {
@@ -422,7 +435,8 @@
   function legendEntry(column, code, category, count) {
     const hidden = state.hidden[state.colour.column];
     const swatch = element("span", { className: "swatch" });
-    swatch.style.background = category === "NA" ? MISSING : column.colours[code];
+    swatch.textContent = GLYPHS[hasProjected ? "circle" : column.symbols[code]];
+    swatch.style.color = column.colours[code];
     const button = element("button", { type: "button", className: "entry", title: "Click: hide or show. Double click: only this one." },
       swatch,
       element("span", { className: "entry-name", textContent: category }),
