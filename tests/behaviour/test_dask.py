@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from fembed import FactorizedEmbedding, evaluate
+from fembed.commands import app
 from fembed.errors import InputError, WorkerError
 from fembed.parallel import Workers, run
 from tests import parallel_tasks as tasks
 from tests.dask_cluster import cluster
+from tests.small_expression import frame, write_h5ad
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +102,7 @@ def test_workers_lost_for_good_are_an_error(tmp_path):
 
 def test_scheduler_that_cannot_be_reached_is_an_error_within_10_seconds():
     begin = time.monotonic()
-    with pytest.raises(InputError, match="No Dask scheduler answers at 'tcp://127.0.0.1:9'"):
+    with pytest.raises(InputError, match=r"No Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
         run(tasks.slow_square, None, [1], Workers("dask", "tcp://127.0.0.1:9"))
     assert time.monotonic() - begin < 10
 
@@ -108,3 +111,40 @@ def test_scheduler_that_cannot_be_reached_is_an_error_within_10_seconds():
 def test_address_that_is_none_is_refused(address):
     with pytest.raises(InputError, match="No Dask scheduler answers"):
         run(tasks.slow_square, None, [1], Workers("dask", address))
+
+
+def test_evaluation_survives_a_killed_worker_with_the_same_table(tmp_path):
+    counts = frame().to_numpy()
+    labels = np.where(np.arange(len(counts)) % 5 == 0, 0, np.arange(len(counts)) % 3)
+    options = {
+        "embedding": FactorizedEmbedding(
+            hidden=(8,), gene_components=4, epochs=2, random_state=0, preprocessing="log10"
+        ),
+        "dims": [2],
+        "cv": 3,
+        "repeats": 2,
+    }
+    here = evaluate(counts, labels, workers=Workers(n_workers=1), **options)
+    with cluster(tmp_path, 2) as started:
+
+        def kill_one(n_done, n_cases, case):
+            if n_done == 2:
+                started.kill_worker(0)
+
+        there = evaluate(
+            counts, labels, workers=Workers("dask", started.address), on_case=kill_one, **options
+        )
+        assert started.workers[0].poll() is not None
+    seconds = ["seconds_fit", "seconds_score"]
+    pd.testing.assert_frame_equal(
+        here.folds.drop(columns=seconds), there.folds.drop(columns=seconds), check_exact=True
+    )
+    pd.testing.assert_frame_equal(here.predictions, there.predictions)
+
+
+def test_command_runs_on_the_cluster(two_workers, tmp_path, capsys):
+    data = write_h5ad(tmp_path / "small.h5ad")
+    words = ["--label", "group", "--dims", "2", "--folds", "2", "--epochs", "1", "--hidden", "8"]
+    places = ["--backend", "dask", "--scheduler", two_workers.scheduler]
+    assert app.run(["evaluate", str(data), *words, *places]) == 0
+    assert "fembed  2" in capsys.readouterr().out
