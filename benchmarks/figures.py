@@ -67,6 +67,12 @@ def _order(rival: str) -> int:
     return list(LOOKS).index(family) if family in LOOKS else len(LOOKS)
 
 
+def _panels(n_rows: int, n_columns: int, size: tuple[float, float]) -> tuple[Figure, Any]:
+    figure: Figure
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False)
+    return figure, axes
+
+
 def by_dimension(
     document: Document, measures: list[tuple[str, str]], *, logarithmic: tuple[str, ...] = ()
 ) -> Figure | None:
@@ -78,9 +84,8 @@ def by_dimension(
     ]
     if not sets or not shown:
         return None
-    figure, axes = plt.subplots(
-        len(sets), len(shown), figsize=(3.3 * len(shown) + 1.5, 2.9 * len(sets)), squeeze=False
-    )
+    size = 3.3 * len(shown) + 1.5, 2.9 * len(sets)
+    figure, axes = _panels(len(sets), len(shown), size)
     rivals = list(dict.fromkeys(row["rival"] for row in rows))
     rivals.sort(key=_order)
     for data, line in zip(sets, axes, strict=True):
@@ -188,7 +193,8 @@ def time_to_quality(document: Document) -> Figure | None:
     found = document["measures"]
     if "curves" not in found:
         return None
-    figure, (loss, knn) = plt.subplots(1, 2, figsize=(9, 3.4))
+    figure, axes = _panels(1, 2, (9, 3.4))
+    loss, knn = axes[0]
     for name, curve in found["curves"].items():
         colour, marker, style = CURVES.get(name, (GREY, "x", ":"))
         seconds = [point["seconds"] for point in curve]
@@ -228,7 +234,7 @@ def growth(document: Document) -> Figure | None:
         "gene_components": "gene components",
         "threads": "threads",
     }
-    figure, axes = plt.subplots(2, len(series), figsize=(2.5 * len(series), 5.2), squeeze=False)
+    figure, axes = _panels(2, len(series), (2.5 * len(series), 5.2))
     laws = document["measures"]["exponents"]
     for column, (name, fits) in enumerate(series.items()):
         fits = sorted(fits, key=lambda found: float(found[name]))
@@ -283,7 +289,8 @@ def rates(document: Document) -> Figure | None:
     found = document["measures"].get("rates")
     if not found:
         return None
-    figure, panel = plt.subplots(figsize=(5.2, 3.4))
+    figure, axes = _panels(1, 1, (5.2, 3.4))
+    panel = axes[0][0]
     looks = ((BLACK, "o", "-"), (BLUE, "s", "-"))
     for (name, by_size), (colour, marker, style) in zip(found.items(), looks, strict=False):
         panel.loglog(

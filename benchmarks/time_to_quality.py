@@ -138,6 +138,7 @@ def fast_fit(
     config = FitConfig(
         n_components=options.n_components,
         iterations=steps,
+        validation=None if steps is None else 0.0,  # train for as long as is asked
         seed=options.seed,
         n_threads=options.threads,
     )
