@@ -51,3 +51,31 @@ def refuse(shared: None, case: int, n_threads: int) -> int:
 def slow_square(shared: Any, case: int, n_threads: int) -> int:
     time.sleep(0.2)
     return case * case
+
+
+def kind_of_array(shared: dict[str, np.ndarray], case: int, n_threads: int) -> str:
+    return type(shared["X"]).__name__
+
+
+class Counted:
+    """Leaves a file in a folder each time that it is unpickled."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpickled, (self.folder,)
+
+
+def unpickled(folder: str) -> Counted:
+    (Path(folder) / f"{os.getpid()} {time.time_ns()}").touch()
+    return Counted(folder)
+
+
+def process(shared: Counted, case: int, n_threads: int) -> int:
+    time.sleep(0.02)
+    return os.getpid()
+
+
+def shared_itself(shared: Any, case: int, n_threads: int) -> Any:
+    return shared

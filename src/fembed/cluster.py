@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fembed import parallel
@@ -48,7 +49,7 @@ def _run_once(
     """Submit what is ``waiting`` and take away what finishes; False if the shared data are lost."""
     threads = _threads_by_worker(client, workers.threads)
     # hash=False: hashing a large matrix takes longer than sending it.
-    sent = client.scatter(shared, broadcast=True, hash=False)
+    sent = client.scatter(Sent(shared), broadcast=True, hash=False)
     futures: dict[int, Future] = {
         index: client.submit(case_on_worker, task, sent, case, threads, pure=False)
         for index, case in waiting.items()
@@ -77,14 +78,21 @@ def _run_once(
     return True
 
 
-def case_on_worker(task: Any, shared: Any, case: Any, threads: dict[str, int]) -> Any:
+@dataclass(frozen=True)
+class Sent:
+    """Shared data as one thing: Dask would take a tuple or a dict apart."""
+
+    value: Any
+
+
+def case_on_worker(task: Any, sent: Sent, case: Any, threads: dict[str, int]) -> Any:
     """One case on a Dask worker, which may run several at once."""
     from distributed import get_worker
 
     # A worker that came later is alone in not being counted, so it takes one thread.
     n_threads = threads.get(get_worker().address, 1)
     parallel.limit_threads(n_threads)
-    return parallel.alone(task, shared, case, n_threads)
+    return parallel.alone(task, sent.value, case, n_threads)
 
 
 def describe_worker() -> tuple[str, str, int]:

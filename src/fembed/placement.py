@@ -120,7 +120,7 @@ def place(
                 n_threads=n_threads,
             )
         )
-    return _joined(parts)
+    return joined(parts)
 
 
 def refine(
@@ -162,7 +162,8 @@ def mean_curvature(parameters: Parameters, n_threads: int | None = None) -> NDAr
     return mean
 
 
-def _joined(parts: list[Solution]) -> Solution:
+def joined(parts: list[Solution]) -> Solution:
+    """One solution of all profiles, in the order of ``parts``."""
     return Solution(
         u=np.concatenate([part.u for part in parts]),
         loss=np.concatenate([part.loss for part in parts]),

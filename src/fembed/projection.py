@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import placement
-from fembed.engine import Float32, take_genes
+from fembed import parallel, placement
+from fembed.engine import Float32, Solution, take_genes
 from fembed.errors import DataWarning, InputError
 from fembed.expression import Expression
 from fembed.model import Model
+from fembed.parameters import Parameters
 
 #: Of the largest eigenvalue of J'J, which is summed from float32 products; less is no knowledge.
 LEAST_CURVATURE = 1e-6
+#: Of the samples that several workers place. The candidates are decoded anew for every part.
+SAMPLES_A_PART = 4096
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,13 @@ class Projection:
     n_genes_model: int
 
 
-def project(model: Model, data: Any, *, n_threads: int | None = None) -> Projection:
+def project(
+    model: Model,
+    data: Any,
+    *,
+    n_threads: int | None = None,
+    workers: parallel.Workers | None = None,
+) -> Projection:
     """Place new samples in a trained map.
 
     Parameters
@@ -68,6 +77,9 @@ def project(model: Model, data: Any, *, n_threads: int | None = None) -> Project
         must have the model's genes, in the model's order. The data are not changed.
     n_threads : int, optional
         Threads of the engine; all processors by default.
+    workers : Workers, optional
+        Place parts of the samples on other processes or a Dask cluster, which is for very many;
+        the result is the same to the bit. Its threads count, and ``n_threads`` does not.
 
     Returns
     -------
@@ -78,6 +90,8 @@ def project(model: Model, data: Any, *, n_threads: int | None = None) -> Project
     InputError
         No gene in common; a sample without any observed gene of the model; infinite or (with
         log10) negative values; names that are not unique.
+    WorkerError
+        If the workers of a cluster are lost for good.
 
     Warns
     -----
@@ -107,7 +121,15 @@ def project(model: Model, data: Any, *, n_threads: int | None = None) -> Project
         there = set(expression.gene_names)
         kept = np.flatnonzero([name in there for name in model.gene_names])
         parameters, profiles = take_genes(parameters, kept), np.ascontiguousarray(profiles[:, kept])
-    solution = placement.place(parameters, profiles, n_threads=n_threads)
+    if workers is None:
+        solution = placement.place(parameters, profiles, n_threads=n_threads)
+    else:
+        parts = [
+            slice(begin, begin + SAMPLES_A_PART)
+            for begin in range(0, len(profiles), SAMPLES_A_PART)
+        ]
+        shared = parameters, profiles
+        solution = placement.joined(parallel.run(place_part, shared, parts, workers))
     return Projection(
         sample_names=expression.sample_names,
         sample_embedding=solution.u,
@@ -118,6 +140,12 @@ def project(model: Model, data: Any, *, n_threads: int | None = None) -> Project
         n_genes_matched=n_matched,
         n_genes_model=model.n_genes,
     )
+
+
+def place_part(shared: tuple[Parameters, Float32], rows: slice, n_threads: int) -> Solution:
+    """A task of `parallel.run`: the profiles of some rows."""
+    parameters, profiles = shared
+    return placement.place(parameters, np.ascontiguousarray(profiles[rows]), n_threads=n_threads)
 
 
 def as_expression(data: Any, model: Model) -> Expression:

@@ -33,6 +33,19 @@ def test_results_are_in_the_order_of_the_cases(two_workers):
     assert len({process for _, process, _ in run(tasks.row_sum, shared, [0] * 9, two_workers)}) == 2
 
 
+def test_shared_data_reach_every_worker_once(two_workers, tmp_path):
+    processes = run(tasks.process, tasks.Counted(str(tmp_path)), range(12), two_workers)
+    assert len(set(processes)) == 2
+    notes = [int(path.name.split()[0]) for path in tmp_path.iterdir()]
+    # Dask may fetch a piece twice that two of its parts ask for at the same time.
+    assert set(notes) == set(processes) and len(notes) <= 3
+
+
+def test_shared_data_may_be_a_tuple_or_a_dict(two_workers):
+    for shared in ((1, [2]), {"a": (3,)}):
+        assert run(tasks.shared_itself, shared, [0], two_workers) == [shared]
+
+
 def test_pools_of_a_worker_are_limited(two_workers):
     for n_threads, pools in run(tasks.pool_sizes, None, range(2), two_workers):
         assert pools == {"blas": 1, "openmp": n_threads}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fembed import parallel
+from fembed import fit, parallel, project, projection
+from fembed.config import FitConfig
 from fembed.errors import InputError, WorkerError
+from fembed.expression import Expression
 from fembed.parallel import Workers, run
 from tests import parallel_tasks as tasks
+from tests.small_expression import frame
 
 TWO = Workers(n_workers=2)
 
@@ -70,6 +73,24 @@ def test_case_that_always_ends_its_process_is_an_error():
 def test_error_of_a_task_reaches_the_caller(workers):
     with pytest.raises(InputError, match="Case 2 is impossible"):
         run(tasks.refuse, None, range(6), workers)
+
+
+def test_large_arrays_reach_a_worker_as_maps_of_one_file():
+    shared = {"X": np.zeros((100, 20_000), np.float32), "y": np.zeros(3)}
+    assert run(tasks.kind_of_array, shared, range(3), TWO) == ["memmap"] * 3
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_parts_of_many_samples_are_placed_as_all_at_once(n_workers, monkeypatch):
+    config = FitConfig(hidden=(8,), gene_components=4, epochs=2, n_threads=1)
+    model = fit(Expression.from_array(frame()), config)
+    new = Expression.from_array(frame(seed=1))
+    new.values[3, 5:] = np.nan
+    monkeypatch.setattr(projection, "SAMPLES_A_PART", 7)
+    together = project(model, new, n_threads=1)
+    parts = project(model, new, workers=Workers(n_workers=n_workers))
+    for name, wanted in vars(together).items():
+        np.testing.assert_array_equal(getattr(parts, name), wanted)
 
 
 def test_no_case_is_no_work():

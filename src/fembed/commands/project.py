@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fembed.commands.arguments import (
+    Backend,
     Data,
     Label,
     Layer,
@@ -10,9 +11,11 @@ from fembed.commands.arguments import (
     Overwrite,
     Quiet,
     Raw,
+    Scheduler,
     TableOutput,
     Threads,
     Transpose,
+    WorkerCount,
 )
 from fembed.terminal import errors_told
 
@@ -23,6 +26,9 @@ def project(
     data: Data,
     output: TableOutput,
     label: Label = None,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
@@ -32,17 +38,22 @@ def project(
 ) -> None:
     """Place the samples of DATA in the map of MODEL: coordinates, loss, genes used, outlier score.
 
-    An .h5ad output also holds the covariance of every point.
+    An .h5ad output also holds the covariance of every point. Without --workers or --backend, all
+    is done in this process by several threads, which is enough but for very many samples.
     """
     from fembed import projection, readers, store, tables
     from fembed.commands import describe, options
 
     tables.check_output(output, overwrite, sources=[data])
     options.check_threads(threads)
+    places = options.workers(backend, scheduler, workers, threads)
+    here = backend == "local" and workers is None
     trained = store.load(model)
     tables.check_label_names(label or [], trained.n_components)
     expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
     labels = {name: expression.labels(name) for name in label or []}
-    placed = projection.project(trained, expression, n_threads=threads)
+    placed = projection.project(
+        trained, expression, n_threads=threads, workers=None if here else places
+    )
     tables.write(tables.EmbeddingTable.of_projection(placed, labels), output, overwrite)
     describe.show({**describe.projection_facts(placed), "table": output}, quiet)
