@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fembed import pl as pl
     from fembed.config import FitConfig as FitConfig
     from fembed.errors import DataWarning as DataWarning
     from fembed.errors import InputError as InputError
@@ -49,7 +50,10 @@ _HOME = {
     "read": "readers",
 }
 
-__all__ = ["__version__", *_HOME]
+#: Packages that are names themselves: ``fembed.pl.embedding``.
+_PACKAGES = ("pl",)
+
+__all__ = ["__version__", *_HOME, *_PACKAGES]
 
 
 def __getattr__(name: str) -> Any:
@@ -59,6 +63,8 @@ def __getattr__(name: str) -> Any:
         found: Any = version("fembed")
     elif name in _HOME:
         found = getattr(importlib.import_module(f"fembed.{_HOME[name]}"), name)
+    elif name in _PACKAGES:
+        found = importlib.import_module(f"fembed.{name}")
     else:
         raise AttributeError(f"module 'fembed' has no attribute {name!r}")
     globals()[name] = found  # the next look-up finds it without this function

@@ -71,9 +71,7 @@ def palette(n: int) -> list[Style]:
     """``n`` styles; no two are alike up to 231."""
     if n <= len(FEW):
         return [Style(colour) for colour in FEW[:n]]
-    return [
-        Style(MANY[k % len(MANY)], *MARKERS[k // FAMILY_SIZE % len(MARKERS)]) for k in range(n)
-    ]
+    return [Style(MANY[k % len(MANY)], *MARKERS[k // FAMILY_SIZE % len(MARKERS)]) for k in range(n)]
 
 
 def colours(n: int) -> list[str]:

@@ -176,6 +176,7 @@
     }
     const chosen = state.selected === null ? null : new Set(state.selected);
     const projected = kind === "projected";
+    const symbols = symbolsOf(samples);
     return {
       type: TRACE,
       mode: "markers",
@@ -186,8 +187,8 @@
       hoverinfo: "none",
       showlegend: false,
       marker: {
-        symbol: projected ? "triangle-up" : symbolsOf(samples),
-        size: projected ? SIZE * 1.5 : SIZE,
+        symbol: projected ? "triangle-up" : symbols,
+        size: projected ? SIZE * 1.5 : sizesOf(symbols),
         color: samples.map(paint),
         opacity: projected ? 0.95 : 0.85,
         line: { width: projected ? 0.8 : n > 5000 ? 0 : 0.4, color: projected ? "#222" : "#fff" },
@@ -204,6 +205,11 @@
     const column = labels[state.colour.column];
     if (column.symbols.every((symbol) => symbol === "circle")) return "circle";
     return samples.map((i) => column.symbols[column.codes[i]]);
+  }
+
+  function sizesOf(symbols) { // a triangle covers less than a circle of its width
+    if (typeof symbols === "string") return SIZE;
+    return symbols.map((symbol) => (symbol.startsWith("triangle") ? 1.3 * SIZE : SIZE));
   }
 
   function landscapeTrace() {
@@ -339,7 +345,7 @@
       [".axis-x", ".axis-y"].forEach((name, side) => {
         const axes = find(name);
         for (let k = 0; k < d; k++) {
-          axes.append(element("option", { value: String(k), textContent: axisName(k) }));
+          axes.append(element("option", { value: String(k), textContent: String(k + 1) }));
         }
         axes.value = String(state.axes[side]);
         axes.addEventListener("change", () => {

@@ -1,0 +1,232 @@
+"""Where figures are drawn and how they are written: axes given or made, one style, safe text."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fembed import durable
+from fembed.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SavePath = str | os.PathLike[str]
+
+#: Inches of a printed page's text, for which all sizes of type are chosen.
+PAGE_WIDTH = 7.1
+INK, SOFT, LINE, PALE = "#1f2530", "#5b6470", "#c3c8ce", "#d9dce0"
+OURS, OTHER = "#0072B2", "#D55E00"  # Okabe and Ito's blue and vermilion
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # letters stay letters in a vector program
+    "svg.fonttype": "none",
+}
+DOTS_PER_INCH = 200
+LEGEND_LINE = 0.134  # inches, of the type above
+#: Names are not mathematics: what stands between two dollar signs is drawn as it is.
+PLAIN: dict[str, Any] = {"parse_math": False}
+
+
+def check_installed() -> None:
+    """Raise InputError unless the packages that figures need are there."""
+    import importlib.util
+
+    for module in ("matplotlib", "adjustText"):
+        if importlib.util.find_spec(module) is None:
+            raise InputError(
+                f'Figures need {module}, which is not installed; run: pip install "fembed[plot]".'
+            )
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The style of all figures, for a with statement or as a decorator."""
+    check_installed()
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE), quiet_about_glyphs():
+        yield
+
+
+@contextmanager
+def quiet_about_glyphs() -> Iterator[None]:
+    """No warning about a name in a script that the font lacks; it is drawn as boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def axes_for(ax: Axes | None, save: SavePath | None, width: float, height: float) -> Axes:
+    """``ax``, or the axes of a new figure of ``width`` x ``height`` inches."""
+    return new_figure(save, width, height).subplots() if ax is None else ax
+
+
+def new_figure(save: SavePath | None, width: float, height: float) -> Figure:
+    """A new figure: pyplot's, which shows it, or one of its own where it is only saved.
+
+    pyplot keeps its figures until they are closed, which a loop over ``save=`` would never do.
+    """
+    size = (width, height)
+    if save is not None:
+        check_output(save)
+        from matplotlib.figure import Figure
+
+        return Figure(figsize=size, layout="constrained")
+    from matplotlib import pyplot
+
+    return pyplot.figure(figsize=size, layout="constrained")
+
+
+def check_output(save: SavePath) -> str:
+    """The ending (without dot) of a figure's file; InputError for one that cannot be written."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    ending = Path(save).suffix.removeprefix(".").lower()
+    known = FigureCanvasBase.get_supported_filetypes()
+    if ending not in known:
+        raise InputError(
+            f"The figure {os.fspath(save)} has an unknown ending; give a file that ends in .png, "
+            ".pdf or .svg."
+        )
+    return ending
+
+
+def finished(ax: Axes, save: SavePath | None) -> Axes:
+    """``ax``, its figure written to ``save`` (if given): complete or not at all."""
+    if save is not None:
+        write(ax.get_figure(root=True), save)
+    return ax
+
+
+def write(figure: Figure, save: SavePath, tight: bool = False) -> None:
+    """Write a figure, replacing an earlier file once the new one is complete.
+
+    ``tight`` makes the page as large as what is drawn, where no layout engine cares for it.
+    """
+    ending = check_output(save)
+    box = {"bbox_inches": "tight", "pad_inches": 0.03} if tight else {}
+    try:
+        with durable.replacing(Path(save).resolve()) as temporary, quiet_about_glyphs():
+            figure.savefig(temporary, format=ending, dpi=DOTS_PER_INCH, **box)
+    except OSError as error:
+        raise InputError(
+            f"{os.fspath(save)} cannot be written ({error.strerror or error}); choose a place you "
+            "can write to."
+        ) from error
+
+
+def name_axes(ax: Axes, names: Sequence[str]) -> None:
+    """Name the two axes of a map and make them equal, since distances in a map mean something."""
+    ax.set_xlabel(names[0], **PLAIN)
+    ax.set_ylabel(names[1], **PLAIN)
+    ax.set_aspect("equal", adjustable="datalim")
+
+
+def legend_beside(ax: Axes, handles: Sequence[Any], labels: Sequence[str], **options: Any) -> Any:
+    """A legend to the right of ``ax``, in as many columns as its height asks for."""
+    figure = ax.get_figure(root=True)
+    if len(labels) > 12:
+        figure.draw_without_rendering()  # the layout settles how high the axes are
+    rows = max(8, int(ax.get_window_extent().height / figure.dpi / LEGEND_LINE))
+    return legend(
+        ax,
+        handles,
+        labels,
+        ncols=-(-len(labels) // rows),
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        borderaxespad=0.0,
+        labelspacing=0.35,
+        handletextpad=0.3,
+        columnspacing=1.0,
+        **options,
+    )
+
+
+def legend(owner: Any, handles: Sequence[Any], labels: Sequence[str], **options: Any) -> Any:
+    """A legend of axes or figure whose labels are plain text, whatever they begin with."""
+    # Matplotlib leaves out labels that begin with an underscore, so they come in afterwards; as
+    # wide as they will be, though no layout depends on it before the figure is drawn.
+    made = owner.legend(list(handles), ["." for _ in labels], **options)
+    for text, label in zip(made.get_texts(), labels, strict=True):
+        text.set_parse_math(False)
+        text.set_text(label)
+    return made
+
+
+def map_height(extent: Any, width: float = 5.4) -> float:
+    """Inches for a figure whose map is ``width`` inches wide, so that equal axes waste no space."""
+    across, up = (float(side) for side in extent)
+    return float(np.clip(width * up / max(across, 1e-12) + 0.7, 3.2, 5.6))
+
+
+def point_area(n: int) -> float:
+    """Area of a point in square points: a map of ``n`` stays neither empty nor black."""
+    return float(np.clip(14_000 / max(n, 1), 2.0, 26.0))
+
+
+def colour_bar(
+    ax: Axes, mappable: Any, label: str, *, inside: bool = False, extend: str = "neither"
+) -> Any:
+    """A slim colour bar beside ``ax``, or filling ``ax`` itself."""
+    place = {"cax": ax} if inside else {"ax": ax, "shrink": 0.75, "aspect": 22, "pad": 0.015}
+    bar = ax.get_figure().colorbar(mappable, extend=extend, **place)
+    bar.outline.set_visible(False)
+    bar.set_label(label, **PLAIN)
+    return bar
+
+
+def count_bar(ax: Axes, mappable: Any, label: str, *, inside: bool = False) -> Any:
+    """A colour bar of counts on a logarithmic scale, with whole numbers at its ticks."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    bar = colour_bar(ax, mappable, label, inside=inside)
+    bar.locator = LogLocator(subs=(1.0, 2.0, 5.0) if mappable.norm.vmax < 500 else (1.0,))
+    bar.formatter = StrMethodFormatter("{x:,.0f}")
+    bar.minorlocator = NullLocator()
+    bar.update_ticks()
+    return bar
+
+
+def note(ax: Axes, text: str, corner: str = "upper left", **options: Any) -> None:
+    """A few words in a corner of the axes, readable on whatever is drawn there."""
+    from matplotlib import patheffects
+
+    vertical, horizontal = corner.split()
+    ax.text(
+        0.02 if horizontal == "left" else 0.98,
+        0.98 if vertical == "upper" else 0.02,
+        text,
+        transform=ax.transAxes,
+        ha=horizontal,
+        va="top" if vertical == "upper" else "bottom",
+        path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
+        zorder=10,
+        **{"fontsize": 7, **PLAIN, **options},
+    )

@@ -1,0 +1,332 @@
+"""Many maps side by side: densities, samples by label, and a table of accuracies as a heat map."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed.errors import InputError
+from fembed.pl import canvas, hexagons, maps
+from fembed.pl.canvas import PAGE_WIDTH, SavePath
+from fembed.pl.palette import SEQUENTIAL, styles
+from fembed.pl.points import Categories, categories, colouring, plane
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Float = NDArray[np.float64]
+Key = Any  # a title, or (row, column)
+
+#: Panels in a row where keys are not (row, column).
+COLUMNS = 5
+_GAP = 0.35  # inches at the left and the top, for the names of rows and columns
+_BESIDE = 1.25  # inches at the right, for the legend
+
+
+@canvas.drawing()
+def density_grid(
+    embeddings: Mapping[Key, Any],
+    *,
+    row_name: str = "",
+    column_name: str = "",
+    hexagon_count: int = hexagons.HEXAGONS,
+    limits: Any = None,
+    title: str | None = None,
+    save: SavePath | None = None,
+) -> NDArray[Any]:
+    """A density a model: hexagons on one logarithmic colour scale, within shared limits.
+
+    Parameters
+    ----------
+    embeddings : mapping
+        From a panel's title, or from ``(row, column)``, to its samples: a Model, AnnData or array
+        n x 2. Pairs make a grid of rows and columns, in the order in which they come.
+    row_name, column_name : str
+        What rows and columns stand for.
+    hexagon_count : int
+        Hexagons across a panel.
+    limits : (low, high), or a pair of them, optional
+        Shared by all panels. By default a square with 99 % of every model's samples; how many lie
+        outside is written into the panel.
+    title : str, optional
+    save : path, optional
+        Write the figure to this .png, .pdf or .svg file.
+
+    Returns
+    -------
+    array of matplotlib Axes, rows x columns
+        None where there is no panel.
+
+    Raises
+    ------
+    InputError
+        There are no embeddings, or one is no map.
+    """
+    points = {key: plane(data) for key, data in _checked(embeddings).items()}
+    box = _limits(points, limits)
+    figure, axes = _layout(list(points), row_name, column_name, title, save)
+    shown = [
+        hexagons.draw_density(axes[key], some, box, hexagon_count, 1.0, note_size=6.0)
+        for key, some in points.items()
+    ]
+    drawn = [panel for panel in shown if panel is not None]
+    if drawn:
+        highest = max(float(panel.get_array().max()) for panel in drawn)
+        for panel in drawn:
+            panel.norm.vmax = max(highest, 2.0)
+            panel.set_rasterized(True)
+        _shared_bar(figure, drawn[0], "samples in a hexagon")
+    return _finished(figure, axes, list(points), save)
+
+
+@canvas.drawing()
+def scatter_grid(
+    embeddings: Mapping[Key, Any],
+    labels: Any,
+    *,
+    row_name: str = "",
+    column_name: str = "",
+    limits: Any = None,
+    title: str | None = None,
+    save: SavePath | None = None,
+) -> NDArray[Any]:
+    """Samples by label, a panel a model, with one legend and shared limits.
+
+    Parameters
+    ----------
+    embeddings, row_name, column_name, limits, title, save
+        As for `density_grid`.
+    labels : n values, or mapping
+        The labels of the samples, the same for every panel; or by the keys of ``embeddings``.
+
+    Returns
+    -------
+    array of matplotlib Axes, rows x columns
+
+    Raises
+    ------
+    InputError
+        As `density_grid`; or labels that are not one a sample.
+    """
+    points = {key: plane(data) for key, data in _checked(embeddings).items()}
+    by_key = {
+        key: _labels_of(labels[key] if isinstance(labels, Mapping) else labels, len(some))
+        for key, some in points.items()
+    }
+    present = sorted({name for found in by_key.values() for name in found.names})
+    order = [*(name for name in present if name != "NA"), *(["NA"] if "NA" in present else [])]
+    chosen = styles(order)
+    box = _limits(points, limits)
+    figure, axes = _layout(list(points), row_name, column_name, title, save)
+    for key, some in points.items():
+        ax = axes[key]
+        # A panel is about a fifth of a page wide, so its points are a fifth as large.
+        area = max(0.8, 0.17 * canvas.point_area(len(some)))
+        inside = hexagons.within(some, box)
+        found = by_key[key]
+        kept = Categories(found.names, found.codes[inside], found.title)
+        if inside.any():
+            maps.draw_categories(ax, some[inside], kept, chosen, area=area)
+        ax.set_aspect("equal", adjustable="box")
+        ax.set_xlim(box[0])
+        ax.set_ylim(box[1])
+        hexagons.count_outside(ax, some, box, 6.0)
+    _shared_legend(figure, order, chosen)
+    return _finished(figure, axes, list(points), save)
+
+
+@canvas.drawing()
+def accuracy_table(
+    accuracy: Mapping[Key, float],
+    *,
+    row_name: str = "",
+    column_name: str = "",
+    measure: str = "accuracy",
+    title: str | None = None,
+    ax: Any = None,
+    save: SavePath | None = None,
+) -> Any:
+    """A table of accuracies as a heat map with the numbers in it.
+
+    Parameters
+    ----------
+    accuracy : mapping
+        From ``(row, column)``, or from a title alone (then one row), to a number.
+    row_name, column_name, measure : str
+        Names of the axes and of the colour scale.
+    title, ax, save
+        As for `fembed.pl.embedding`.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        There is no number.
+    """
+    keys = list(_checked(accuracy))
+    rows, columns = _rows_and_columns(keys, one_row=True)
+    table = np.full((len(rows), len(columns)), np.nan)
+    for key, value in accuracy.items():
+        row, column = key if _is_pair(key) else (rows[0], key)
+        table[rows.index(row), columns.index(column)] = value
+    if not np.isfinite(table).any():
+        raise InputError("There is no accuracy to draw; all of them are missing.")
+    ax = canvas.axes_for(ax, save, 1.6 + 0.72 * len(columns), 1.1 + 0.36 * len(rows))
+    shown = ax.imshow(np.ma.masked_invalid(table), cmap=SEQUENTIAL, aspect="auto")
+    ax.set_xticks(range(len(columns)), [str(column) for column in columns], **canvas.PLAIN)
+    ax.set_yticks(range(len(rows)), [str(row) for row in rows], **canvas.PLAIN)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    middle = (np.nanmin(table) + np.nanmax(table)) / 2.0
+    for (row, column), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            ink = "white" if value < middle else canvas.INK
+            ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=ink, fontsize=8)
+    ax.set_xlabel(column_name, **canvas.PLAIN)
+    ax.set_ylabel(row_name, **canvas.PLAIN)
+    canvas.colour_bar(ax, shown, measure)
+    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    return canvas.finished(ax, save)
+
+
+def _checked(panels: Mapping[Key, Any]) -> Mapping[Key, Any]:
+    if not panels:
+        raise InputError("There is nothing to draw; give at least one panel.")
+    return panels
+
+
+def _limits(points: Mapping[Key, Float], limits: Any) -> hexagons.Limits:
+    if limits is not None:
+        return hexagons.both_limits(limits)
+    return hexagons.square_limits(list(points.values()))
+
+
+def _labels_of(labels: Any, n: int) -> Categories:
+    found = colouring(None, labels, n)
+    if isinstance(found, Categories):
+        return found
+    if found is None:
+        raise InputError("The panels need labels; give one a sample.")
+    return categories([f"{value:g}" for value in found.values])
+
+
+def _is_pair(key: Key) -> bool:
+    return isinstance(key, tuple) and len(key) == 2
+
+
+def _rows_and_columns(keys: Sequence[Key], one_row: bool = False) -> tuple[list[Any], list[Any]]:
+    if all(_is_pair(key) for key in keys):
+        return list(dict.fromkeys(key[0] for key in keys)), list(
+            dict.fromkeys(key[1] for key in keys)
+        )
+    if one_row:
+        return [""], list(keys)
+    n_columns = min(COLUMNS, len(keys))
+    return list(range(-(-len(keys) // n_columns))), list(range(n_columns))
+
+
+def _layout(
+    keys: Sequence[Key], row_name: str, column_name: str, title: str | None, save: SavePath | None
+) -> tuple[Figure, dict[Key, Any]]:
+    """Square panels at page width, with the names of rows and columns at the outer ones."""
+    rows, columns = _rows_and_columns(keys)
+    paired = all(_is_pair(key) for key in keys)
+    # Few panels do not become larger than they need to be.
+    side = min(2.4, (PAGE_WIDTH - _GAP - _BESIDE) / len(columns))
+    width = side * len(columns) + _GAP + _BESIDE
+    above = _GAP + (0.16 if title else 0.0)
+    titles = {} if paired else {key: textwrap.fill(str(key), int(side / 0.062)) for key in keys}
+    # Between rows: a little, or as many lines as the longest title has.
+    lines = max((text.count("\n") + 1 for text in titles.values()), default=0)
+    between = 0.06 * side + 0.115 * lines
+    above += 0.115 * max(0, lines - 2)
+    figure = canvas.new_figure(save, width, (side + between) * len(rows) + above)
+    figure.set_layout_engine("none")
+    height = figure.get_figheight()
+    grid = figure.add_gridspec(
+        len(rows), len(columns), left=_GAP / width, right=1.0 - _BESIDE / width,
+        top=1.0 - above / height, bottom=0.06 / height, wspace=0.06,
+        hspace=between / side,
+    )  # fmt: skip
+    axes: dict[Key, Any] = {}
+    for number, key in enumerate(keys):
+        row, column = (
+            (rows.index(key[0]), columns.index(key[1])) if paired else divmod(number, len(columns))
+        )
+        ax = axes[key] = figure.add_subplot(grid[row, column])
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(True)
+        ax.spines[:].set_color(canvas.LINE)
+        if not paired:
+            ax.set_title(titles[key], fontsize=7, pad=2.5, **canvas.PLAIN)
+        elif row == 0:
+            ax.set_title(str(key[1]), fontsize=8, pad=2.5, **canvas.PLAIN)
+        if paired and column == 0:
+            ax.set_ylabel(str(key[0]), fontsize=8, labelpad=2.5, **canvas.PLAIN)
+    _write_names(figure, row_name, column_name, title, above)
+    return figure, axes
+
+
+def _write_names(
+    figure: Figure, row_name: str, column_name: str, title: str | None, above: float
+) -> None:
+    width, height = figure.get_size_inches()
+    centre = (_GAP + width - _BESIDE) / 2.0 / width
+    figure.text(
+        centre, 1.0 - (above - 0.3) / height, column_name, ha="center", va="top", fontsize=8,
+        color=canvas.SOFT, **canvas.PLAIN,
+    )  # fmt: skip
+    figure.text(
+        0.02 / width, 0.5, row_name, ha="left", va="center", rotation=90, fontsize=8,
+        color=canvas.SOFT, **canvas.PLAIN,
+    )  # fmt: skip
+    if title:
+        figure.text(_GAP / width, 0.995, title, va="top", fontsize=9, **canvas.PLAIN)
+
+
+def _shared_bar(figure: Figure, shown: Any, label: str) -> None:
+    width, height = figure.get_size_inches()
+    length = min(2.2, 0.7 * height)
+    beside = figure.add_axes(
+        (1.0 - (_BESIDE - 0.15) / width, 0.5 - length / 2 / height, 0.11 / width, length / height)
+    )
+    canvas.count_bar(beside, shown, label, inside=True)
+
+
+def _shared_legend(figure: Figure, names: Sequence[str], chosen: Any) -> None:
+    width, height = figure.get_size_inches()
+    rows = max(4, int((height - 0.2) / canvas.LEGEND_LINE))
+    if len(names) <= rows:
+        place = {"loc": "center left", "bbox_to_anchor": (1.0 - (_BESIDE - 0.06) / width, 0.5)}
+        n_columns = 1
+    else:  # below the panels, where the page is as wide as it can be
+        place = {"loc": "upper left", "bbox_to_anchor": (_GAP / width, 0.0)}
+        n_columns = max(1, int((width - _GAP) / 1.1))
+    canvas.legend(
+        figure, maps.handles(names, chosen, 4.5), names, ncols=n_columns, borderaxespad=0.0,
+        labelspacing=0.35, handletextpad=0.2, columnspacing=0.8, **place,
+    )  # fmt: skip
+
+
+def _finished(
+    figure: Figure, axes: Mapping[Key, Any], keys: Sequence[Key], save: SavePath | None
+) -> NDArray[Any]:
+    if save is not None:
+        canvas.write(figure, save, tight=True)
+    rows, columns = _rows_and_columns(keys)
+    array = np.full((len(rows), len(columns)), None, dtype=object)
+    for number, key in enumerate(keys):
+        place = (
+            (rows.index(key[0]), columns.index(key[1]))
+            if all(_is_pair(k) for k in keys)
+            else divmod(number, len(columns))
+        )
+        array[place] = axes[key]
+    return array

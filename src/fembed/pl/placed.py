@@ -1,0 +1,261 @@
+"""New samples among the training samples, each with the ellipse that its genes leave open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed.errors import InputError
+from fembed.pl import canvas, maps
+from fembed.pl.canvas import PAGE_WIDTH, SavePath
+from fembed.pl.labels import densest_places, write_labels
+from fembed.pl.palette import MISSING_LABEL, Style, styles
+from fembed.pl.points import (
+    BASIS,
+    Categories,
+    axis_names,
+    categories,
+    colouring,
+    coordinates,
+    plane,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Float = NDArray[np.float64]
+
+COVARIANCE = "X_fembed_covariance"
+TRAINING, PROJECTED = "training", "projected"
+
+
+@canvas.drawing()
+def projection(
+    training: Any,
+    projected: Any,
+    color: Any = None,
+    projected_color: Any = None,
+    *,
+    covariance: Any = None,
+    confidence: float = 0.95,
+    basis: str = BASIS,
+    components: tuple[int, int] = (1, 2),
+    title: str | None = None,
+    ax: Axes | None = None,
+    save: SavePath | None = None,
+) -> Axes:
+    """Training samples as circles, projected ones as triangles with confidence ellipses.
+
+    Parameters
+    ----------
+    training : Model, AnnData or array n x d
+    projected : Projection, AnnData or array k x d
+        A Projection brings its covariances; AnnData may have ``obsm["X_fembed_covariance"]``.
+    color, projected_color : str or values, optional
+        Categories of the training samples and of the projected ones, as for
+        `fembed.pl.embedding`. A name in ``color`` holds for both where both are AnnData. Without
+        them, projected samples are told from training samples by colour.
+    covariance : array k x d x d, optional
+        Instead of the projected data's own. Samples whose covariance is not finite (too few
+        observed genes) are drawn without an ellipse and counted in the figure.
+    confidence : float
+        Share of the normal distribution within an ellipse. It holds the noise of the genes, not
+        the uncertainty of the model; see `fembed.Projection`.
+    basis, components, title, ax, save
+        As for `fembed.pl.embedding`.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        As `fembed.pl.embedding`; or for covariances of another shape.
+    """
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence is {confidence!r}; choose a share between 0 and 1.")
+    old = plane(training, basis, components)
+    new = plane(projected, basis, components)
+    spread = _covariances(projected, covariance, basis, components)
+    kinds = _both_kinds(training, projected, color, projected_color, (len(old), len(new)))
+    extent = np.ptp(np.concatenate([old, new]), axis=0)
+    ax = canvas.axes_for(ax, save, PAGE_WIDTH, canvas.map_height(extent))
+    canvas.name_axes(ax, axis_names(basis, components))
+    chosen = _styles(kinds)
+    area = canvas.point_area(len(old) + len(new))
+    _draw_training(ax, old, kinds[: len(old)], chosen, area)
+    _draw_projected(ax, new, kinds[len(old) :], chosen, area)
+    if spread is not None:
+        n_without = _draw_ellipses(ax, new, spread, kinds[len(old) :], chosen, confidence)
+        if n_without:
+            canvas.note(
+                ax, f"{n_without:,} without an ellipse (too few genes)", "lower right",
+                color=canvas.SOFT,
+            )  # fmt: skip
+    if not set(kinds) <= {TRAINING, PROJECTED}:
+        _name_places(ax, old, kinds[: len(old)])
+    _name(ax, kinds, chosen, (len(old), len(new)), None if spread is None else confidence)
+    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    return canvas.finished(ax, save)
+
+
+def ellipse_axes(covariance: Float, confidence: float) -> tuple[Float, Float, Float]:
+    """Full widths, full heights and angles (degrees) of the confidence ellipses, k each."""
+    values, vectors = np.linalg.eigh(covariance)
+    radii = np.sqrt(-2.0 * np.log1p(-confidence) * np.maximum(values, 0.0))  # chi-squared of 2
+    angles = np.degrees(np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1]))
+    return 2.0 * radii[:, 1], 2.0 * radii[:, 0], angles
+
+
+def _covariances(
+    projected: Any, given: Any, basis: str, components: tuple[int, int]
+) -> Float | None:
+    if given is None:
+        given = getattr(projected, "covariance", None)
+        if hasattr(projected, "obsm"):
+            given = projected.obsm.get(COVARIANCE)
+    if given is None:
+        return None
+    array = np.asarray(given, np.float64)
+    n, d = coordinates(projected, basis).shape
+    if array.shape == (n, d * d):  # tables keep matrices as rows
+        array = array.reshape(n, d, d)
+    if array.shape != (n, d, d):
+        raise InputError(
+            f"The covariances have shape {array.shape}; give {n} x {d} x {d}, one matrix for each "
+            "projected sample."
+        )
+    chosen = np.array(components) - 1
+    return array[:, chosen[:, None], chosen[None, :]]
+
+
+def _both_kinds(
+    training: Any, projected: Any, color: Any, projected_color: Any, counts: tuple[int, int]
+) -> NDArray[np.object_]:
+    """The category of every sample, training samples first; without any, which of both it is."""
+    if color is None and projected_color is None:
+        return np.repeat(np.array([TRAINING, PROJECTED], dtype=object), counts)
+    if projected_color is None and isinstance(color, str) and hasattr(projected, "obs_names"):
+        projected_color = color
+    parts = []
+    for data, chosen, n in (
+        (training, color, counts[0]),
+        (projected, projected_color, counts[1]),
+    ):
+        found = colouring(data, chosen, n)
+        if found is None:
+            found = categories([None] * n)
+        if not isinstance(found, Categories):
+            raise InputError(
+                "Numbers cannot tell training from projected samples; colour by categories."
+            )
+        parts.append(np.array(found.names, dtype=object)[found.codes])
+    return np.concatenate(parts)
+
+
+def _styles(kinds: NDArray[np.object_]) -> dict[str, Style]:
+    if set(kinds) <= {TRAINING, PROJECTED}:
+        return {TRAINING: Style("#9aa3ad"), PROJECTED: Style(canvas.OTHER)}
+    named = sorted(set(kinds) - {MISSING_LABEL})
+    return styles([*named, *({MISSING_LABEL} & set(kinds))])
+
+
+def _faces(
+    kinds: NDArray[np.object_], chosen: dict[str, Style], opacity: float
+) -> NDArray[np.float64]:
+    from matplotlib import colors
+
+    return np.array([colors.to_rgba(chosen[kind].colour, opacity) for kind in kinds])
+
+
+def _draw_training(
+    ax: Axes, points: Float, kinds: NDArray[np.object_], chosen: dict[str, Style], area: float
+) -> None:
+    order = np.random.default_rng(0).permutation(len(points))
+    # Paler than the projected ones, which are what this figure is about.
+    faces = _faces(kinds[order], chosen, 0.5)
+    maps.draw_markers(ax, points[order], ["o"] * len(order), faces, area)
+
+
+def _draw_projected(
+    ax: Axes, points: Float, kinds: NDArray[np.object_], chosen: dict[str, Style], area: float
+) -> None:
+    order = np.random.default_rng(1).permutation(len(points))
+    faces = _faces(kinds[order], chosen, 1.0)
+    maps.draw_markers(
+        ax, points[order], ["^"] * len(order), faces, max(14.0, 1.6 * area),
+        edgecolors=canvas.INK, linewidths=0.4, zorder=5,
+    )  # fmt: skip
+
+
+def _draw_ellipses(
+    ax: Axes,
+    points: Float,
+    covariance: Float,
+    kinds: NDArray[np.object_],
+    chosen: dict[str, Style],
+    confidence: float,
+) -> int:
+    """Draw them and return how many samples have none."""
+    from matplotlib.collections import EllipseCollection
+
+    finite = np.isfinite(covariance).all(axis=(1, 2))
+    if finite.any():
+        widths, heights, angles = ellipse_axes(covariance[finite], confidence)
+        colours = _faces(kinds[finite], chosen, 0.12)
+        edges = _faces(kinds[finite], chosen, 0.7)
+        ax.add_collection(
+            EllipseCollection(
+                widths, heights, angles, units="xy", offsets=points[finite],
+                offset_transform=ax.transData, facecolors=colours, edgecolors=edges,
+                linewidths=0.5, zorder=4,
+            )
+        )  # fmt: skip
+    return int((~finite).sum())
+
+
+def _name_places(ax: Axes, points: Float, kinds: NDArray[np.object_]) -> None:
+    values = categories(kinds)
+    named = [k for k, name in enumerate(values.names) if name != MISSING_LABEL]
+    if len(named) <= maps.MOST_DIRECT_LABELS:
+        places = densest_places(points, values.codes, len(values.names))[named]
+        write_labels(ax, places, [values.names[k] for k in named])
+
+
+def _name(
+    ax: Axes,
+    kinds: NDArray[np.object_],
+    chosen: dict[str, Style],
+    counts: tuple[int, int],
+    confidence: float | None,
+) -> None:
+    from matplotlib.lines import Line2D
+
+    by_kind = set(kinds) <= {TRAINING, PROJECTED}
+    colours = (
+        (chosen[TRAINING].colour, chosen[PROJECTED].colour)
+        if by_kind
+        else (canvas.SOFT, canvas.SOFT)
+    )
+    entries: list[Any] = [
+        Line2D([], [], linestyle="none", marker=marker, color=colour, markersize=size)
+        for marker, colour, size in zip("o^", colours, (4.5, 5.5), strict=True)
+    ]
+    labels = [f"{name}  {n:,}" for name, n in zip((TRAINING, PROJECTED), counts, strict=True)]
+    if confidence is not None:
+        entries.append(
+            Line2D(
+                [], [], linestyle="none", marker="o", markersize=7.5, fillstyle="none",
+                color=colours[1], markeredgewidth=0.7,
+            )
+        )  # fmt: skip
+        labels.append(f"{confidence:.0%} confidence")
+    if not by_kind:
+        names = list(chosen)
+        plain = {name: Style(chosen[name].colour, "s") for name in names}
+        entries += maps.handles(names, plain)
+        labels += names
+    canvas.legend_beside(ax, entries, labels)
