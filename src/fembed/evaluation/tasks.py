@@ -109,6 +109,7 @@ class Classification:
     def score(self, model: Any, X: Any, y: Labels) -> tuple[dict[str, float], Labels]:
         from sklearn import metrics
 
+        model, X = after_embedding(model, X)
         predicted = np.asarray(model.predict(X))
         with warnings.catch_warnings():
             # That a test part lacks classes, which groups can bring about.
@@ -233,6 +234,23 @@ def _one_column(y: Any) -> Labels:
     if len(labels) == 0:
         raise InputError("There are no labels; give one label a sample.")
     return labels
+
+
+def after_embedding(model: Any, X: Any) -> tuple[Any, Any]:
+    """The last step of a fitted pipeline (or of a search's best), and what reaches it of ``X``.
+
+    Whoever asks a pipeline for predictions and for probabilities has it transform twice, and
+    projecting takes longer than all the rest.
+    """
+    from sklearn.pipeline import Pipeline
+
+    model = getattr(model, "best_estimator_", model)
+    while type(model) is Pipeline:  # other libraries' subclasses leave steps out here
+        for _, step in model.steps[:-1]:
+            if step is not None and step != "passthrough":
+                X = step.transform(X)
+        model = model.steps[-1][1]
+    return model, X
 
 
 def _log_loss(model: Any, X: Any, y: Labels) -> float:
