@@ -164,7 +164,7 @@ def _draw_losses(
         )  # fmt: skip
     mse, explained = training.get("mse"), training.get("explained_variance")
     by_pca = training.get("pca_explained_variance")
-    if None not in (mse, explained, by_pca) and explained < 1.0:
+    if mse is not None and explained is not None and by_pca is not None and explained < 1.0:
         left = float(mse) / (1.0 - float(explained)) * (1.0 - float(by_pca))
         ax.axhline(
             left, color=canvas.SOFT, linewidth=1.0, linestyle=":", label="PCA of this dimension"

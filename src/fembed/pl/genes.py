@@ -132,7 +132,8 @@ def gene_plane(model: Model, method: Method = "pca", seed: int = 0) -> Float:
     if method == "pca":
         centred = genes - genes.mean(axis=0)
         left, scale, _ = np.linalg.svd(centred, full_matrices=False)
-        return left[:, :2] * scale[:2]
+        plane: Float = left[:, :2] * scale[:2]
+        return plane
     if method == "tsne":
         from sklearn.manifold import TSNE
 

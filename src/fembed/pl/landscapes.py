@@ -161,12 +161,13 @@ def similarity_landscape(
 
 def correlations(rows: ArrayLike, target: ArrayLike) -> Float:
     """Pearson correlation of every row with ``target``; NaN for a constant one."""
-    rows, target = np.asarray(rows, np.float64), np.asarray(target, np.float64)
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    target = target - target.mean()
-    norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(target)
+    each, wanted = np.asarray(rows, np.float64), np.asarray(target, np.float64)
+    each = each - each.mean(axis=1, keepdims=True)
+    wanted = wanted - wanted.mean()
+    norms = np.linalg.norm(each, axis=1) * np.linalg.norm(wanted)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(norms > 0, rows @ target / norms, np.nan)
+        r: Float = np.where(norms > 0, each @ wanted / norms, np.nan)
+    return r
 
 
 def scale_name(model: Model) -> str:
@@ -218,7 +219,8 @@ def _near(points: NDArray[np.float32], model: Model) -> Float:
     samples = np.asarray(model.sample_embedding, np.float64)
     reach = KNOWN * float(np.ptp(samples, axis=0).max())
     distance, _ = cKDTree(samples).query(points)
-    return np.clip(1.6 * (1.0 - distance / max(reach, 1e-12)), 0.0, 1.0)
+    near: Float = np.clip(1.6 * (1.0 - distance / max(reach, 1e-12)), 0.0, 1.0)
+    return near
 
 
 def _draw_field(

@@ -153,7 +153,8 @@ def distance_preservation(
 
 def pearson(first: ArrayLike, second: ArrayLike) -> float:
     """Correlation of two vectors; NaN where one is constant."""
-    a, b = (np.asarray(v, np.float64) - np.mean(v, dtype=np.float64) for v in (first, second))
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    a, b = a - a.mean(), b - b.mean()
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / norm if norm > 0 else float("nan")
 
@@ -218,10 +219,12 @@ def _matched(embedding: Any, data: Any, basis: str) -> tuple[Float, NDArray[Any]
         kept = [k for k, name in enumerate(embedding.sample_names) if name in position]
         rows = [position[embedding.sample_names[k]] for k in kept]
         return points[kept], values[rows]
-    expression = data if isinstance(data, Expression) else None
-    if expression is None:
-        named = hasattr(data, "obs_names")
-        expression = Expression.from_anndata(data) if named else Expression.from_array(data)
+    if isinstance(data, Expression):
+        expression = data
+    elif hasattr(data, "obs_names"):
+        expression = Expression.from_anndata(data)
+    else:
+        expression = Expression.from_array(data)
     if expression.n_samples != len(points):
         raise InputError(
             f"The embedding has {len(points)} samples but {expression.origin} has "
