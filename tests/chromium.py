@@ -42,7 +42,7 @@ class Opened:
         self.errors: list[str] = []
         self.dialogs: list[str] = []
         self.refused: list[str] = []  # requests that the page's own policy stopped
-        self.page.set_default_timeout(8000)
+        self.page.set_default_timeout(90_000)  # the machine may be busy
         address = path.absolute().as_uri()
         self.page.on("request", lambda r: r.url == address or self.requests.append(r.url))
         self.page.on("requestfailed", lambda r: r.failure == "csp" and self.refused.append(r.url))

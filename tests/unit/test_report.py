@@ -154,5 +154,5 @@ def test_without_data_the_comparison_says_what_is_lacking() -> None:
 def test_durations_have_a_unit(seconds: float) -> None:
     from fembed.report.assemble import _duration
 
-    told = {3.0: "3.0 s", 600.0: "10.0 min", 9000.0: "2.5 h"}
+    told = {3.0: "3 s", 600.0: "10.0 min", 9000.0: "2.5 h"}
     assert _duration(seconds) == told[seconds]

@@ -147,7 +147,7 @@ def _tiles(model: Model, samples: MapSamples, comparison: Comparison) -> list[tu
 
 def _duration(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.3g} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
@@ -156,7 +156,7 @@ def _figures(model: Model, samples: MapSamples, comparison: Comparison) -> dict[
     pca = comparison.pca
     return {
         "map_picture": figures.map_picture(samples),
-        "training_picture": figures.training_picture(model.training.get("history", [])),
+        "training_picture": figures.training_picture(model),
         "stopped": model.training.get("stopped"),
         "reconstruction": figures.reconstruction_picture(model, samples),
         "genes": figures.gene_picture(model),
