@@ -34,12 +34,13 @@ def demo(
 
     from fembed import demo as tour
     from fembed.commands import describe, options
-    from fembed.pl import page
+    from fembed.pl import canvas, page
     from fembed.report import report_page
 
     config = options.config(n_components=components, epochs=epochs, seed=seed, n_threads=threads)
     tour.check_output(output)
-    page.check_installed()  # before the training
+    page.check_installed()  # before the training, as what it draws with
+    canvas.check_installed()
     cells = tour.read_cells()
     with TrainingBar(quiet) as bar:
         result = tour.tour(cells, config, progress=bar)

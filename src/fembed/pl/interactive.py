@@ -18,6 +18,9 @@ from fembed.pl import page
 from fembed.pl.payload import map_payload
 from fembed.pl.samples import MapSamples, map_samples
 
+#: In the order in which they run; the last one begins.
+MAP_SCRIPTS = ("decoder.js", "map_state.js", "map_drawing.js", "map_panel.js", "map_actions.js")
+
 
 def interactive_map(
     model: Model,
@@ -92,7 +95,7 @@ def map_scripts() -> dict[str, str]:
     """The scripts that the map's part of a page needs."""
     return {
         "plotly": page.plotly_script(),
-        "map": page.web_text("decoder.js") + page.web_text("map.js"),
+        "map": "\n".join(map(page.web_text, MAP_SCRIPTS)),
     }
 
 

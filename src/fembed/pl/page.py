@@ -38,15 +38,10 @@ def web_text(name: str) -> str:
 
 def check_installed() -> None:
     """Raise InputError unless the packages that pages need are installed."""
-    for module, package in (
-        ("jinja2", "Jinja2"),
-        ("matplotlib", "matplotlib"),
-        ("plotly", "plotly"),
-    ):
+    for module, package in (("jinja2", "Jinja2"), ("plotly", "plotly")):
         if importlib.util.find_spec(module) is None:
             raise InputError(
-                f"Pages and figures need {package}, which is not installed; "
-                'run: pip install "fembed[plot]".'
+                f'Pages need {package}, which is not installed; run: pip install "fembed[plot]".'
             )
 
 

@@ -156,7 +156,7 @@ def map_payload(
     measured_genes: int | None = None,
     n_threads: int | None = None,
 ) -> dict[str, Any]:
-    """Everything that ``web/map.js`` shows."""
+    """Everything that the scripts in ``web/`` shows."""
     return {
         "title": title,
         "names": [str(name) for name in samples.names],

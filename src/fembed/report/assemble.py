@@ -13,7 +13,7 @@ from typing import Any
 from fembed import durable
 from fembed.expression import Expression
 from fembed.model import Model
-from fembed.pl import page
+from fembed.pl import canvas, page
 from fembed.pl.interactive import map_data, map_scripts
 from fembed.pl.payload import map_payload
 from fembed.pl.samples import MapSamples, map_samples
@@ -79,6 +79,7 @@ def report_page(
         A column that is not there, data that cannot be projected, or a package of the extra
         ``plot`` that is not installed.
     """
+    canvas.check_installed()
     scripts = map_scripts()  # says at once if plotly is absent
     if data is not None and not isinstance(data, Expression):
         data = Expression.from_anndata(data)

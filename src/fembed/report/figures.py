@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.model import Model
-from fembed.pl import canvas, curves, genes, maps, page, placed, quality
+from fembed.pl import canvas, curves, genes, maps, placed, quality
 from fembed.pl.samples import MapSamples
 from fembed.placement import even_choice
 
@@ -35,9 +35,8 @@ def drawn(draw: Callable[[Figure], Any], width: float, height: float, kind: str 
     Raises
     ------
     InputError
-        If matplotlib is not installed.
+        If a package that figures need is not installed.
     """
-    page.check_installed()
     with canvas.drawing():
         from matplotlib.figure import Figure
 
