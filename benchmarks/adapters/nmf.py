@@ -14,8 +14,10 @@ from benchmarks.adapters import Float32, MeanFilling, Placed, mean_squared_error
 class Nmf:
     """Defaults (200 iterations of coordinate descent) but for the dimension and the seed.
 
-    Values below zero are made room for by the training part's minimum; what is lower still in a
-    new sample counts as that minimum.
+    Training samples are placed as new ones are, by `transform`: what `fit` leaves them at is not
+    where `transform` puts them, and neighbours would be sought in another space. Values below zero
+    are made room for by the training part's minimum; what is lower still in a new sample counts
+    as that minimum.
     """
 
     def __init__(self, n_components: int, seed: int, n_threads: int) -> None:
@@ -27,12 +29,14 @@ class Nmf:
         with warnings.catch_warnings():
             # Its default number of iterations is what is measured, converged or not.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return self._placed(self._nmf.fit_transform(self._shifted(train)), train)
+            self._nmf.fit(self._shifted(train))
+        return self.place(train)
 
     def place(self, test: Float32) -> Placed:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return self._placed(self._nmf.transform(self._shifted(test)), test)
+            embedding = self._nmf.transform(self._shifted(test))
+        return self._placed(embedding, test)
 
     def _shifted(self, values: Float32) -> Float32:
         shifted: Float32 = np.maximum(self._filled(values) - np.float32(self._low), 0)
