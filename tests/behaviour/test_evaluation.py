@@ -22,6 +22,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from fembed import FactorizedEmbedding, Workers, evaluate
+from fembed.commands.app import run
 from fembed.evaluation import methods
 from fembed.evaluation.result import corrected_standard_error
 from fembed.evaluation.survival import CoxModel
@@ -400,3 +401,37 @@ def test_cox_model_is_a_sound_estimator():
     )
     np.testing.assert_array_equal(CoxModel(penalizer=0.0).fit(X, structured).coef_, model.coef_)
     assert model.score(X, structured) > 0.7
+
+
+def test_command_writes_what_the_function_finds(tmp_path, capsys):
+    data = write_h5ad(tmp_path / "small.h5ad")
+    pd.DataFrame(
+        {"sample": [f"s{i}" for i in range(36)], "label": LABELS, "patient": np.arange(36) // 2}
+    ).to_parquet(tmp_path / "annotations.parquet", index=False)
+    words = "--label label --group patient --dims 2,3 --against pca,raw --folds 3 --model knn"
+    fit = "--epochs 2 --hidden 8 --gene-components 4 --workers 1 --overwrite"
+    files = ["--annotations", str(tmp_path / "annotations.parquet"), "-o", str(tmp_path / "out")]
+    log = ["--log-json", str(tmp_path / "log.jsonl")]
+    for _ in range(2):  # the second time, it replaces the first
+        told = run(["evaluate", str(data), *words.split(), *fit.split(), *files, *log])
+        assert told == 0
+    wanted = evaluate(
+        COUNTS,
+        LABELS,
+        groups=np.arange(36) // 2,
+        estimator="knn",
+        embedding=embedding(),
+        dims=[2, 3],
+        against=("pca", "raw"),
+        cv=3,
+        workers=HERE,
+    )
+    found = pd.read_csv(tmp_path / "out" / "folds.csv").astype({"dimension": "Int64"})
+    pd.testing.assert_frame_equal(
+        found.drop(columns=SECONDS), wanted.folds.drop(columns=SECONDS), rtol=1e-12
+    )
+    out = capsys.readouterr().out
+    assert "fembed minus" in out and "Nadeau and Bengio" in out
+    events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["case"] * 15 + ["done"]
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["group"] == "patient"

@@ -79,7 +79,7 @@ def labelled(
         table = None if table is None else table[kept]
     parts = [_plain_array(column[kept]) for column in found]
     y = parts[0] if len(parts) == 1 else _side_by_side(parts)
-    groups = None if group is None else _column(expression, table, group).to_numpy(dtype=object)
+    groups = None if group is None else _plain_array(_column(expression, table, group))
     return LabelledSamples(expression, y, groups)
 
 
