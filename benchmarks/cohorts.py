@@ -87,7 +87,7 @@ def read(path: Path) -> Expression:
     """The matrix; `InputError` if it is not there."""
     if not path.exists():
         raise InputError(
-            f"The data {path} are not there; give their place with --data (see "
+            f"The data {path} are not there; say where with --data or --folder (see "
             "benchmarks/README.md)."
         )
     from fembed import readers

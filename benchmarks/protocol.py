@@ -197,6 +197,8 @@ class Crew:
         self._count()
 
     def _failed(self, task: Task, error: str) -> None:
+        if self._stop.wait(1.0):
+            return  # Ctrl-C reaches the processes too: a case that was stopped has not failed
         for case in task.cases(self.options.folds):
             self.found.fail(case, self.run_name, error)
             self._tell(case, f"FAILED: {error}")

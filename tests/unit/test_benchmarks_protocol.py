@@ -316,6 +316,16 @@ def test_a_run_goes_on_where_it_was_stopped(tiny, tmp_path, capsys):
     assert "1 cases to do" in printed
 
 
+def test_what_is_stopped_has_not_failed(tiny):
+    found = CaseFile(tiny.cases)
+    crew = protocol.Crew(tiny, found, "r", 1)
+    crew._stop.set()
+    data = cohorts.Labelled("tiny set", np.zeros((2, 2), np.float32), np.array(["a", "b"]), None)
+    rows = (np.array([0]), np.array([1]))
+    crew._failed(casework.Task(tiny.rivals[0], data, tiny.cases, 2, 0, 0, rows), "killed")
+    assert not found.errors and not tiny.cases.exists()
+
+
 def test_what_fails_is_told_and_tried_again(tiny, tmp_path, monkeypatch, capsys):
     from benchmarks.adapters import nmf
 
