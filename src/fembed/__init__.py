@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fembed.evaluation import Evaluation as Evaluation
     from fembed.evaluation import evaluate as evaluate
     from fembed.expression import Expression as Expression
+    from fembed.grid import Sweep as Sweep
+    from fembed.grid import sweep as sweep
     from fembed.model import Model as Model
     from fembed.parallel import Workers as Workers
     from fembed.preprocess import Preprocessing as Preprocessing
@@ -40,6 +42,7 @@ _HOME = {
     "Model": "model",
     "Preprocessing": "preprocess",
     "Projection": "projection",
+    "Sweep": "grid",
     "TrainingError": "errors",
     "WorkerError": "errors",
     "Workers": "parallel",
@@ -48,6 +51,7 @@ _HOME = {
     "load": "store",
     "project": "projection",
     "read": "readers",
+    "sweep": "grid",
 }
 
 #: Packages that are names themselves: ``fembed.pl.embedding``.

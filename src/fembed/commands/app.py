@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands import decode, demo, evaluate, fit, info, plot, project, report
+from fembed.commands import decode, demo, evaluate, fit, info, plot, project, report, sweep
 from fembed.terminal import Failed, tell
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ for command in (
     project.project,
     decode.decode,
     evaluate.evaluate,
+    sweep.sweep,
     plot.plot,
     report.report,
     info.info,

@@ -15,6 +15,7 @@ from fembed.chunks import row_chunks
 if TYPE_CHECKING:
     from fembed.evaluation import Evaluation
     from fembed.expression import Expression
+    from fembed.grid import Sweep
     from fembed.model import Model
     from fembed.projection import Projection
 
@@ -177,6 +178,26 @@ def evaluation_lines(found: Evaluation) -> list[str]:
         "",
         f"Mean ± standard error (Nadeau and Bengio's, for shared training) of {told}",
     ]
+
+
+def sweep_lines(found: Sweep) -> list[str]:
+    """A row a case: its options, loss and accuracies."""
+    from fembed.grid.options import shown as grid_value
+
+    measured = ("loss", "held_out_loss", *MEASURED_ACCURACIES)
+    shown = [name for name in measured if found.table[name].notna().any()]
+    options = list(found.grid.values)
+    rows = [[name.replace("_", " ") for name in (*options, *shown)]]
+    for row in found.table.to_dict("records"):
+        values = [
+            f"{row[name]:.3f}" if row[name] == row[name] else row["failure"][:30] or "-"
+            for name in shown
+        ]
+        rows.append([*(grid_value(row[name]) for name in options), *values])
+    return _aligned(rows)
+
+
+MEASURED_ACCURACIES = ("knn_accuracy", "held_out_knn_accuracy", "network_accuracy")
 
 
 def _dimension(value: Any) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fembed import store, tables
 from fembed.config import FitConfig
 from fembed.errors import InputError
 from fembed.parallel import Workers
+
+if TYPE_CHECKING:
+    from fembed.grid.options import Grid
 
 _OPTION = {"n_components": "components", "n_threads": "threads"}
 
@@ -70,6 +73,38 @@ def whole_numbers(option: str, text: str) -> list[int]:
             f"{option} is '{text}'; give whole numbers from 1 up with commas between, such as 2,8."
         )
     return numbers
+
+
+def grid(weight_decay: str | None, gene_components: str | None, others: Sequence[str]) -> Grid:
+    """The grid of a sweep's options: the two usual ones, and OPTION=V1,V2,... of any other."""
+    from fembed.grid.options import Grid
+
+    usual = {"weight_decay": weight_decay, "gene_components": gene_components}
+    words = [(option, text) for option, text in usual.items() if text is not None]
+    for text in others:
+        option, equals, values = text.partition("=")
+        if not equals or not values:
+            raise InputError(f"--grid is '{text}'; give OPTION=V1,V2,... such as seed=0,1,2.")
+        words.append((option, values))
+    if not words:
+        raise InputError(
+            "There is nothing to vary; give --weight-decay 0,1e-6, --gene-components 10,50 or "
+            "--grid OPTION=V1,V2,...."
+        )
+    return Grid.parse(words)
+
+
+def limits(text: str | None) -> tuple[float, float] | None:
+    """``"-5,5"`` as two numbers; InputError for anything else."""
+    if text is None:
+        return None
+    try:
+        low, high = (float(word) for word in text.split(","))
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise InputError(f"--limits is '{text}'; give LOW,HIGH such as -5,5.")
+    return low, high
 
 
 def label_columns(

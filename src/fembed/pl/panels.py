@@ -29,7 +29,7 @@ _BESIDE = 1.25  # inches at the right, for the legend
 
 @canvas.drawing()
 def density_grid(
-    embeddings: Mapping[Key, Any],
+    embeddings: Any,
     *,
     row_name: str = "",
     column_name: str = "",
@@ -42,9 +42,9 @@ def density_grid(
 
     Parameters
     ----------
-    embeddings : mapping
-        From a panel's title, or from ``(row, column)``, to its samples: a Model, AnnData or array
-        n x 2. Pairs make a grid of rows and columns, in the order in which they come.
+    embeddings : Sweep or mapping
+        The maps of `fembed.sweep`; or from a panel's title, or from ``(row, column)``, to its
+        samples: a Model, AnnData or array n x 2. Pairs make a grid of rows and columns, in the order in which they come.
     row_name, column_name : str
         What rows and columns stand for.
     hexagon_count : int
@@ -66,6 +66,7 @@ def density_grid(
     InputError
         There are no embeddings, or one is no map.
     """
+    embeddings, row_name, column_name = _of_sweep(embeddings, row_name, column_name)
     points = {key: plane(data) for key, data in _checked(embeddings).items()}
     box = _limits(points, limits)
     figure, axes = _layout(list(points), row_name, column_name, title, save)
@@ -85,8 +86,8 @@ def density_grid(
 
 @canvas.drawing()
 def scatter_grid(
-    embeddings: Mapping[Key, Any],
-    labels: Any,
+    embeddings: Any,
+    labels: Any = None,
     *,
     row_name: str = "",
     column_name: str = "",
@@ -100,8 +101,9 @@ def scatter_grid(
     ----------
     embeddings, row_name, column_name, limits, title, save
         As for `density_grid`.
-    labels : n values, or mapping
-        The labels of the samples, the same for every panel; or by the keys of ``embeddings``.
+    labels : n values, or mapping, optional
+        The labels of the samples, the same for every panel; or by the keys of ``embeddings``. By
+        default those of the sweep.
 
     Returns
     -------
@@ -112,6 +114,8 @@ def scatter_grid(
     InputError
         As `density_grid`; or labels that are not one a sample.
     """
+    labels = getattr(embeddings, "labels", None) if labels is None else labels
+    embeddings, row_name, column_name = _of_sweep(embeddings, row_name, column_name)
     points = {key: plane(data) for key, data in _checked(embeddings).items()}
     by_key = {
         key: _labels_of(labels[key] if isinstance(labels, Mapping) else labels, len(some))
@@ -141,7 +145,7 @@ def scatter_grid(
 
 @canvas.drawing()
 def accuracy_table(
-    accuracy: Mapping[Key, float],
+    accuracy: Any,
     *,
     row_name: str = "",
     column_name: str = "",
@@ -154,10 +158,13 @@ def accuracy_table(
 
     Parameters
     ----------
-    accuracy : mapping
-        From ``(row, column)``, or from a title alone (then one row), to a number.
-    row_name, column_name, measure : str
-        Names of the axes and of the colour scale.
+    accuracy : Sweep or mapping
+        What `fembed.sweep` measured; or from ``(row, column)``, or from a title alone (then one
+        row), to a number.
+    row_name, column_name : str
+        Names of the axes.
+    measure : str
+        Of a sweep, the column of its table (``network_accuracy``, say); the name of the scale.
     title, ax, save
         As for `fembed.pl.embedding`.
 
@@ -170,6 +177,9 @@ def accuracy_table(
     InputError
         There is no number.
     """
+    if hasattr(accuracy, "measure"):
+        row_name, column_name = row_name or accuracy.row_name, column_name or accuracy.column_name
+        accuracy = accuracy.measure(measure)
     keys = list(_checked(accuracy))
     rows, columns = _rows_and_columns(keys, one_row=True)
     table = np.full((len(rows), len(columns)), np.nan)
@@ -191,9 +201,16 @@ def accuracy_table(
             ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=ink, fontsize=8)
     ax.set_xlabel(column_name, **canvas.PLAIN)
     ax.set_ylabel(row_name, **canvas.PLAIN)
-    canvas.colour_bar(ax, shown, measure)
+    canvas.colour_bar(ax, shown, measure.replace("_", " "))
     ax.set_title(title or "", loc="left", **canvas.PLAIN)
     return canvas.finished(ax, save)
+
+
+def _of_sweep(panels: Any, row_name: str, column_name: str) -> tuple[Any, str, str]:
+    """The maps of a sweep with the names of its options; a mapping as it is."""
+    if not hasattr(panels, "maps"):
+        return panels, row_name, column_name
+    return panels.maps(), row_name or panels.row_name, column_name or panels.column_name
 
 
 def _checked(panels: Mapping[Key, Any]) -> Mapping[Key, Any]:

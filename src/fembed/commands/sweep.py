@@ -1,0 +1,154 @@
+"""``fembed sweep``: a grid of options, with its table and figures."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import (
+    Backend,
+    CaseThreads,
+    Data,
+    Layer,
+    Quiet,
+    Raw,
+    Scheduler,
+    Transpose,
+    WorkerCount,
+)
+from fembed.terminal import CaseBar, JsonLog, errors_told
+
+
+@errors_told()
+def sweep(
+    data: Data,
+    label: Annotated[str, typer.Option(help="The column of obs whose classes are told apart.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", help="A new folder, or one of the same sweep, which then goes on."
+        ),
+    ],
+    weight_decay: Annotated[
+        str | None, typer.Option(help="Values of the L2 penalty, such as 0,1e-8,1e-6.")
+    ] = None,
+    gene_components: Annotated[
+        str | None, typer.Option(help="Values of the size of the gene embedding: 10,50,100.")
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid", help="OPTION=V1,V2,... of any option of fit; repeatable. hidden=100-50,50."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Samples that share this (a patient) are tested together.")
+    ] = None,
+    components: Annotated[int, typer.Option(help="Dimensions of the maps.")] = 2,
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
+    recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
+    transform: Annotated[
+        str, typer.Option(help="log10 (of x + 1), cpm (then log10), or none: a log scale already.")
+    ] = "log10",
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
+    ] = None,
+    iterations: Annotated[int | None, typer.Option(help="Steps, instead of epochs.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of the network and the genes (0.005).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of every model.")] = 0,
+    fold_seed: Annotated[int, typer.Option(help="Of the folds that accuracies are from.")] = 0,
+    held_out: Annotated[
+        bool, typer.Option(help="Train each case a second time, without a fifth of the samples.")
+    ] = True,
+    classifier_steps: Annotated[
+        int, typer.Option(help="Of the published network classifier; 0 leaves it out.")
+    ] = 2000,
+    models: Annotated[bool, typer.Option(help="Keep the models, too.")] = True,
+    figures: Annotated[bool, typer.Option(help="Draw them; needs matplotlib.")] = True,
+    limits: Annotated[
+        str | None,
+        typer.Option(help="LOW,HIGH of all maps, such as -5,5; by default 99 % of every map."),
+    ] = None,
+    backend: Backend = "local",
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
+    threads: CaseThreads = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    quiet: Quiet = False,
+    log_json: Annotated[
+        str | None, typer.Option(help="One JSON object a line to this file; - is stdout.")
+    ] = None,
+) -> None:
+    """Train a model for every combination of options; table, densities, maps and heat maps.
+
+    Each finished case is stored at once: the same command goes on where a killed one ended.
+    """
+    from fembed import grid as grids
+    from fembed import readers
+    from fembed.commands import describe, options
+    from fembed.grid.case import CaseResult
+    from fembed.grid.folder import case_name, check
+    from fembed.preprocess import Preprocessing
+
+    with JsonLog(log_json) as log, errors_told(log):
+        chosen = options.grid(weight_decay, gene_components, grid or [])
+        config = options.config(
+            n_components=components,
+            hidden=hidden,
+            recipe=recipe,
+            epochs=epochs,
+            iterations=iterations,
+            learning_rate=learning_rate,
+            seed=seed,
+        )
+        chosen.cases(config)
+        preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
+        places = options.workers(backend, scheduler, workers, threads)
+        box = options.limits(limits)
+        if figures:
+            from fembed.pl.canvas import check_installed
+
+            check_installed()
+        check(output)
+        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+        log.open()
+        with CaseBar("models", quiet) as bar:
+
+            def show(n_done: int, n_cases: int, case: CaseResult) -> None:
+                bar(n_done, n_cases)
+                log.write(
+                    "case",
+                    n_done=n_done,
+                    n_cases=n_cases,
+                    case=case_name(case.config),
+                    failure=case.failure,
+                    **case.measures,
+                )
+
+            found = grids.sweep(
+                expression,
+                chosen,
+                label,
+                group=group,
+                config=config,
+                preprocessing=preprocessing,
+                held_out=held_out,
+                classifier_steps=classifier_steps,
+                fold_seed=fold_seed,
+                folder=output,
+                keep_models=models,
+                workers=places,
+                on_case=show,
+            )
+        if figures:
+            from fembed.pl.swept import draw_sweep
+
+            draw_sweep(found, output, limits=box)
+        log.write("done", folder=output)
+        if not (quiet or log.takes_stdout):
+            print("\n".join(describe.sweep_lines(found)))

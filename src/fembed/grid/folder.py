@@ -1,0 +1,194 @@
+"""The folder of a sweep: each finished case is on disk at once, so that a killed run goes on.
+
+``sweep.json`` says what the cases have in common; ``cases/`` has one file a finished case, named
+by a digest of its options; ``models/`` has the models under the same names. The table and the
+figures are made anew at the end of every run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import arrayfile, durable, store
+from fembed.chunks import row_chunks
+from fembed.config import FitConfig
+from fembed.errors import InputError
+from fembed.grid.case import MEASURES, CaseResult, Shared
+
+KIND = "sweep case"
+SETTINGS = "sweep.json"
+PathLike = str | os.PathLike[str]
+
+#: How a message calls a setting that another run had otherwise.
+_CALLED = {
+    "data_sha256": "data (matrix, names, labels or groups)",
+    "label": "label",
+    "group": "group",
+    "transform": "transform",
+    "held_out": "choice of held-out samples",
+    "classifier_steps": "number of classifier steps",
+    "fold_seed": "seed of the folds",
+    "fembed": "version of fembed",
+}
+
+
+class SweepFolder:
+    """Where the cases of one sweep are kept."""
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+
+    def open(self, settings: dict[str, Any]) -> None:
+        """Make the folder, or make sure that it is one of the same settings.
+
+        Raises
+        ------
+        InputError
+            It is a file, holds something else, or was made with other settings.
+        """
+        check(self.path)
+        known = self.path / SETTINGS
+        if known.is_file():
+            _refuse_other(_read_settings(known), settings, self.path)
+            return
+        text = json.dumps({"format": "fembed sweep", **settings}, indent=2)
+        try:
+            durable.replace_file(known.absolute(), text.encode())
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def finished(self, config: FitConfig) -> CaseResult | None:
+        """What is stored of a case; None where it has not finished."""
+        path = self._case_path(config)
+        if not path.is_file():
+            return None
+        arrays, document = arrayfile.read_file(path, KIND)
+        try:
+            stored = FitConfig.from_dict(document["config"])
+            measures = {name: document["measures"][name] for name in MEASURES}
+            told, failure = list(document["warnings"]), str(document["failure"])
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{path} lacks the field {error}; delete it, and its case will be run again."
+            ) from None
+        if stored != config:
+            raise InputError(f"{path} is of another case; delete it, and its case will be run.")
+        return CaseResult(config, measures, arrays.get("sample_embedding"), told, failure)
+
+    def store(self, result: CaseResult, keep_model: bool) -> None:
+        """Write a case, its model first: what has a case file is complete."""
+        if result.model is not None and keep_model:
+            store.save(result.model, self.model_path(result.config), overwrite=True)
+        result.model = None  # a sweep of large models must not keep them all in memory
+        document = {
+            "config": result.config.to_dict(),
+            "measures": result.measures,
+            "warnings": result.warnings,
+            "failure": result.failure,
+        }
+        embedding = result.embedding
+        arrays = {} if embedding is None else {"sample_embedding": embedding}
+        path = self._case_path(result.config)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrayfile.write_file(path, arrays, document, KIND)
+
+    def model_path(self, config: FitConfig) -> Path:
+        """Where the model of a case is, or would be."""
+        return self.path / "models" / case_name(config)
+
+    def _case_path(self, config: FitConfig) -> Path:
+        return self.path / "cases" / f"{case_name(config)}.safetensors"
+
+
+def case_name(config: FitConfig) -> str:
+    """A name of the case's options: the same in every run, however the grid is cut."""
+    options = {name: value for name, value in config.to_dict().items() if name != "n_threads"}
+    text = json.dumps(options, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def check(path: PathLike) -> None:
+    """Raise InputError if no sweep can be kept at ``path``; for a check before long work."""
+    folder = Path(path)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise InputError(f"{path} is a file, but a sweep is a folder; give another path.")
+    if folder.is_dir() and not (folder / SETTINGS).is_file():
+        foreign = sorted(entry.name for entry in folder.iterdir())
+        if foreign:
+            raise InputError(
+                f"{path} holds files that are not of a sweep (such as '{foreign[0]}'); give a new "
+                "folder."
+            )
+    if folder.is_dir() and (folder / SETTINGS).is_file():
+        _read_settings(folder / SETTINGS)
+    try:
+        durable.check_writable((folder / SETTINGS).absolute())
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def settings_of(
+    shared: Shared, label: str, group: str | None, groups: NDArray[Any] | None, fold_seed: int
+) -> dict[str, Any]:
+    """What cases must have in common to stand in one table."""
+    from fembed import __version__
+
+    return {
+        "fembed": __version__,
+        "data": shared.expression.origin,
+        "data_sha256": digest(shared, groups),
+        "label": label,
+        "group": group,
+        "transform": shared.preprocessing.transform,
+        "held_out": shared.protocol.held_out,
+        "classifier_steps": shared.protocol.classifier_steps,
+        "fold_seed": fold_seed,
+    }
+
+
+def digest(shared: Shared, groups: NDArray[Any] | None) -> str:
+    """SHA-256 of the matrix, its names, the labels and the groups."""
+    expression = shared.expression
+    total = hashlib.sha256(repr(expression.values.shape).encode())
+    for rows in row_chunks(*expression.values.shape):
+        total.update(np.ascontiguousarray(expression.values[rows]).data)
+    named: list[Iterable[Any]] = [expression.sample_names, expression.gene_names, shared.labels]
+    for names in [*named, [] if groups is None else groups]:
+        total.update(json.dumps([str(name) for name in names]).encode())
+    return total.hexdigest()
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); give a new folder.") from error
+    if not isinstance(found, dict) or found.get("format") != "fembed sweep":
+        raise InputError(f"{path} is not of a sweep; give a new folder.")
+    return found
+
+
+def _refuse_other(stored: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
+    for name, called in _CALLED.items():
+        if stored.get(name) != wanted[name]:
+            details = ""
+            if name != "data_sha256":
+                details = f" ({stored.get(name)} there, {wanted[name]} here)"
+            raise InputError(
+                f"The sweep in {path} was made with another {called}{details}; give a new folder, "
+                "or the settings of that sweep to go on with it."
+            )
+
+
+def _unwritable(path: PathLike, error: OSError) -> InputError:
+    return InputError(
+        f"{path} cannot be written ({error.strerror or error}); choose a place you can write to."
+    )

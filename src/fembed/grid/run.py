@@ -1,0 +1,213 @@
+"""The way through a sweep: every case once, stored as soon as it has finished."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import durable, parallel
+from fembed.config import FitConfig
+from fembed.errors import InputError
+from fembed.evaluation.annotations import labelled
+from fembed.evaluation.folds import checked_groups, make_folds
+from fembed.evaluation.tasks import Classification
+from fembed.expression import Expression
+from fembed.grid.case import CaseResult, Protocol, Shared, run_case
+from fembed.grid.folder import SweepFolder, check, settings_of
+from fembed.grid.options import Grid
+from fembed.grid.result import Sweep
+from fembed.preprocess import Preprocessing
+
+FOLDS = 5
+TABLE = "table.csv"
+
+
+def sweep(
+    data: Any,
+    grid: Grid | Mapping[str, Sequence[Any]],
+    label: Any,
+    *,
+    group: Any = None,
+    config: FitConfig | None = None,
+    preprocessing: Preprocessing | None = None,
+    held_out: bool = True,
+    classifier_steps: int = 2000,
+    fold_seed: int = 0,
+    folder: str | os.PathLike[str] | None = None,
+    keep_models: bool = True,
+    workers: parallel.Workers | None = None,
+    on_case: Callable[[int, int, CaseResult], None] | None = None,
+) -> Sweep:
+    """Train a model for every combination of options, and measure what its map tells of a label.
+
+    Parameters
+    ----------
+    data : Expression, AnnData, DataFrame or array, n_samples x n_genes
+        In the units of ``preprocessing``. It is not changed.
+    grid : mapping
+        Options of a `fembed.FitConfig` and their values, such as
+        ``{"weight_decay": [0, 1e-6], "gene_components": [10, 50]}``. In figures, the first option
+        makes the columns and the second the rows.
+    label : str or n_samples values
+        The classes: a column of ``obs``, or one a sample.
+    group : str or n_samples values, optional
+        Samples of one group (a patient) are never parted between training and test.
+    config : FitConfig, optional
+        All other options, and the seed.
+    preprocessing : Preprocessing, optional
+        ``log10(x + 1)`` by default.
+    held_out : bool
+        Also train every case without a fifth of the samples, project these, and measure there.
+    classifier_steps : int
+        Of the published network classifier (2,000); 0 leaves it out.
+    fold_seed : int
+        Of the folds in which accuracies are measured, the same for all cases.
+    folder : path, optional
+        Where finished cases, models and the table are kept. A folder of an earlier sweep of the
+        same data and settings is gone on with: cases that it has are not run again, so that a
+        killed run can be resumed and a grid can grow.
+    keep_models : bool
+        Keep the models in ``folder``, too.
+    workers : Workers, optional
+        Where cases run; by default one process a core.
+    on_case : callable, optional
+        Called as ``on_case(n_done, n_cases, result)`` after each case, stored ones first.
+
+    Returns
+    -------
+    Sweep
+        ``table``, ``maps()``, ``measure(name)``.
+
+    Raises
+    ------
+    InputError
+        An unknown or impossible option, labels from which nothing can be learned, or a folder of
+        other data or other things.
+    WorkerError
+        If workers are lost for good.
+
+    Notes
+    -----
+    The same seed and data give the same results on one machine, whatever the number of workers
+    and however often the run was interrupted; only ``seconds`` differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fembed
+    >>> rng = np.random.default_rng(0)
+    >>> kind = np.repeat(["a", "b"], 20)
+    >>> X = rng.poisson(np.where(kind == "a", 5.0, 20.0)[:, None], size=(40, 30))
+    >>> small = fembed.FitConfig(hidden=(8,), gene_components=4, iterations=20)
+    >>> found = fembed.sweep(
+    ...     X, {"weight_decay": [0, 1e-3]}, kind, config=small, classifier_steps=20,
+    ...     workers=fembed.Workers(n_workers=1),
+    ... )
+    >>> found.table["weight_decay"].tolist()
+    [0.0, 0.001]
+    """
+    grid = grid if isinstance(grid, Grid) else Grid.of(grid)
+    cases = grid.cases(config or FitConfig())
+    if isinstance(classifier_steps, bool) or classifier_steps < 0:
+        raise InputError(
+            f"classifier_steps is {classifier_steps!r}; choose a whole number from 0 up."
+        )
+    if folder is not None:
+        check(folder)
+    expression, labels, groups = _labelled(data, label, group)
+    expression.check()
+    task = Classification()
+    labels = task.checked(labels, expression.sample_names)
+    groups = checked_groups(groups, expression.sample_names)
+    shared = Shared(
+        expression=Expression.adopt(
+            expression.values, expression.sample_names, expression.gene_names,
+            origin=expression.origin,
+        ),
+        labels=labels,
+        folds=make_folds(task, labels, groups, FOLDS, 1, fold_seed),
+        preprocessing=preprocessing or Preprocessing(),
+        protocol=Protocol(held_out, classifier_steps),
+    )  # fmt: skip
+    place = None if folder is None else SweepFolder(folder)
+    if place is not None:
+        names = [_called(given, what) for given, what in ((label, "labels"), (group, "groups"))]
+        place.open(settings_of(shared, names[0] or "", names[1], groups, fold_seed))
+    results = _run(shared, cases, place, keep_models, workers, on_case)
+    found = Sweep(grid, results, labels, None if place is None else place.path)
+    if place is not None:
+        text = found.table.to_csv(index=False, lineterminator="\n")
+        durable.replace_file((place.path / TABLE).absolute(), text.encode())
+    return found
+
+
+def _run(
+    shared: Shared,
+    cases: Sequence[FitConfig],
+    place: SweepFolder | None,
+    keep_models: bool,
+    workers: parallel.Workers | None,
+    on_case: Callable[[int, int, CaseResult], None] | None,
+) -> list[CaseResult]:
+    """The results of all cases in order; those that ``place`` has are read, not run."""
+    results: dict[int, CaseResult] = {}
+
+    def done(position: int, result: CaseResult) -> None:
+        results[position] = result
+        if on_case is not None:
+            on_case(len(results), len(cases), result)
+
+    for position, case in enumerate(cases):
+        stored = None if place is None else place.finished(case)
+        if stored is not None:
+            done(position, stored)
+    waiting = [position for position in range(len(cases)) if position not in results]
+
+    def keep(index: int, result: CaseResult) -> None:
+        if place is not None:
+            place.store(result, keep_models)
+        else:
+            result.model = None
+        done(waiting[index], result)
+
+    if waiting:
+        parallel.run(run_case, shared, [cases[k] for k in waiting], workers, keep)
+    return [results[position] for position in range(len(cases))]
+
+
+def _labelled(
+    data: Any, label: Any, group: Any
+) -> tuple[Expression, NDArray[Any], NDArray[Any] | None]:
+    if isinstance(data, Expression):
+        expression = data
+    elif hasattr(data, "obs_names"):
+        expression = Expression.from_anndata(data)
+    else:
+        expression = Expression.from_array(data)
+    if isinstance(label, str):
+        by_name = group if isinstance(group, str) else None
+        if group is not None and by_name is None:
+            raise InputError("The label is the name of a column; give the group by its name, too.")
+        samples = labelled(expression, [label], by_name)
+        return samples.expression, samples.y, samples.groups
+    labels = np.asarray(label)
+    if labels.shape != (expression.n_samples,):
+        raise InputError(
+            f"The labels have shape {labels.shape} for {expression.n_samples} samples; give one a "
+            "sample."
+        )
+    groups = None
+    if group is not None:
+        groups = np.asarray(expression.labels(group) if isinstance(group, str) else group)
+    return expression, labels, groups
+
+
+def _called(given: Any, what: str) -> str | None:
+    """A column's name, or that values were given, which the digest knows."""
+    if given is None:
+        return None
+    return given if isinstance(given, str) else f"given {what}"
