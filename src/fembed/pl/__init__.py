@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from fembed.pl.curves import accuracy_by_dimension as accuracy_by_dimension
     from fembed.pl.curves import training_curve as training_curve
     from fembed.pl.genes import gene_map as gene_map
+    from fembed.pl.heatmap import accuracy_table as accuracy_table
     from fembed.pl.hexagons import density as density
     from fembed.pl.interactive import interactive_map as interactive_map
     from fembed.pl.landscapes import gene_landscape as gene_landscape
     from fembed.pl.landscapes import similarity_landscape as similarity_landscape
     from fembed.pl.maps import embedding as embedding
-    from fembed.pl.panels import accuracy_table as accuracy_table
     from fembed.pl.panels import density_grid as density_grid
     from fembed.pl.panels import scatter_grid as scatter_grid
     from fembed.pl.placed import projection as projection
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "accuracy_by_dimension": "curves",
-    "accuracy_table": "panels",
+    "accuracy_table": "heatmap",
     "density": "hexagons",
     "density_grid": "panels",
     "distance_preservation": "quality",

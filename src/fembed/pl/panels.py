@@ -1,4 +1,4 @@
-"""Many maps side by side: densities, samples by label, and a table of accuracies as a heat map."""
+"""Many maps side by side: densities, and samples by label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fembed.errors import InputError
 from fembed.pl import canvas, hexagons, maps
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
-from fembed.pl.palette import SEQUENTIAL, styles
+from fembed.pl.palette import styles
 from fembed.pl.points import Categories, categories, colouring, plane
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ Key = Any  # a title, or (row, column)
 #: Panels in a row where keys are not (row, column).
 COLUMNS = 5
 _GAP = 0.35  # inches at the left and the top, for the names of rows and columns
+_BELOW = 0.06
 _BESIDE = 1.25  # inches at the right, for the legend
 
 
@@ -44,7 +45,8 @@ def density_grid(
     ----------
     embeddings : Sweep or mapping
         The maps of `fembed.sweep`; or from a panel's title, or from ``(row, column)``, to its
-        samples: a Model, AnnData or array n x 2. Pairs make a grid of rows and columns, in the order in which they come.
+        samples: a Model, AnnData or array n x 2. Pairs make a grid of rows
+        and columns, in the order in which they come.
     row_name, column_name : str
         What rows and columns stand for.
     hexagon_count : int
@@ -67,7 +69,7 @@ def density_grid(
         There are no embeddings, or one is no map.
     """
     embeddings, row_name, column_name = _of_sweep(embeddings, row_name, column_name)
-    points = {key: plane(data) for key, data in _checked(embeddings).items()}
+    points = {key: plane(data) for key, data in checked(embeddings).items()}
     box = _limits(points, limits)
     figure, axes = _layout(list(points), row_name, column_name, title, save)
     shown = [
@@ -116,7 +118,7 @@ def scatter_grid(
     """
     labels = getattr(embeddings, "labels", None) if labels is None else labels
     embeddings, row_name, column_name = _of_sweep(embeddings, row_name, column_name)
-    points = {key: plane(data) for key, data in _checked(embeddings).items()}
+    points = {key: plane(data) for key, data in checked(embeddings).items()}
     by_key = {
         key: _labels_of(labels[key] if isinstance(labels, Mapping) else labels, len(some))
         for key, some in points.items()
@@ -128,8 +130,9 @@ def scatter_grid(
     figure, axes = _layout(list(points), row_name, column_name, title, save)
     for key, some in points.items():
         ax = axes[key]
-        # A panel is about a fifth of a page wide, so its points are a fifth as large.
-        area = max(0.8, 0.17 * canvas.point_area(len(some)))
+        # Smaller panels have smaller points.
+        inches = ax.get_window_extent().width / figure.dpi
+        area = max(0.8, min(1.0, 0.14 * inches**2) * canvas.point_area(len(some)))
         inside = hexagons.within(some, box)
         found = by_key[key]
         kept = Categories(found.names, found.codes[inside], found.title)
@@ -143,69 +146,6 @@ def scatter_grid(
     return _finished(figure, axes, list(points), save)
 
 
-@canvas.drawing()
-def accuracy_table(
-    accuracy: Any,
-    *,
-    row_name: str = "",
-    column_name: str = "",
-    measure: str = "accuracy",
-    title: str | None = None,
-    ax: Any = None,
-    save: SavePath | None = None,
-) -> Any:
-    """A table of accuracies as a heat map with the numbers in it.
-
-    Parameters
-    ----------
-    accuracy : Sweep or mapping
-        What `fembed.sweep` measured; or from ``(row, column)``, or from a title alone (then one
-        row), to a number.
-    row_name, column_name : str
-        Names of the axes.
-    measure : str
-        Of a sweep, the column of its table (``network_accuracy``, say); the name of the scale.
-    title, ax, save
-        As for `fembed.pl.embedding`.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    InputError
-        There is no number.
-    """
-    if hasattr(accuracy, "measure"):
-        row_name, column_name = row_name or accuracy.row_name, column_name or accuracy.column_name
-        accuracy = accuracy.measure(measure)
-    keys = list(_checked(accuracy))
-    rows, columns = _rows_and_columns(keys, one_row=True)
-    table = np.full((len(rows), len(columns)), np.nan)
-    for key, value in accuracy.items():
-        row, column = key if _is_pair(key) else (rows[0], key)
-        table[rows.index(row), columns.index(column)] = value
-    if not np.isfinite(table).any():
-        raise InputError("There is no accuracy to draw; all of them are missing.")
-    ax = canvas.axes_for(ax, save, 1.6 + 0.72 * len(columns), 1.1 + 0.36 * len(rows))
-    shown = ax.imshow(np.ma.masked_invalid(table), cmap=SEQUENTIAL, aspect="auto")
-    ax.set_xticks(range(len(columns)), [str(column) for column in columns], **canvas.PLAIN)
-    ax.set_yticks(range(len(rows)), [str(row) for row in rows], **canvas.PLAIN)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    middle = (np.nanmin(table) + np.nanmax(table)) / 2.0
-    for (row, column), value in np.ndenumerate(table):
-        if np.isfinite(value):
-            ink = "white" if value < middle else canvas.INK
-            ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=ink, fontsize=8)
-    ax.set_xlabel(column_name, **canvas.PLAIN)
-    ax.set_ylabel(row_name, **canvas.PLAIN)
-    canvas.colour_bar(ax, shown, measure.replace("_", " "))
-    ax.set_title(title or "", loc="left", **canvas.PLAIN)
-    return canvas.finished(ax, save)
-
-
 def _of_sweep(panels: Any, row_name: str, column_name: str) -> tuple[Any, str, str]:
     """The maps of a sweep with the names of its options; a mapping as it is."""
     if not hasattr(panels, "maps"):
@@ -213,7 +153,8 @@ def _of_sweep(panels: Any, row_name: str, column_name: str) -> tuple[Any, str, s
     return panels.maps(), row_name or panels.row_name, column_name or panels.column_name
 
 
-def _checked(panels: Mapping[Key, Any]) -> Mapping[Key, Any]:
+def checked(panels: Mapping[Key, Any]) -> Mapping[Key, Any]:
+    """``panels``, unless there are none."""
     if not panels:
         raise InputError("There is nothing to draw; give at least one panel.")
     return panels
@@ -234,15 +175,16 @@ def _labels_of(labels: Any, n: int) -> Categories:
     return categories([f"{value:g}" for value in found.values])
 
 
-def _is_pair(key: Key) -> bool:
+def is_pair(key: Key) -> bool:
+    """Whether a panel says its row and its column."""
     return isinstance(key, tuple) and len(key) == 2
 
 
-def _rows_and_columns(keys: Sequence[Key], one_row: bool = False) -> tuple[list[Any], list[Any]]:
-    if all(_is_pair(key) for key in keys):
-        return list(dict.fromkeys(key[0] for key in keys)), list(
-            dict.fromkeys(key[1] for key in keys)
-        )
+def rows_and_columns(keys: Sequence[Key], one_row: bool = False) -> tuple[list[Any], list[Any]]:
+    """The rows and columns of a figure: those that the keys say, or as many as there is need of."""
+    if all(is_pair(key) for key in keys):
+        rows = list(dict.fromkeys(key[0] for key in keys))
+        return rows, list(dict.fromkeys(key[1] for key in keys))
     if one_row:
         return [""], list(keys)
     n_columns = min(COLUMNS, len(keys))
@@ -253,8 +195,8 @@ def _layout(
     keys: Sequence[Key], row_name: str, column_name: str, title: str | None, save: SavePath | None
 ) -> tuple[Figure, dict[Key, Any]]:
     """Square panels at page width, with the names of rows and columns at the outer ones."""
-    rows, columns = _rows_and_columns(keys)
-    paired = all(_is_pair(key) for key in keys)
+    rows, columns = rows_and_columns(keys)
+    paired = all(is_pair(key) for key in keys)
     # Few panels do not become larger than they need to be.
     side = min(2.4, (PAGE_WIDTH - _GAP - _BESIDE) / len(columns))
     width = side * len(columns) + _GAP + _BESIDE
@@ -264,19 +206,16 @@ def _layout(
     lines = max((text.count("\n") + 1 for text in titles.values()), default=0)
     between = 0.06 * side + 0.115 * lines
     above += 0.115 * max(0, lines - 2)
-    figure = canvas.new_figure(save, width, (side + between) * len(rows) + above)
+    height = side * len(rows) + between * (len(rows) - 1) + above + _BELOW
+    figure = canvas.new_figure(save, width, height)
     figure.set_layout_engine("none")
-    height = figure.get_figheight()
     grid = figure.add_gridspec(
         len(rows), len(columns), left=_GAP / width, right=1.0 - _BESIDE / width,
-        top=1.0 - above / height, bottom=0.06 / height, wspace=0.06,
+        top=1.0 - above / height, bottom=_BELOW / height, wspace=0.06,
         hspace=between / side,
     )  # fmt: skip
     axes: dict[Key, Any] = {}
-    for number, key in enumerate(keys):
-        row, column = (
-            (rows.index(key[0]), columns.index(key[1])) if paired else divmod(number, len(columns))
-        )
+    for key, (row, column) in _places(keys).items():
         ax = axes[key] = figure.add_subplot(grid[row, column])
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(True)
@@ -337,13 +276,16 @@ def _finished(
 ) -> NDArray[Any]:
     if save is not None:
         canvas.write(figure, save, tight=True)
-    rows, columns = _rows_and_columns(keys)
+    rows, columns = rows_and_columns(keys)
     array = np.full((len(rows), len(columns)), None, dtype=object)
-    for number, key in enumerate(keys):
-        place = (
-            (rows.index(key[0]), columns.index(key[1]))
-            if all(_is_pair(k) for k in keys)
-            else divmod(number, len(columns))
-        )
+    for key, place in _places(keys).items():
         array[place] = axes[key]
     return array
+
+
+def _places(keys: Sequence[Key]) -> dict[Key, tuple[int, int]]:
+    """Row and column of each panel, counted from 0."""
+    rows, columns = rows_and_columns(keys)
+    if all(is_pair(key) for key in keys):
+        return {key: (rows.index(key[0]), columns.index(key[1])) for key in keys}
+    return {key: divmod(number, len(columns)) for number, key in enumerate(keys)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fembed.pl import panels
+from fembed.pl import heatmap, panels
 
 if TYPE_CHECKING:
     from fembed.grid import Sweep
@@ -49,5 +49,5 @@ def draw_sweep(sweep: Sweep, folder: str | os.PathLike[str], *, limits: Any = No
         for measure in ACCURACIES:
             if np.isfinite(list(sweep.measure(measure).values())).any():
                 written.append(Path(folder) / f"{measure}.{ending}")
-                panels.accuracy_table(sweep, measure=measure, save=written[-1])
+                heatmap.accuracy_table(sweep, measure=measure, save=written[-1])
     return written

@@ -1,0 +1,83 @@
+"""A table of accuracies as a heat map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fembed.errors import InputError
+from fembed.pl import canvas
+from fembed.pl.canvas import SavePath
+from fembed.pl.palette import SEQUENTIAL
+from fembed.pl.panels import checked, is_pair, rows_and_columns
+
+#: The colours span at least so much.
+LEAST_SPAN = 0.05
+
+
+@canvas.drawing()
+def accuracy_table(
+    accuracy: Any,
+    *,
+    row_name: str = "",
+    column_name: str = "",
+    measure: str = "accuracy",
+    title: str | None = None,
+    ax: Any = None,
+    save: SavePath | None = None,
+) -> Any:
+    """A table of accuracies as a heat map with the numbers in it.
+
+    Parameters
+    ----------
+    accuracy : Sweep or mapping
+        What `fembed.sweep` measured; or from ``(row, column)``, or from a title alone (then one
+        row), to a number.
+    row_name, column_name : str
+        Names of the axes.
+    measure : str
+        Of a sweep, the column of its table (``network_accuracy``, say); the name of the scale.
+    title, ax, save
+        As for `fembed.pl.embedding`.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    InputError
+        There is no number.
+    """
+    if hasattr(accuracy, "measure"):
+        row_name, column_name = row_name or accuracy.row_name, column_name or accuracy.column_name
+        accuracy = accuracy.measure(measure)
+    keys = list(checked(accuracy))
+    rows, columns = rows_and_columns(keys, one_row=True)
+    table = np.full((len(rows), len(columns)), np.nan)
+    for key, value in accuracy.items():
+        row, column = key if is_pair(key) else (rows[0], key)
+        table[rows.index(row), columns.index(column)] = value
+    if not np.isfinite(table).any():
+        raise InputError("There is no accuracy to draw; all of them are missing.")
+    ax = canvas.axes_for(ax, save, 1.6 + 0.72 * len(columns), 1.1 + 0.36 * len(rows))
+    low, high = float(np.nanmin(table)), float(np.nanmax(table))
+    # Differences of a hundredth must not look like day and night.
+    low, high = min(low, (low + high - LEAST_SPAN) / 2), max(high, (low + high + LEAST_SPAN) / 2)
+    shown = ax.imshow(
+        np.ma.masked_invalid(table), cmap=SEQUENTIAL, aspect="auto", vmin=low, vmax=high
+    )
+    ax.set_xticks(range(len(columns)), [str(column) for column in columns], **canvas.PLAIN)
+    ax.set_yticks(range(len(rows)), [str(row) for row in rows], **canvas.PLAIN)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    for (row, column), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            ink = "white" if value < (low + high) / 2 else canvas.INK
+            ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=ink, fontsize=8)
+    ax.set_xlabel(column_name, **canvas.PLAIN)
+    ax.set_ylabel(row_name, **canvas.PLAIN)
+    canvas.colour_bar(ax, shown, measure.replace("_", " "))
+    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    return canvas.finished(ax, save)
