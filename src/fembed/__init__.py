@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fembed import pl as pl
+    from fembed import pp as pp
+    from fembed import tl as tl
     from fembed.config import FitConfig as FitConfig
     from fembed.errors import DataWarning as DataWarning
     from fembed.errors import InputError as InputError
@@ -54,8 +56,8 @@ _HOME = {
     "sweep": "grid",
 }
 
-#: Packages that are names themselves: ``fembed.pl.embedding``.
-_PACKAGES = ("pl",)
+#: Modules that are names themselves: ``fembed.pl.embedding``.
+_PACKAGES = ("pl", "pp", "tl")
 
 __all__ = ["__version__", *_HOME, *_PACKAGES]
 

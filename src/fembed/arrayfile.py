@@ -1,12 +1,13 @@
 """Named arrays and a JSON document on disk: checked when read, never half-written.
 
-Two layouts share one set of checks:
+Three layouts share one set of checks:
 
 * a *folder* (a model): ``<kind>.safetensors`` + ``<kind>.json``, readable by people and by other
   programs;
 * a *single file* (a checkpoint): one ``.safetensors`` file with the document in its metadata,
   because a file can be replaced atomically and a folder cannot (see `fembed.durable`). A
-  checkpoint is replaced many times in a run, unattended; a model once, on the user's word.
+  checkpoint is replaced many times in a run, unattended; a model once, on the user's word;
+* arrays and a *text* (a model inside an AnnData object), which another library writes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ SCHEMA_VERSION = 1
 Arrays = dict[str, NDArray[Any]]
 Document = dict[str, Any]
 PathLike = str | os.PathLike[str]
+Source = Path | str  # what a message calls the place that something was read from
 
 
 def plain(value: Any) -> Any:
@@ -133,10 +135,7 @@ def write_file(
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise InputError(f"{path} is a folder, but a fembed {kind} is a file; give another path.")
-    # The document travels inside the file, so the checksum covers the arrays' own bytes only.
-    named = {name: _native(array) for name, array in arrays.items()}
-    header = _header(named, kind) | {"arrays_sha256": _array_digest(named)}
-    text = json.dumps(_signed({**header, **plain(document)}), allow_nan=False)
+    named, text = sealed(arrays, document, kind)
     with _saying_why(path, kind):
         durable.replace_file(target, _serialised(named, {"fembed": text}))
 
@@ -155,9 +154,30 @@ def read_file(path: PathLike, kind: str) -> tuple[Arrays, Document]:
     payload = _read(source)
     document = _checked_document(_embedded_document(payload, source, kind), source, kind)
     arrays = _unpacked(payload, document, source)
-    if _array_digest(arrays) != document.get("arrays_sha256"):
-        raise InputError(f"{source} is altered (its checksum does not fit its arrays).")
+    _check_digest(arrays, document, source)
     return arrays, document
+
+
+def sealed(arrays: Mapping[str, NDArray[Any]], document: Document, kind: str) -> tuple[Arrays, str]:
+    """The arrays as they are to be stored, and a text with the document and their checksum."""
+    # The document travels apart from the arrays, so the checksum is of their own bytes.
+    named = {name: _native(array) for name, array in arrays.items()}
+    header = _header(named, kind) | {"arrays_sha256": _array_digest(named)}
+    return named, json.dumps(_signed({**header, **plain(document)}), allow_nan=False)
+
+
+def unsealed(arrays: Arrays, text: str, source: Source, kind: str) -> Document:
+    """The document of `sealed`, once it and ``arrays`` have been checked.
+
+    Raises
+    ------
+    InputError
+        The text or an array is altered, or of a newer fembed; the message begins with ``source``.
+    """
+    document = _checked_document(text.encode(), source, kind)
+    _check_described(arrays, document, source)
+    _check_digest(arrays, document, source)
+    return document
 
 
 def check_output(path: PathLike, kind: str, overwrite: bool) -> None:
@@ -260,7 +280,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _checked_document(text: bytes, source: Path, kind: str) -> Document:
+def _checked_document(text: bytes, source: Source, kind: str) -> Document:
     """The parsed document after every check that does not need the arrays."""
     try:
         document = json.loads(text.decode(), parse_constant=_no_constant)
@@ -309,6 +329,11 @@ def _unpacked(payload: bytes, document: Document, source: Path) -> Arrays:
         raise InputError(
             f"{source} cannot be read ({error}): it is truncated or altered."
         ) from None
+    _check_described(arrays, document, source)
+    return arrays
+
+
+def _check_described(arrays: Arrays, document: Document, source: Source) -> None:
     described = document.get("arrays")
     if not isinstance(described, dict) or set(described) != set(arrays):
         raise InputError(f"{source}: the field 'arrays' does not list the arrays in the file.")
@@ -318,7 +343,11 @@ def _unpacked(payload: bytes, document: Document, source: Path) -> Arrays:
                 f"{source}: the array {name!r} is {array.dtype.name} of shape {array.shape}, but "
                 f"the field 'arrays' says {described[name]}."
             )
-    return arrays
+
+
+def _check_digest(arrays: Arrays, document: Document, source: Source) -> None:
+    if _array_digest(arrays) != document.get("arrays_sha256"):
+        raise InputError(f"{source} is altered (its checksum does not fit its arrays).")
 
 
 def _read(path: Path) -> bytes:

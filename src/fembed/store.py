@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fembed import arrayfile
-from fembed.arrayfile import Arrays, Document, PathLike
+from fembed.arrayfile import Arrays, Document, PathLike, Source
 from fembed.config import FitConfig
 from fembed.errors import InputError
 from fembed.model import Model
@@ -90,7 +90,7 @@ def contents(model: Model) -> tuple[Arrays, Document]:
     return arrays, document
 
 
-def rebuild(arrays: Arrays, document: Document, origin: Path) -> Model:
+def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
     """The model of `contents`, checked; other arrays and fields are ignored.
 
     Raises
@@ -127,7 +127,7 @@ def rebuild(arrays: Arrays, document: Document, origin: Path) -> Model:
     return model
 
 
-def _field(document: Document, name: str, wanted: type[Made], noun: str, origin: Path) -> Made:
+def _field(document: Document, name: str, wanted: type[Made], noun: str, origin: Source) -> Made:
     value = document.get(name)
     if not isinstance(value, wanted):
         state = "absent" if name not in document else f"not {noun}"
@@ -135,15 +135,15 @@ def _field(document: Document, name: str, wanted: type[Made], noun: str, origin:
     return value
 
 
-def _list(document: Document, name: str, origin: Path) -> list[Any]:
+def _list(document: Document, name: str, origin: Source) -> list[Any]:
     return _field(document, name, list, "a list", origin)
 
 
-def _mapping(document: Document, name: str, origin: Path) -> dict[str, Any]:
+def _mapping(document: Document, name: str, origin: Source) -> dict[str, Any]:
     return _field(document, name, dict, "an object", origin)
 
 
-def _hidden(document: Document, origin: Path) -> tuple[int, ...]:
+def _hidden(document: Document, origin: Source) -> tuple[int, ...]:
     widths = _list(document, "hidden", origin)
     for width in widths:
         if not isinstance(width, int) or isinstance(width, bool) or width < 1:
@@ -154,7 +154,7 @@ def _hidden(document: Document, origin: Path) -> tuple[int, ...]:
 
 
 def _made(
-    make: Callable[[dict[str, Any]], Made], document: Document, name: str, origin: Path
+    make: Callable[[dict[str, Any]], Made], document: Document, name: str, origin: Source
 ) -> Made:
     """What ``from_dict`` makes of a field, or one sentence that names the field."""
     values = _mapping(document, name, origin)

@@ -1,0 +1,116 @@
+"""Preparation of AnnData for a map: the transforms of a model, and what a map can be made of.
+
+`fembed.tl.fit` applies its own transform, so nothing here is needed before it. Selection of genes
+and samples by other criteria is scanpy's (``sc.pp.filter_genes``, ``sc.pp.highly_variable_genes``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import slots
+from fembed.chunks import row_chunks
+from fembed.errors import InputError
+from fembed.preprocess import Preprocessing, Transform
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["mark_usable", "transform"]
+
+
+def transform(
+    adata: AnnData,
+    transform: Transform = "log10",
+    *,
+    layer: str | None = None,
+    added: str | None = None,
+) -> None:
+    """Put the values that a model would be trained on into a layer, for other methods to use.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Missing entries (NaN) stay missing.
+    transform : {"log10", "cpm", "none"}
+        As in `fembed.tl.fit`.
+    layer : str, optional
+        The layer to take; ``X`` by default.
+    added : str, optional
+        The new layer, dense float32; by default called as the transform.
+
+    Raises
+    ------
+    InputError
+        A negative value with a log transform, no such layer, or the new layer would replace the
+        one that is taken; ``adata`` is then unchanged.
+    """
+    slots.check_writable(adata)
+    prepared = Preprocessing(transform)
+    name = added or transform
+    if name == layer:
+        raise InputError(
+            f"The new layer '{name}' would replace the one that it is made of; give another name "
+            "in 'added'."
+        )
+    expression = slots.expression_of(adata, slots.matrix_name(layer, raw=False))
+    values = prepared.apply(
+        expression.values,
+        expression.origin,
+        sample_names=expression.sample_names,
+        gene_names=expression.gene_names,
+    )
+    slots.put_layer(adata, name, values)
+
+
+def mark_usable(adata: AnnData, *, layer: str | None = None, key: str = "usable") -> None:
+    """Mark the samples and genes that a map can be made of; nothing is removed.
+
+    A sample is usable if it has an observed entry, a gene if it has two different ones: without
+    any, `fembed.tl.fit` refuses the data, and a constant gene carries nothing about the samples.
+    ``adata[adata.obs["usable"], adata.var["usable"]]`` takes the usable ones.
+
+    Parameters
+    ----------
+    adata : AnnData
+    layer : str, optional
+        The layer to look at; ``X`` by default.
+    key : str
+        The new columns of ``obs`` and ``var``. The share of observed entries goes to
+        ``observed_share`` beside them.
+
+    Raises
+    ------
+    InputError
+        No such layer, or no matrix of numbers.
+    """
+    slots.check_writable(adata)
+    values = slots.expression_of(adata, slots.matrix_name(layer, raw=False)).values
+    by_sample, by_gene, varied = _observed(values)
+    n_samples, n_genes = values.shape
+    slots.put_columns(
+        adata,
+        obs={key: by_sample > 0, "observed_share": by_sample / max(1, n_genes)},
+        var={key: varied, "observed_share": by_gene / max(1, n_samples)},
+    )
+
+
+def _observed(
+    values: NDArray[np.float32],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Observed entries of samples and of genes, and whether a gene's entries differ."""
+    by_sample = np.zeros(values.shape[0], np.int64)
+    by_gene = np.zeros(values.shape[1], np.int64)
+    low = np.full(values.shape[1], np.inf, np.float32)
+    high = np.full(values.shape[1], -np.inf, np.float32)
+    for rows in row_chunks(*values.shape):
+        block = values[rows]
+        observed = ~np.isnan(block)
+        by_sample[rows] = observed.sum(axis=1)
+        by_gene += observed.sum(axis=0)
+        low = np.fmin(low, np.fmin.reduce(block, axis=0))
+        high = np.fmax(high, np.fmax.reduce(block, axis=0))
+    return by_sample, by_gene, low < high

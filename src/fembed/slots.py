@@ -1,0 +1,159 @@
+"""Where a model and its results lie in an AnnData object, and how they are put there and found.
+
+============================  ==================================================================
+``obsm["X_fembed"]``          coordinates of the samples
+``obsm["X_fembed_covariance"]``  of projected samples: the covariance of each place
+``obs["fembed_loss"]``        mean squared error; of projected samples also ``fembed_n_genes`` and
+                              ``fembed_outlier``
+``varm["fembed"]``            gene embedding; NaN for a gene that the model does not have
+``uns["fembed"]``             the whole model, so that the object alone is enough: ``arrays``, a
+                              checked JSON text ``model``, and ``matrix``, what it was fitted on
+============================  ==================================================================
+
+Everything in ``uns`` is an array or a text, which .h5ad and .zarr files give back as they were.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import arrayfile, store
+from fembed.errors import InputError
+from fembed.expression import Expression
+from fembed.model import Model
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+KEY = "fembed"
+FACTS = ("loss", "n_genes", "outlier")
+_LAYERS = "layers/"
+
+
+def check_writable(adata: AnnData, copy: bool = False) -> None:
+    """Raise InputError for what is no AnnData object, or one that results cannot be put into."""
+    if not all(hasattr(adata, slot) for slot in ("obsm", "varm", "uns")):
+        raise InputError(f"An AnnData object is needed, not {type(adata).__name__}.")
+    if adata.is_view and adata.isbacked:
+        raise InputError(
+            "The AnnData object is a view of a backed one, which nothing can be added to; take it "
+            "to memory first (adata.to_memory())."
+        )
+    if copy and adata.isbacked:
+        raise InputError(
+            "A backed AnnData object has no copy in memory; leave out copy=True, or give "
+            "adata.to_memory()."
+        )
+
+
+def matrix_name(layer: str | None, raw: bool) -> str:
+    """``X``, ``raw`` or ``layers/NAME``; InputError if both a layer and raw are asked for."""
+    if raw and layer is not None:
+        raise InputError("Choose either a layer or raw of the AnnData object, not both.")
+    return "raw" if raw else "X" if layer is None else f"{_LAYERS}{layer}"
+
+
+def expression_of(adata: AnnData, matrix: str) -> Expression:
+    """A copy of the matrix that `matrix_name` names."""
+    if matrix.startswith(_LAYERS):
+        return Expression.from_anndata(adata, layer=matrix.removeprefix(_LAYERS))
+    return Expression.from_anndata(adata, raw=matrix == "raw")
+
+
+def put_model(adata: AnnData, model: Model, matrix: str, key: str = KEY) -> None:
+    """Put ``model`` into ``uns[key]`` and its gene embedding into ``varm[key]``."""
+    arrays, text = arrayfile.sealed(*store.contents(model), store.KIND)
+    with _filling(adata):
+        adata.uns[key] = {"arrays": arrays, "model": text, "matrix": matrix}
+        adata.varm[key] = _gene_rows(model, adata.var_names)
+
+
+def put_samples(
+    adata: AnnData,
+    coordinates: NDArray[np.float32],
+    facts: Mapping[str, NDArray[Any]],
+    covariance: NDArray[np.float64] | None = None,
+    key: str = KEY,
+) -> None:
+    """Put coordinates and what else is known of each sample into ``obsm`` and ``obs``.
+
+    What an earlier call knew under the same key, and this one does not, is removed.
+    """
+    with _filling(adata):
+        stale = {f"{key}_{name}" for name in FACTS} & set(adata.obs.columns)
+        for name in sorted(stale):
+            del adata.obs[name]
+        if f"X_{key}_covariance" in adata.obsm:
+            del adata.obsm[f"X_{key}_covariance"]
+        adata.obsm[f"X_{key}"] = np.array(coordinates, np.float32)
+        for name, column in facts.items():
+            adata.obs[f"{key}_{name}"] = column
+        if covariance is not None:
+            adata.obsm[f"X_{key}_covariance"] = covariance
+
+
+def put_layer(adata: AnnData, name: str, values: NDArray[np.float32]) -> None:
+    """Put a matrix into ``layers``."""
+    with _filling(adata):
+        adata.layers[name] = values
+
+
+def put_columns(
+    adata: AnnData, obs: Mapping[str, NDArray[Any]], var: Mapping[str, NDArray[Any]]
+) -> None:
+    """Put columns into ``obs`` and ``var``."""
+    with _filling(adata):
+        for name, column in obs.items():
+            adata.obs[name] = column
+        for name, column in var.items():
+            adata.var[name] = column
+
+
+def find_model(adata: AnnData, key: str = KEY) -> tuple[Model, str]:
+    """The model in ``uns[key]`` and the name of the matrix that it was fitted on.
+
+    Raises
+    ------
+    InputError
+        There is no model, or it has been altered.
+    """
+    origin = f"uns['{key}'] of the AnnData object"
+    if key not in adata.uns:
+        there = ", ".join(map(str, adata.uns)) or "nothing"
+        raise InputError(
+            f"{origin} is absent (uns has {there}), so there is no model; run fembed.tl.fit on "
+            "it, or give the model itself."
+        )
+    stored = adata.uns[key]
+    if not isinstance(stored, Mapping) or not {"arrays", "model", "matrix"} <= set(stored):
+        raise InputError(f"{origin} is not a fembed model; was it written by something else?")
+    if not isinstance(stored["model"], str) or not isinstance(stored["arrays"], Mapping):
+        raise InputError(f"{origin} is not a fembed model; was it written by something else?")
+    arrays = {str(name): np.array(array) for name, array in stored["arrays"].items()}
+    document = arrayfile.unsealed(arrays, stored["model"], origin, store.KIND)
+    return store.rebuild(arrays, document, origin), str(stored["matrix"])
+
+
+def _gene_rows(model: Model, gene_names: Any) -> NDArray[np.float32]:
+    """The gene embedding in the order of ``gene_names``; NaN for those the model lacks."""
+    position = {name: row for row, name in enumerate(model.gene_names)}
+    rows = np.array([position.get(str(name), -1) for name in gene_names], np.intp)
+    found = np.full((len(rows), model.gene_components), np.nan, np.float32)
+    found[rows >= 0] = model.gene_embedding[rows[rows >= 0]]
+    return found
+
+
+@contextmanager
+def _filling(adata: AnnData) -> Iterator[None]:
+    """A view becomes an object of its own when something is put into it, as is wanted here."""
+    from anndata import ImplicitModificationWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImplicitModificationWarning)
+        yield

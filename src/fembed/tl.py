@@ -1,0 +1,283 @@
+"""Verbs for AnnData, in scanpy's manner: fit a map, place new samples, decode.
+
+Results go into the object itself (see `fembed.slots`), so that scanpy's plots and neighbours run
+on them: ``sc.pl.embedding(adata, basis="fembed")``, ``sc.pp.neighbors(adata, use_rep="X_fembed")``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fembed import projection, slots, train
+from fembed.config import FitConfig
+from fembed.errors import DataWarning, InputError
+from fembed.model import Model
+from fembed.preprocess import Preprocessing, Transform
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from fembed.parallel import Workers
+
+__all__ = ["decode", "fit", "model", "project"]
+
+
+def fit(
+    adata: AnnData,
+    n_components: int = 2,
+    *,
+    transform: Transform = "log10",
+    layer: str | None = None,
+    raw: bool = False,
+    key: str = slots.KEY,
+    progress: Callable[[train.Progress], None] | None = None,
+    copy: bool = False,
+    **options: Any,
+) -> AnnData | None:
+    """Train a map of the samples in ``adata`` and put it there, model and all.
+
+    Parameters
+    ----------
+    adata : AnnData, n_samples x n_genes
+        In memory or backed; a view becomes an object of its own.
+    n_components : int
+        Dimensions of the sample embedding.
+    transform : {"log10", "cpm", "none"}
+        Of the values: log10(x + 1); counts per million and then log10(x + 1); none, for values
+        that are on a log scale already, as after ``sc.pp.log1p``.
+    layer, raw : str or bool
+        Fit on this layer, or on ``adata.raw`` with its genes, instead of on ``adata.X``.
+    key : str
+        What the results are called; another name keeps several models in one object.
+    progress : callable, optional
+        Called with a `fembed.train.Progress` a few times a second.
+    copy : bool
+        Return a copy with the results, and leave ``adata`` as it is.
+    **options
+        Any other option of `fembed.FitConfig`: ``gene_components``, ``recipe``, ``epochs``,
+        ``seed``, ``n_threads``, ...
+
+    Returns
+    -------
+    AnnData or None
+        With ``copy`` the copy. Written are ``obsm["X_fembed"]``, ``obs["fembed_loss"]``,
+        ``varm["fembed"]`` (NaN for a gene that the model lacks) and ``uns["fembed"]``.
+
+    Raises
+    ------
+    InputError
+        An option that does not exist or is impossible; a layer that is not there; data that no
+        model can be trained on. ``adata`` is then unchanged.
+    TrainingError
+        If the loss is no longer finite.
+
+    Warns
+    -----
+    DataWarning
+        As `fembed.fit`; and if ``X`` has been through ``sc.pp.log1p`` and is to be logged again.
+    """
+    slots.check_writable(adata, copy)
+    matrix = slots.matrix_name(layer, raw)
+    config = _config(n_components=n_components, **options)
+    if matrix == "X" and transform != "none" and "log1p" in adata.uns:
+        warnings.warn(
+            f"X has been through sc.pp.log1p (uns['log1p'] is there) and transform='{transform}' "
+            "takes logarithms again; use transform='none'.",
+            DataWarning,
+            stacklevel=2,
+        )
+    trained = train.fit(
+        slots.expression_of(adata, matrix),
+        config,
+        preprocessing=Preprocessing(transform),
+        progress=progress,
+        overwrite_values=True,
+    )
+    target = adata.copy() if copy else adata
+    slots.put_model(target, trained, matrix, key)
+    facts = {"loss": trained.sample_loss}
+    slots.put_samples(target, np.asarray(trained.sample_embedding, np.float32), facts, key=key)
+    return target if copy else None
+
+
+def project(
+    adata: AnnData,
+    model: Model | AnnData,
+    *,
+    layer: str | None = None,
+    raw: bool = False,
+    key: str = slots.KEY,
+    covariance: bool = True,
+    n_threads: int | None = None,
+    workers: Workers | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Place the samples of ``adata`` in a trained map, each on its own.
+
+    Genes are matched by name: extra genes are dropped, absent genes and NaN entries are left out
+    of the loss.
+
+    Parameters
+    ----------
+    adata : AnnData, k x any genes
+        New samples, in the units of the training data.
+    model : Model or AnnData
+        A model, or the object that `fit` put one into.
+    layer, raw : str or bool
+        Where the values are. By default in the same place as those that the object in ``model``
+        was fitted on, and in ``X`` for a `fembed.Model`, which does not know.
+    key : str
+        What the results are called, and the model in the object in ``model``.
+    covariance : bool
+        Keep the covariance of every place too: k x n_components x n_components numbers.
+    n_threads, workers
+        As in `fembed.project`.
+    copy : bool
+        Return a copy with the results, and leave ``adata`` as it is.
+
+    Returns
+    -------
+    AnnData or None
+        With ``copy`` the copy. Written are ``obsm["X_fembed"]``,
+        ``obsm["X_fembed_covariance"]``, ``obs["fembed_loss"]``, ``obs["fembed_n_genes"]``,
+        ``obs["fembed_outlier"]``, ``varm["fembed"]`` and the model in ``uns["fembed"]``.
+
+    Raises
+    ------
+    InputError
+        There is no model, or these samples cannot be placed in it; ``adata`` is then unchanged.
+
+    Warns
+    -----
+    DataWarning
+        If less than half of the model's genes are in the data.
+    """
+    slots.check_writable(adata, copy)
+    trained, matrix = _model_and_matrix(model, key)
+    asked = slots.matrix_name(layer, raw)
+    matrix = matrix if asked == "X" else asked
+    placed = projection.project(
+        trained, slots.expression_of(adata, matrix), n_threads=n_threads, workers=workers
+    )
+    target = adata.copy() if copy else adata
+    slots.put_model(target, trained, matrix, key)
+    slots.put_samples(
+        target,
+        placed.sample_embedding,
+        {"loss": placed.loss, "n_genes": placed.n_genes, "outlier": placed.outlier},
+        placed.covariance if covariance else None,
+        key,
+    )
+    return target if copy else None
+
+
+def decode(
+    adata: AnnData,
+    model: Model | AnnData | None = None,
+    *,
+    points: ArrayLike | None = None,
+    genes: Sequence[str] | None = None,
+    scale: Literal["input", "model"] = "input",
+    key: str = slots.KEY,
+    n_threads: int | None = None,
+) -> AnnData:
+    """What the model expects of every gene at the places of samples, or at any points.
+
+    Parameters
+    ----------
+    adata : AnnData
+        Samples with ``obsm["X_fembed"]``.
+    model : Model or AnnData, optional
+        By default the model in ``adata``.
+    points : array, k x n_components, optional
+        Places of the map to decode instead of those of the samples.
+    genes : sequence of str, optional
+        All of the model's by default. With ``adata.var_names`` the result fits
+        ``adata.layers``.
+    scale : {"input", "model"}
+        The units of the training data, or those after the transform.
+    key : str
+        What the results in ``adata`` are called.
+    n_threads : int, optional
+        Threads of the engine.
+
+    Returns
+    -------
+    AnnData, n_samples (or k) x n_genes
+        A new object with the decoded expression in ``X``, the coordinates in ``obsm`` and the
+        ``obs`` of the samples; points are called ``point_0``, ``point_1``, ...
+
+    Raises
+    ------
+    InputError
+        No model, no coordinates, points of another dimension, an unknown gene or scale.
+    """
+    from anndata import AnnData
+
+    if scale not in ("input", "model"):
+        raise InputError(f"scale is {scale!r}; choose 'input' or 'model'.")
+    trained, _ = _model_and_matrix(adata if model is None else model, key)
+    places = _places(adata, key) if points is None else points
+    rows = None if genes is None else trained.gene_rows(list(genes))
+    values = trained.decode(places, rows, n_threads)
+    if scale == "input":
+        values = trained.preprocessing.invert(values)
+    if points is None:
+        obs = adata.obs.copy()
+    else:
+        obs = _frame([f"point_{row}" for row in range(len(values))])
+    var = _frame(trained.gene_names if rows is None else trained.gene_names[rows])
+    return AnnData(values, obs=obs, var=var, obsm={f"X_{key}": np.asarray(places, np.float32)})
+
+
+def model(adata: AnnData, key: str = slots.KEY) -> Model:
+    """The model that `fit` or `project` put into ``adata``, also after a trip through a file.
+
+    Raises
+    ------
+    InputError
+        There is none under ``key``, or it has been altered.
+    """
+    return slots.find_model(adata, key)[0]
+
+
+def _config(**options: Any) -> FitConfig:
+    known = [field.name for field in dataclasses.fields(FitConfig)]
+    for name in options:
+        if name not in known:
+            raise InputError(f"There is no option {name!r}; the options are {', '.join(known)}.")
+    return FitConfig(**options)
+
+
+def _model_and_matrix(source: Any, key: str) -> tuple[Model, str]:
+    if isinstance(source, Model):
+        return source, "X"
+    if hasattr(source, "uns"):
+        return slots.find_model(source, key)
+    raise InputError(
+        f"A model is needed (of fembed.load, or an AnnData object that has one), not "
+        f"{type(source).__name__}."
+    )
+
+
+def _places(adata: AnnData, key: str) -> NDArray[np.float32]:
+    name = f"X_{key}"
+    if name not in adata.obsm:
+        there = ", ".join(map(str, adata.obsm)) or "nothing"
+        raise InputError(
+            f"The AnnData object has no obsm['{name}'] (obsm has {there}); place its samples "
+            "with fembed.tl.project, or give points."
+        )
+    return np.asarray(adata.obsm[name], np.float32)
+
+
+def _frame(names: Any) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(index=pd.Index(np.asarray(names, dtype=object).astype(str)))
