@@ -74,14 +74,14 @@ class NetworkClassifier(
         self.losses_ = np.empty(self.steps)
         for step in range(self.steps):
             self.losses_[step], gradients = self.gradients(values, codes)
-            rate = self.learning_rate * np.sqrt(1 - _SQUARED_DECAY ** (step + 1))
-            rate /= 1 - _DECAY ** (step + 1)
+            rate = np.float32(self.learning_rate / (1 - _DECAY ** (step + 1)))
+            grown = np.float32(1 - _SQUARED_DECAY ** (step + 1))
             for pair, gradient, moment in zip(self.weights_, gradients, moments, strict=True):
                 for p, g, (first, second) in zip(pair, gradient, moment, strict=True):
                     g += np.float32(self.weight_decay) * p
                     first += np.float32(1 - _DECAY) * (g - first)
                     second += np.float32(1 - _SQUARED_DECAY) * (g * g - second)
-                    p -= np.float32(rate) * first / (np.sqrt(second) + np.float32(_SMALL))
+                    p -= rate * first / (np.sqrt(second / grown) + np.float32(_SMALL))
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
