@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from fembed.evaluation import Evaluation as Evaluation
     from fembed.evaluation import evaluate as evaluate
     from fembed.expression import Expression as Expression
+    from fembed.frozen import Imputation as Imputation
+    from fembed.frozen import add_genes as add_genes
+    from fembed.frozen import calibrate as calibrate
+    from fembed.frozen import impute as impute
     from fembed.grid import Sweep as Sweep
     from fembed.grid import sweep as sweep
     from fembed.model import Model as Model
@@ -40,6 +44,7 @@ _HOME = {
     "Expression": "expression",
     "FactorizedEmbedding": "estimator",
     "FitConfig": "config",
+    "Imputation": "frozen",
     "InputError": "errors",
     "Model": "model",
     "Preprocessing": "preprocess",
@@ -48,8 +53,11 @@ _HOME = {
     "TrainingError": "errors",
     "WorkerError": "errors",
     "Workers": "parallel",
+    "add_genes": "frozen",
+    "calibrate": "frozen",
     "evaluate": "evaluation",
     "fit": "train",
+    "impute": "frozen",
     "load": "store",
     "project": "projection",
     "read": "readers",

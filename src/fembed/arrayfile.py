@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from fembed import durable
 from fembed.errors import InputError
 
-SCHEMA_VERSION = 1
+#: 2: a model may hold what is learnt after its training; version 1 is read as before.
+SCHEMA_VERSION = 2
 
 Arrays = dict[str, NDArray[Any]]
 Document = dict[str, Any]

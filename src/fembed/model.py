@@ -17,6 +17,23 @@ if TYPE_CHECKING:
 
     from fembed.config import FitConfig
     from fembed.preprocess import Preprocessing
+    from fembed.residuals import Residuals
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How sure a model may be, as measured on data; see `fembed.calibrate`.
+
+    Attributes
+    ----------
+    ellipse_factor : float
+        Covariances of places are multiplied by it.
+    reference_loss : float64, n
+        Losses of samples that the model was not trained on; none where there were no such samples.
+    """
+
+    ellipse_factor: float
+    reference_loss: NDArray[np.float64]
 
 
 @dataclass
@@ -39,6 +56,10 @@ class Model:
         Mean squared error of each training sample over its observed genes.
     training : dict
         A JSON-able summary of the training: seconds, steps, losses, history.
+    residuals : Residuals, optional
+        Factors of what the map leaves of the expression, for imputation.
+    calibration : Calibration, optional
+        How sure its places are, and the losses of new samples of the same kind.
     """
 
     parameters: Parameters
@@ -48,6 +69,8 @@ class Model:
     config: FitConfig
     sample_loss: NDArray[np.float64]
     training: dict[str, Any] = field(default_factory=dict)
+    residuals: Residuals | None = None
+    calibration: Calibration | None = None
 
     @property
     def sample_embedding(self) -> Array:
@@ -155,6 +178,30 @@ class Model:
             raise InputError("The array 'sample_loss' holds a negative value.")
         _check_names("sample_names", self.sample_names, self.n_samples)
         _check_names("gene_names", self.gene_names, self.n_genes)
+        self._check_learnt()
+
+    def _check_learnt(self) -> None:
+        """The same for what was learnt after the training."""
+        n_genes = self.n_genes
+        if self.residuals is not None:
+            loading, noise = self.residuals.loading, self.residuals.noise
+            if loading.ndim != 2 or len(loading) != n_genes or noise.shape != (n_genes,):
+                raise InputError(
+                    f"The arrays 'residual_loading' {loading.shape} and 'residual_noise' "
+                    f"{noise.shape} do not fit the model's {n_genes} genes."
+                )
+            if not np.isfinite(loading).all() or not (np.isfinite(noise) & (noise > 0)).all():
+                raise InputError(
+                    "The array 'residual_loading' or 'residual_noise' holds an impossible value."
+                )
+            if not self.residuals.independent_genes > 0:
+                raise InputError("The field 'independent_genes' is not a number above 0.")
+        if self.calibration is not None:
+            loss = self.calibration.reference_loss
+            if loss.ndim != 1 or not np.isfinite(loss).all() or (loss < 0).any():
+                raise InputError("The array 'reference_loss' holds an impossible value.")
+            if not 0 < self.calibration.ellipse_factor < np.inf:
+                raise InputError("The field 'ellipse_factor' is not a number above 0.")
 
     def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every array, from those of the two embeddings and the network's widths."""

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import parallel, placement
+from fembed import confidence, parallel, placement
 from fembed.engine import Float32, Solution, take_genes
 from fembed.errors import DataWarning, InputError
 from fembed.expression import Expression
 from fembed.model import Model
 from fembed.parameters import Parameters
 
-#: Of the largest eigenvalue of J'J, which is summed from float32 products; less is no knowledge.
-LEAST_CURVATURE = 1e-6
+#: Losses of a panel are not those of whole profiles: below this share of the genes, no p-value.
+LEAST_SHARE = 0.5
 #: Of the samples that several workers place. The candidates are decoded anew for every part.
 SAMPLES_A_PART = 4096
 
@@ -34,9 +34,10 @@ class Projection:
     loss : float64, k
         Mean squared error over the sample's observed genes, on the model's scale.
     covariance : float64, k x n_components x n_components
-        Of the coordinates: residual variance times the inverse Gauss-Newton matrix. It holds the
-        noise of the genes, taken as independent, and not the uncertainty of the model. Infinite
-        where the observed genes are fewer than the coordinates or do not determine them.
+        Of the coordinates: how far they would move if other genes of the same kind had been
+        measured; see `fembed.confidence`. Ellipses cover as often as they say if the model is
+        calibrated (`fembed.calibrate`), else less often. Infinite where the observed genes are
+        fewer than the coordinates or do not determine them.
     n_genes : int64, k
         Observed genes that were used.
     outlier : float64, k
@@ -46,6 +47,11 @@ class Projection:
         in the fit.
     n_genes_matched, n_genes_model : int
         The model's genes that the data have, and all of the model's genes.
+    p_value : float64, k, or None
+        Of a calibrated model: the share of new samples of the training's kind whose loss is at
+        least as high. Calling a sample an outlier at 0.05 or less is a false alarm for at most
+        5 % of them. NaN for samples with less than half of the model's genes, whose losses have
+        another distribution.
     """
 
     sample_names: NDArray[np.object_]
@@ -56,6 +62,7 @@ class Projection:
     outlier: NDArray[np.float64]
     n_genes_matched: int
     n_genes_model: int
+    p_value: NDArray[np.float64] | None = None
 
 
 def project(
@@ -98,6 +105,60 @@ def project(
     DataWarning
         If less than half of the model's genes are in the data.
     """
+    found = match(model, data)
+    parameters, profiles = found.parameters, found.profiles
+    if workers is None:
+        solution = placement.place(parameters, profiles, n_threads=n_threads)
+    else:
+        parts = [
+            slice(begin, begin + SAMPLES_A_PART)
+            for begin in range(0, len(profiles), SAMPLES_A_PART)
+        ]
+        shared = parameters, profiles
+        solution = placement.joined(parallel.run(place_part, shared, parts, workers))
+    covariance = confidence.covariance(parameters, profiles, solution, n_threads)
+    p_value = None
+    if model.calibration is not None:
+        covariance *= model.calibration.ellipse_factor
+        p_value = _p_value(model, solution)
+    return Projection(
+        sample_names=found.sample_names,
+        sample_embedding=solution.u,
+        loss=solution.loss,
+        covariance=covariance,
+        n_genes=solution.n_observed,
+        outlier=outlier_score(solution.loss, model.sample_loss),
+        n_genes_matched=parameters.n_genes,
+        n_genes_model=model.n_genes,
+        p_value=p_value,
+    )
+
+
+@dataclass(frozen=True)
+class Matched:
+    """New samples in terms of a model: its genes that the data have, and the profiles of those.
+
+    Attributes
+    ----------
+    sample_names : array of str, k
+    genes : row numbers in the model, n_matched
+    parameters : Parameters
+        The model's, of these genes.
+    profiles : float32, k x n_matched
+        On the model's scale; NaN where unobserved.
+    """
+
+    sample_names: NDArray[np.object_]
+    genes: NDArray[np.intp]
+    parameters: Parameters
+    profiles: Float32
+
+
+def match(model: Model, data: Any) -> Matched:
+    """``data`` (as `project` takes them) by the model's gene names and on its scale.
+
+    Raises and warns as `project`.
+    """
     expression = as_expression(data, model)
     expression.check(min_samples=1, allow_unobserved_genes=True)
     profiles, n_matched = expression.take_genes(model.gene_names)
@@ -115,31 +176,24 @@ def project(
             f"The sample '{lacking}' in {expression.origin} has no observed value for any of the "
             "model's genes; remove it."
         )
-    parameters = model.parameters
+    parameters, genes = model.parameters, np.arange(model.n_genes)
     if n_matched < model.n_genes:
         # By name and not by what is observed: batch mates must not choose a sample's genes.
         there = set(expression.gene_names)
-        kept = np.flatnonzero([name in there for name in model.gene_names])
-        parameters, profiles = take_genes(parameters, kept), np.ascontiguousarray(profiles[:, kept])
-    if workers is None:
-        solution = placement.place(parameters, profiles, n_threads=n_threads)
-    else:
-        parts = [
-            slice(begin, begin + SAMPLES_A_PART)
-            for begin in range(0, len(profiles), SAMPLES_A_PART)
-        ]
-        shared = parameters, profiles
-        solution = placement.joined(parallel.run(place_part, shared, parts, workers))
-    return Projection(
-        sample_names=expression.sample_names,
-        sample_embedding=solution.u,
-        loss=solution.loss,
-        covariance=_covariance(solution.curvature, solution.loss, solution.n_observed),
-        n_genes=solution.n_observed,
-        outlier=outlier_score(solution.loss, model.sample_loss),
-        n_genes_matched=n_matched,
-        n_genes_model=model.n_genes,
-    )
+        genes = np.flatnonzero([name in there for name in model.gene_names])
+        parameters = take_genes(parameters, genes)
+        profiles = np.ascontiguousarray(profiles[:, genes])
+    return Matched(expression.sample_names, genes, parameters, profiles)
+
+
+def _p_value(model: Model, solution: Solution) -> NDArray[np.float64] | None:
+    assert model.calibration is not None
+    reference = model.calibration.reference_loss
+    if not reference.size:
+        return None
+    found = confidence.p_value(solution.loss, reference)
+    found[solution.n_observed < LEAST_SHARE * model.n_genes] = np.nan
+    return found
 
 
 def place_part(shared: tuple[Parameters, Float32], rows: slice, n_threads: int) -> Solution:
@@ -189,20 +243,5 @@ def _check_overlap(n_matched: int, model: Model, expression: Expression) -> None
             f"{expression.origin} has only {n_matched} of the model's {model.n_genes} genes; "
             "the coordinates rest on those.",
             DataWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-
-
-def _covariance(
-    curvature: NDArray[np.float64], loss: NDArray[np.float64], n_observed: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    d = curvature.shape[1]
-    covariance = np.full_like(curvature, np.inf)
-    freedom = n_observed - d
-    for row in np.flatnonzero(freedom > 0):
-        matrix = curvature[row]
-        values = np.linalg.eigvalsh(matrix)
-        if values[0] > LEAST_CURVATURE * values[-1]:
-            variance = loss[row] * n_observed[row] / freedom[row]
-            covariance[row] = variance * np.linalg.inv(matrix)
-    return covariance

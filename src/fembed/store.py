@@ -12,13 +12,16 @@ from fembed import arrayfile
 from fembed.arrayfile import Arrays, Document, PathLike, Source
 from fembed.config import FitConfig
 from fembed.errors import InputError
-from fembed.model import Model
+from fembed.model import Calibration, Model
 from fembed.parameters import Parameters
 from fembed.preprocess import Preprocessing
+from fembed.residuals import Residuals
 
 KIND = "model"
 REQUIRED = ("sample_embedding", "gene_embedding", "network", "sample_loss")
 OPTIONAL = ("gene_loading", "gene_bias")
+#: Learnt after the training, since schema version 2.
+LEARNT = ("residual_loading", "residual_noise", "reference_loss")
 
 Made = TypeVar("Made")
 
@@ -64,7 +67,7 @@ def load(path: PathLike) -> Model:
         has a wrong shape, type, number of names or value. The message names file and field.
     """
     arrays, document = arrayfile.read_folder(path, KIND)
-    unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL})
+    unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL, *LEARNT})
     source = Path(path) / f"{KIND}.safetensors"
     if unknown:
         raise InputError(f"{source} holds an array that no model has: {unknown[0]!r}.")
@@ -87,6 +90,13 @@ def contents(model: Model) -> tuple[Arrays, Document]:
         "sample_names": list(model.sample_names),
         "gene_names": list(model.gene_names),
     }
+    if model.residuals is not None:
+        arrays["residual_loading"] = model.residuals.loading
+        arrays["residual_noise"] = model.residuals.noise
+        document["independent_genes"] = model.residuals.independent_genes
+    if model.calibration is not None:
+        arrays["reference_loss"] = model.calibration.reference_loss
+        document["ellipse_factor"] = model.calibration.ellipse_factor
     return arrays, document
 
 
@@ -101,7 +111,7 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
     for name in REQUIRED:
         if name not in arrays:
             raise InputError(f"{origin}: the array {name!r} is absent.")
-    for name in (*REQUIRED, *OPTIONAL):
+    for name in (*REQUIRED, *OPTIONAL, *LEARNT):
         if name in arrays and not np.issubdtype(arrays[name].dtype, np.floating):
             raise InputError(f"{origin}: the array {name!r} is {arrays[name].dtype}, not float.")
     model = Model(
@@ -119,12 +129,30 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
         config=_made(FitConfig.from_dict, document, "config", origin),
         sample_loss=arrays["sample_loss"],
         training=_mapping(document, "training", origin),
+        residuals=_residuals(arrays, document, origin),
+        calibration=_calibration(arrays, document, origin),
     )
     try:
         model.check()
     except InputError as error:
         raise InputError(f"{origin}: {str(error)[0].lower()}{str(error)[1:]}") from None
     return model
+
+
+def _residuals(arrays: Arrays, document: Document, origin: Path | str) -> Residuals | None:
+    if "residual_loading" not in arrays:
+        return None
+    if "residual_noise" not in arrays:
+        raise InputError(f"{origin}: the array 'residual_noise' is absent.")
+    number = _field(document, "independent_genes", float, "a number", origin)
+    return Residuals(arrays["residual_loading"], arrays["residual_noise"], number)
+
+
+def _calibration(arrays: Arrays, document: Document, origin: Path | str) -> Calibration | None:
+    if "reference_loss" not in arrays:
+        return None
+    factor = _field(document, "ellipse_factor", float, "a number", origin)
+    return Calibration(factor, arrays["reference_loss"])
 
 
 def _field(document: Document, name: str, wanted: type[Made], noun: str, origin: Source) -> Made:

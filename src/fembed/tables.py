@@ -58,7 +58,7 @@ class EmbeddingTable:
     sample_names : array of str, n_samples
     embedding : float32, n_samples x n_components
     facts : columns by name, n_samples each
-        ``loss``; of new samples ``n_genes`` and ``outlier``; labels.
+        ``loss``; of new samples ``n_genes``, ``outlier`` and perhaps ``p_value``; labels.
     covariance : float64, n_samples x n_components x n_components, optional
         Only an .h5ad file has a place for it.
     """
@@ -79,12 +79,14 @@ class EmbeddingTable:
         cls, projection: Projection, labels: Mapping[str, Names] | None = None
     ) -> EmbeddingTable:
         """New samples, with ``labels``."""
-        facts = {
+        facts: dict[str, NDArray[Any]] = {
             "loss": projection.loss,
             "n_genes": projection.n_genes,
             "outlier": projection.outlier,
-            **(labels or {}),
         }
+        if projection.p_value is not None:
+            facts["p_value"] = projection.p_value
+        facts |= labels or {}
         return cls(
             projection.sample_names, projection.sample_embedding, facts, projection.covariance
         )
@@ -144,7 +146,7 @@ def check_beside_model(
 
 def check_label_names(names: Sequence[str], n_components: int) -> None:
     """Raise InputError if a label's column would hide another column of an embedding table."""
-    taken = {"sample", "loss", "n_genes", "outlier", *component_names(n_components)}
+    taken = {"sample", "loss", "n_genes", "outlier", "p_value", *component_names(n_components)}
     for name in names:
         if name in taken:
             raise InputError(

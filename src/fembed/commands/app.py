@@ -11,7 +11,19 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands import decode, demo, evaluate, fit, info, plot, project, report, sweep
+from fembed.commands import (
+    calibrate,
+    decode,
+    demo,
+    evaluate,
+    fit,
+    impute,
+    info,
+    plot,
+    project,
+    report,
+    sweep,
+)
 from fembed.terminal import Failed, tell
 
 app = typer.Typer(
@@ -41,6 +53,8 @@ def _top(
 for command in (
     fit.fit,
     project.project,
+    impute.impute,
+    calibrate.calibrate,
     decode.decode,
     evaluate.evaluate,
     sweep.sweep,

@@ -1,0 +1,55 @@
+"""``fembed calibrate``: what a model learns after its training."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import (
+    Data,
+    Layer,
+    ModelFolder,
+    Overwrite,
+    Quiet,
+    Raw,
+    Threads,
+    Transpose,
+)
+from fembed.terminal import errors_told
+
+
+@errors_told()
+def calibrate(
+    model: ModelFolder,
+    data: Data,
+    output: Annotated[str, typer.Option("--output", "-o", help="The calibrated model: a folder.")],
+    threads: Threads = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn from DATA how sure MODEL may be, and what genes share beside the map.
+
+    Samples that the model was not trained on (by name) calibrate ellipses and p-values; training
+    samples give the residual factors that make imputation better. Best both in one file.
+    """
+    from fembed import frozen, readers, store
+    from fembed.commands import describe, options
+
+    store.check_output(output, overwrite)
+    options.check_threads(threads)
+    trained = store.load(model)
+    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+    found = frozen.calibrate(trained, expression, n_threads=threads)
+    store.save(found, output, overwrite)
+    assert found.calibration is not None
+    facts = {
+        "held_out_samples": len(found.calibration.reference_loss),
+        "ellipse_factor": found.calibration.ellipse_factor,
+        "residual_factors": 0 if found.residuals is None else found.residuals.loading.shape[1],
+        "model": output,
+    }
+    describe.show(facts, quiet)

@@ -1,0 +1,68 @@
+"""``fembed impute``: all genes from those at hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import (
+    Layer,
+    ModelFolder,
+    Overwrite,
+    Quiet,
+    Raw,
+    TableOutput,
+    Threads,
+    Transpose,
+)
+from fembed.terminal import errors_told
+
+
+@errors_told()
+def impute(
+    model: ModelFolder,
+    panel: Annotated[
+        str, typer.Argument(metavar="PANEL", help="Samples with some of the model's genes.")
+    ],
+    output: TableOutput,
+    observed: Annotated[
+        str, typer.Option(help="Measured values: keep them, or replace them by what is expected.")
+    ] = "keep",
+    scale: Annotated[
+        str, typer.Option(help="input: the units of the training data; model: the model's scale.")
+    ] = "input",
+    threads: Threads = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """All genes of MODEL for the samples of PANEL: one row a sample, one column a gene."""
+    from fembed import frozen, readers, store, tables
+    from fembed.commands import describe, options
+
+    options.check_choice("--observed", observed, ("keep", "replace"))
+    options.check_choice("--scale", scale, ("input", "model"))
+    tables.check_output(output, overwrite, sources=[panel])
+    options.check_threads(threads)
+    trained = store.load(model)
+    expression = readers.read(panel, layer=layer, raw=raw, transpose=transpose)
+    found = frozen.impute(
+        trained,
+        expression,
+        keep_observed=observed == "keep",
+        model_scale=scale == "model",
+        n_threads=threads,
+    )
+    table = tables.ExpressionTable(found.sample_names, found.gene_names, found.values)
+    tables.write(table, output, overwrite)
+    facts = {
+        "samples": len(found.sample_names),
+        "genes_at_hand": int(found.observed.any(axis=0).sum()),
+        "genes": len(found.gene_names),
+        "residual_factors": 0 if trained.residuals is None else trained.residuals.loading.shape[1],
+        "table": output,
+    }
+    describe.show(facts, quiet)

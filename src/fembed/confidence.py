@@ -1,0 +1,143 @@
+"""How sure a place is: its covariance, the calibration of its ellipse, false alarms of outliers.
+
+What an ellipse is to cover: the place that the sample would take by very many other genes of the
+same kind. The genes at hand are a draw of them, so two disjoint halves of the genes are two draws,
+and the difference of the two places has the sum of the two covariances. That is how
+`ellipse_factor` measures coverage. What all genes share (a technical effect, a residual factor)
+moves both halves alike and is in no ellipse.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtri
+from threadpoolctl import threadpool_limits
+
+from fembed import placement
+from fembed.engine import Float32, Solution, take_genes, thread_count
+from fembed.parameters import Parameters
+from fembed.slopes import Slopes
+
+Float64 = NDArray[np.float64]
+
+#: Of the largest eigenvalue of J'J, which is summed from float32 products; less is no knowledge.
+LEAST_CURVATURE = 1e-6
+#: Genes whose own residuals are looked at, and at least so many a dimension: the sum over them is a
+#: covariance, which needs many more terms than dimensions.
+GENES, GENES_A_DIMENSION = 1024, 64
+#: The level at which ellipses are calibrated, and the samples and splits it takes.
+LEVEL, MOST_SAMPLES, SPLITS = 0.9, 256, 2
+
+
+def covariance(
+    parameters: Parameters,
+    profiles: Float32,
+    solution: Solution,
+    n_threads: int | None = None,
+) -> Float64:
+    """Covariance of every place (k x d x d), by the spread of its own genes' pulls.
+
+    With r_j a gene's residual and J_j its derivative: H (sum of r_j^2 J_j J_j') H, H the inverse of
+    J'J (the sandwich of Huber 1967 and White 1980; r_j over one less its leverage, as HC3 of
+    MacKinnon & White 1985). Unlike residual variance x H, it holds where genes that move a place
+    more are also those that fit worse, which is the rule: that one was too small by 3 to 5 times.
+
+    Infinite where the observed genes are fewer than the coordinates or do not determine them.
+    """
+    slopes = Slopes(parameters)
+
+    def one(row: int) -> Float64:
+        return _covariance(slopes, profiles[row], solution.u[row], solution.curvature[row])
+
+    # NumPy works on one sample at a time outside the interpreter's lock.
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(min(thread_count(n_threads), 32)) as pool,
+    ):
+        return np.stack(list(pool.map(one, range(len(profiles)))))
+
+
+def _covariance(slopes: Slopes, profile: Float32, place: Float32, curvature: Float64) -> Float64:
+    d = len(place)
+    observed = np.flatnonzero(~np.isnan(profile))
+    eigenvalues = np.linalg.eigvalsh(curvature)
+    if len(observed) <= d or not eigenvalues[0] > LEAST_CURVATURE * eigenvalues[-1]:
+        return np.full((d, d), np.inf)
+    inverse = np.linalg.inv(curvature)
+    most = max(GENES, GENES_A_DIMENSION * d)
+    genes = observed[placement.even_choice(len(observed), most)]
+    decoded, slope = slopes.at(place, genes)
+    slope = slope.astype(np.float64)
+    leverage = np.einsum("ja,ab,jb->j", slope, inverse, slope)
+    residual = (profile[genes] - decoded) / np.maximum(1.0 - leverage, 1e-3)
+    pull = slope * residual[:, None]
+    pulls = pull.T @ pull * (len(observed) / len(genes))
+    found: Float64 = inverse @ pulls @ inverse
+    # A profile without any residual (decoded, say) still has a covariance that can be inverted.
+    rounding = float(np.finfo(np.float32).eps * np.square(profile[genes]).mean())
+    return found + inverse * rounding
+
+
+def ellipse_factor(
+    parameters: Parameters, profiles: Float32, n_threads: int | None = None
+) -> float:
+    """What covariances are multiplied by so that `LEVEL` ellipses cover as often as they say.
+
+    Profiles (k x n_genes) are placed by random halves of their genes. Beside noise, the factor
+    holds what the linear theory leaves out: kinks of the network, and samples whose halves lie in
+    two minima.
+    """
+    rows = placement.even_choice(len(profiles), MOST_SAMPLES)
+    d = parameters.n_components
+    random = np.random.default_rng(0x68616C76)
+    distances = []
+    for _ in range(SPLITS):
+        order = random.permutation(parameters.n_genes)
+        middle = len(order) // 2
+        halves = np.sort(order[:middle]), np.sort(order[middle:])
+        (u, one), (v, other) = (
+            _placed(parameters, profiles, rows, genes, n_threads) for genes in halves
+        )
+        distances.append(squared_distance(u - v, one + other))
+    found = np.concatenate(distances)
+    found = found[np.isfinite(found)]
+    if not found.size:
+        return 1.0
+    return float(np.quantile(found, LEVEL) / chdtri(d, 1.0 - LEVEL))
+
+
+def squared_distance(gap: Float64, covariance: Float64) -> Float64:
+    """Mahalanobis distances, squared, of k gaps (k x d); NaN where a covariance is infinite."""
+    found = np.full(len(gap), np.nan)
+    known = np.isfinite(covariance).all(axis=(1, 2))
+    solved = np.linalg.solve(covariance[known], gap[known][..., None])[..., 0]
+    found[known] = np.einsum("ka,ka->k", gap[known], solved)
+    return found
+
+
+def p_value(loss: Float64, reference: Float64) -> Float64:
+    """Share of samples of the reference's kind with such a loss or a higher one.
+
+    Conformal (Vovk et al. 2005): for a new sample of the same kind, the chance of a value of at
+    most a is at most a, whatever the distribution of losses. ``reference`` holds losses of
+    samples that the model was not trained on.
+    """
+    above = len(reference) - np.searchsorted(np.sort(reference), loss, side="left")
+    share: Float64 = np.divide(1.0 + above, 1.0 + len(reference), dtype=np.float64)
+    return share
+
+
+def _placed(
+    parameters: Parameters,
+    profiles: Float32,
+    rows: NDArray[np.intp],
+    genes: NDArray[np.intp],
+    n_threads: int | None,
+) -> tuple[Float64, Float64]:
+    some = take_genes(parameters, genes)
+    part = np.ascontiguousarray(profiles[np.ix_(rows, genes)])
+    solution = placement.place(some, part, n_threads=n_threads)
+    return solution.u.astype(np.float64), covariance(some, part, solution, n_threads)

@@ -1,0 +1,82 @@
+"""Calibration: what a model cannot know by itself, learnt from data once and kept with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import confidence, residuals
+from fembed.engine import Float32
+from fembed.errors import InputError
+from fembed.model import Calibration, Model
+from fembed.placement import place
+from fembed.projection import Matched, match
+
+#: Fewer samples say nothing about how often something happens in ten or a hundred.
+LEAST_SAMPLES = 20
+
+
+def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model:
+    """A copy of ``model`` that knows how sure it may be, and what genes share beside the map.
+
+    Samples are told apart by name. Those that the model was *not* trained on make the factor of
+    the confidence ellipses and the reference of the p-values (both are honest only so); the
+    training samples, where they are given, make the residual factors that imputation uses.
+
+    Parameters
+    ----------
+    model : Model
+    data : Expression, AnnData or DataFrame
+        With all of the model's genes; best the training samples and held-out ones together.
+    n_threads : int, optional
+
+    Returns
+    -------
+    Model
+        With ``residuals`` if at least 20 training samples were given, or else the held-out ones
+        took their place; with ``calibration`` in any case. Without held-out samples the factor is
+        that of training samples, which is too small, and projections have no p-value.
+
+    Raises
+    ------
+    InputError
+        Fewer than 20 samples, genes of the model that are absent, or as `fembed.project`.
+    """
+    found = match(model, data)
+    if len(found.genes) < model.n_genes:
+        raise InputError(
+            f"The data have {len(found.genes)} of the model's {model.n_genes} genes; a calibration "
+            "needs all of them."
+        )
+    position = {name: row for row, name in enumerate(model.sample_names)}
+    trained_at = np.array([position.get(name, -1) for name in found.sample_names])
+    trained, held_out = np.flatnonzero(trained_at >= 0), np.flatnonzero(trained_at < 0)
+    if max(len(trained), len(held_out)) < LEAST_SAMPLES:
+        raise InputError(
+            f"A calibration needs at least {LEAST_SAMPLES} samples, held out or of the training; "
+            f"there are {len(held_out)} and {len(trained)}."
+        )
+    places = np.empty((len(found.profiles), model.n_components), np.float32)
+    places[trained] = model.sample_embedding[trained_at[trained]]
+    reference = np.empty(0)
+    if held_out.size:
+        solution = place(model.parameters, _rows(found, held_out), n_threads=n_threads)
+        places[held_out], reference = solution.u, np.sort(solution.loss)
+    honest = held_out
+    if len(held_out) < LEAST_SAMPLES:
+        honest, reference = trained, np.empty(0)
+    factor = confidence.ellipse_factor(model.parameters, _rows(found, honest), n_threads)
+    learning = trained if len(trained) >= LEAST_SAMPLES else held_out
+    at_places = replace(model.parameters, sample_embedding=places[learning])
+    return replace(
+        model,
+        residuals=residuals.learn(at_places, _rows(found, learning), n_threads),
+        calibration=Calibration(factor, reference),
+    )
+
+
+def _rows(found: Matched, rows: NDArray[np.intp]) -> Float32:
+    return np.ascontiguousarray(found.profiles[rows])

@@ -1,0 +1,143 @@
+"""Imputation: all genes of samples from those at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import engine, placement
+from fembed.engine import Float32
+from fembed.frozen.anchor import anchored
+from fembed.model import Model
+from fembed.parameters import Parameters
+from fembed.projection import Matched, as_expression, match
+
+#: Rounds in which the place gives way to the residual factors and they to it. A second one took
+#: a hundredth off the error at 10 % of the genes; a third, nothing.
+ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Imputation:
+    """Expression of all of a model's genes.
+
+    Attributes
+    ----------
+    sample_names : array of str, k
+    gene_names : array of str, n_genes
+    values : float32, k x n_genes
+        In the units asked for.
+    observed : bool, k x n_genes
+        Where the panel had a value.
+    sample_embedding : float32, k x n_components
+        The places that were decoded: the most probable ones, which with few genes lie nearer the
+        training samples than the best-fitting ones that `fembed.project` gives.
+    """
+
+    sample_names: NDArray[np.object_]
+    gene_names: NDArray[np.object_]
+    values: Float32
+    observed: NDArray[np.bool_]
+    sample_embedding: Float32
+
+
+def impute(
+    model: Model,
+    panel: Any,
+    *,
+    keep_observed: bool = True,
+    model_scale: bool = False,
+    n_threads: int | None = None,
+) -> Imputation:
+    """All genes of the model for samples of which some genes are measured.
+
+    Every sample is placed by its genes at hand and decoded there. Where the model has residual
+    factors (`fembed.calibrate`), the residuals of those genes correct the others.
+
+    Parameters
+    ----------
+    model : Model
+    panel : Expression, AnnData, DataFrame or array
+        As for `fembed.project`: genes by name, NaN where unobserved.
+    keep_observed : bool, default True
+        Leave measured values as they are: a measurement is nearer the truth than what others
+        suggest. False replaces them by what the model expects there (denoising).
+    model_scale : bool, default False
+        Values on the model's (transformed) scale, not in the units of the input. With the
+        transform ``cpm`` those units are counts per million.
+    n_threads : int, optional
+
+    Returns
+    -------
+    Imputation
+
+    Raises
+    ------
+    InputError
+        As `fembed.project`: no gene in common, a sample without any, names that are not unique.
+
+    Warns
+    -----
+    DataWarning
+        If the panel has less than half of the model's genes.
+    """
+    found = match(model, panel)
+    places, values = _expected(model, found, n_threads)
+    observed = np.zeros(values.shape, bool)
+    observed[:, found.genes] = ~np.isnan(found.profiles)
+    measured = np.full(values.shape, np.nan, np.float32)
+    measured[:, found.genes] = found.profiles
+    if not model_scale:
+        values = model.preprocessing.invert(values)
+        if model.preprocessing.transform == "none":
+            measured = measured.copy()
+        elif model.preprocessing.transform == "log10":  # the very numbers of the panel
+            measured = as_expression(panel, model).take_genes(model.gene_names)[0]
+        else:
+            measured = model.preprocessing.invert(measured)
+        if model.preprocessing.transform != "none":
+            np.maximum(values, 0.0, out=values)  # counts are never negative, nor readable so
+    if keep_observed:
+        values[observed] = measured[observed]
+    return Imputation(found.sample_names, model.gene_names, values, observed, places)
+
+
+def _expected(model: Model, found: Matched, n_threads: int | None) -> tuple[Float32, Float32]:
+    """Places (k x n_components) and expected profiles (k x n_genes), on the model's scale."""
+    some, targets = anchored(found.parameters, float(np.median(model.sample_loss)) or 1e-12)
+    places = placement.place(some, _with(found.profiles, targets), n_threads=n_threads).u
+    values = engine.decode(model.parameters, places, n_threads=n_threads)
+    if model.residuals is None:
+        return places, values
+    beside = _beside(model, found, values)
+    for _ in range(ROUNDS - 1):
+        rest = found.profiles - beside[:, found.genes]
+        places = _again(some, _with(rest, targets), places, n_threads)
+        values = engine.decode(model.parameters, places, n_threads=n_threads)
+        beside = _beside(model, found, values)
+    return places, values + beside
+
+
+def _beside(model: Model, found: Matched, values: Float32) -> Float32:
+    """What the residuals of the genes at hand say of every gene's."""
+    assert model.residuals is not None
+    left = np.full(values.shape, np.nan, np.float32)
+    left[:, found.genes] = found.profiles - values[:, found.genes]
+    return model.residuals.predict(left)
+
+
+def _again(
+    parameters: Parameters, profiles: Float32, places: Float32, n_threads: int | None
+) -> Float32:
+    found, _ = placement.refine(
+        parameters, profiles, places, max_iterations=10, n_threads=n_threads
+    )
+    return found
+
+
+def _with(profiles: Float32, targets: Float32) -> Float32:
+    """Profiles with the anchors' targets after their genes."""
+    return np.concatenate([profiles, np.tile(targets, (len(profiles), 1))], axis=1)

@@ -1,0 +1,174 @@
+"""New genes in a frozen model: the mirror image of placing samples.
+
+Network and sample embedding stand still; `gene_fit` solves every new gene on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed.engine import Float32
+from fembed.errors import InputError
+from fembed.expression import Expression
+from fembed.frozen.gene_fit import solve_genes, with_unknowns
+from fembed.model import Model
+from fembed.parameters import Parameters
+from fembed.placement import even_choice
+from fembed.projection import as_expression, project
+
+#: Samples that decide; for the some hundred unknowns of a gene more would decide nothing else.
+MOST_SAMPLES = 4096
+#: Fewer samples leave a gene to the prior.
+LEAST_SAMPLES = 10
+
+
+def add_genes(
+    model: Model,
+    data: Any,
+    *,
+    genes: Sequence[str] | None = None,
+    n_threads: int | None = None,
+) -> Model:
+    """A model with more genes; its samples, its network and its other genes stay as they are.
+
+    Parameters
+    ----------
+    model : Model
+        A trained model.
+    data : Expression, AnnData or DataFrame
+        Samples with the new genes, in the units of the training data. Samples of the training are
+        known by name and stand where they are; others are placed by the genes of the model that
+        the data have too. NaN is a missing entry.
+    genes : sequence of str, optional
+        The genes to add; by default all that the model does not have.
+    n_threads : int, optional
+        Genes that are solved at a time; all processors by default.
+
+    Returns
+    -------
+    Model
+        With the new genes after its own. ``sample_loss`` stays that of the old genes. What was
+        learnt of them together (residual factors, calibration) is dropped: calibrate anew.
+
+    Raises
+    ------
+    InputError
+        No new gene; a gene that the model has, or that the data do not have; a gene with fewer
+        than 10 observed samples; samples that cannot be placed; with the transform cpm, data
+        without most of the model's genes.
+    """
+    expression = as_expression(data, model)
+    expression.check(min_samples=LEAST_SAMPLES, allow_unobserved_genes=True)
+    names = _chosen_names(model, expression, genes)
+    _check_depth(model, expression)
+    places = _places(model, expression, n_threads)
+    values = _values(model, expression, names)
+    rows = even_choice(len(values), MOST_SAMPLES)
+    noise = max(float(np.median(model.sample_loss)), 1e-12)
+    found = solve_genes(model.parameters, places[rows], values[rows], noise, n_threads)
+    p = model.parameters
+    added = with_unknowns(p, found)
+    grown = Parameters(
+        sample_embedding=p.sample_embedding,
+        gene_embedding=np.concatenate([p.gene_embedding, added.gene_embedding]),
+        network=p.network,
+        hidden=p.hidden,
+        gene_loading=_joined(p.gene_loading, added.gene_loading),
+        gene_bias=_joined(p.gene_bias, added.gene_bias),
+    )
+    return replace(
+        model,
+        parameters=grown,
+        gene_names=np.concatenate([model.gene_names, np.array(names, dtype=object)]),
+        training={**model.training, "added_genes": len(names)},
+        residuals=None,
+        calibration=None,
+    )
+
+
+def _joined(old: NDArray[Any] | None, new: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if old is None or new is None else np.concatenate([old, new])
+
+
+def _chosen_names(model: Model, expression: Expression, genes: Sequence[str] | None) -> list[str]:
+    known, there = set(model.gene_names), set(expression.gene_names)
+    if genes is None:
+        names = [name for name in expression.gene_names if name not in known]
+        if not names:
+            raise InputError(
+                f"The model has every gene of {expression.origin} already; give data with others."
+            )
+        return names
+    names = list(dict.fromkeys(genes))
+    if not names:
+        raise InputError("The list of genes to add is empty; name at least one gene.")
+    for name in names:
+        if name in known:
+            raise InputError(f"The gene '{name}' is in the model already; leave it out.")
+        if name not in there:
+            raise InputError(f"The gene '{name}' is not in {expression.origin}; check its name.")
+    return names
+
+
+def _check_depth(model: Model, expression: Expression) -> None:
+    if model.preprocessing.transform != "cpm":
+        return
+    there = set(expression.gene_names)
+    n_common = sum(name in there for name in model.gene_names)
+    if n_common < 0.9 * model.n_genes:
+        raise InputError(
+            f"The model counts per million of whole profiles, but {expression.origin} has only "
+            f"{n_common} of its {model.n_genes} genes; give the new genes beside those."
+        )
+
+
+def _places(model: Model, expression: Expression, n_threads: int | None) -> Float32:
+    """Where the samples stand: the training's own places, and those of others by projection."""
+    position = {name: row for row, name in enumerate(model.sample_names)}
+    at = np.array([position.get(name, -1) for name in expression.sample_names])
+    places = np.empty((expression.n_samples, model.n_components), np.float32)
+    places[at >= 0] = model.sample_embedding[at[at >= 0]]
+    unknown = np.flatnonzero(at < 0)
+    if unknown.size:
+        if not set(model.gene_names) & set(expression.gene_names):
+            raise InputError(
+                f"The sample '{expression.sample_names[unknown[0]]}' in {expression.origin} is not "
+                "one of the training and has no gene of the model to be placed by; give samples of "
+                "the training, or those genes too."
+            )
+        others = Expression.adopt(
+            np.ascontiguousarray(expression.values[unknown]),
+            expression.sample_names[unknown],
+            expression.gene_names,
+            origin=expression.origin,
+        )
+        places[unknown] = project(model, others, n_threads=n_threads).sample_embedding
+    return places
+
+
+def _values(model: Model, expression: Expression, names: list[str]) -> Float32:
+    """The new genes on the model's scale; counts per million are of all genes at hand."""
+    whole = model.preprocessing.transform == "cpm"
+    taken = list(expression.gene_names) if whole else names
+    values, _ = expression.take_genes(taken)
+    model.preprocessing.apply(
+        values,
+        expression.origin,
+        sample_names=expression.sample_names,
+        gene_names=np.array(taken, dtype=object),
+    )
+    if whole:
+        position = {name: column for column, name in enumerate(taken)}
+        values = np.ascontiguousarray(values[:, [position[name] for name in names]])
+    few = np.flatnonzero((~np.isnan(values)).sum(axis=0) < LEAST_SAMPLES)
+    if few.size:
+        raise InputError(
+            f"The gene '{names[few[0]]}' in {expression.origin} is observed in fewer than "
+            f"{LEAST_SAMPLES} samples ({few.size} such gene(s)); leave it out."
+        )
+    return values
