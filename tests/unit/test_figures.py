@@ -346,3 +346,15 @@ def test_the_package_is_there_without_loading_matplotlib() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert set(pl.__all__) <= set(dir(fembed.pl))
+
+
+def test_a_backend_that_becomes_interactive_at_the_first_figure_stays_so() -> None:
+    from fembed.pl import canvas
+
+    size, interactive = matplotlib.rcParams["font.size"], matplotlib.is_interactive()
+    try:
+        with canvas.drawing():
+            matplotlib.interactive(True)  # as a notebook's backend does when it is loaded
+        assert matplotlib.is_interactive() and matplotlib.rcParams["font.size"] == size
+    finally:
+        matplotlib.interactive(interactive)

@@ -70,8 +70,15 @@ def drawing() -> Iterator[None]:
     check_installed()
     import matplotlib as mpl
 
-    with mpl.rc_context(STYLE), quiet_about_glyphs():
-        yield
+    # Not rc_context, which puts back every setting: the first figure of a notebook makes the backend
+    # interactive, and no later figure would be shown.
+    before = {name: mpl.rcParams[name] for name in STYLE}
+    mpl.rcParams.update(STYLE)
+    try:
+        with quiet_about_glyphs():
+            yield
+    finally:
+        mpl.rcParams.update(before)
 
 
 @contextmanager
