@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fembed.evaluation import Evaluation as Evaluation
     from fembed.evaluation import evaluate as evaluate
     from fembed.expression import Expression as Expression
+    from fembed.extension import extend as extend
     from fembed.frozen import Imputation as Imputation
     from fembed.frozen import add_genes as add_genes
     from fembed.frozen import calibrate as calibrate
@@ -56,6 +57,7 @@ _HOME = {
     "add_genes": "frozen",
     "calibrate": "frozen",
     "evaluate": "evaluation",
+    "extend": "extension",
     "fit": "train",
     "impute": "frozen",
     "load": "store",

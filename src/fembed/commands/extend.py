@@ -1,0 +1,56 @@
+"""``fembed extend``: add samples to a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands.arguments import (
+    Data,
+    Layer,
+    ModelFolder,
+    Overwrite,
+    Quiet,
+    Raw,
+    Threads,
+    Transpose,
+)
+from fembed.terminal import TrainingBar, errors_told
+
+
+@errors_told()
+def extend(
+    model: ModelFolder,
+    data: Data,
+    training: Annotated[
+        str, typer.Option(help="The data that the model was trained on; read as DATA is.")
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", help="The grown model: a new folder.")],
+    epochs: Annotated[float, typer.Option(help="Passes over old and new samples.")] = 3.0,
+    threads: Threads = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    transpose: Transpose = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Add the samples of DATA to MODEL; the old samples stay near where they were.
+
+    Drift is the root mean square way of the old samples over the size of the map.
+    """
+    from fembed import extension, readers, store
+    from fembed.commands import describe, options
+
+    store.check_output(output, overwrite)
+    options.check_threads(threads)
+    trained = store.load(model)
+    new = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+    old = readers.read(training, layer=layer, raw=raw, transpose=transpose)
+    with TrainingBar(quiet) as bar:
+        grown = extension.extend(trained, new, old, epochs=epochs, n_threads=threads, progress=bar)
+    store.save(grown, output, overwrite)
+    names = ("old_mse_before", "old_mse", "new_mse_before", "new_mse", "drift", "drift_95")
+    report = grown.training["extension"]
+    facts = {"samples": grown.n_samples, "new_samples": report["n_new"]}
+    describe.show({**facts, **{name: report[name] for name in names}, "model": output}, quiet)

@@ -1,0 +1,132 @@
+"""Growing a model: new samples join, the network learns from them, the old map stays in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fembed.engine import Float32
+from fembed.errors import InputError
+from fembed.model import Model
+from fembed.placement import place
+from fembed.projection import match
+from fembed.train import Progress
+from fembed.train.extend import grow
+
+#: Enough for the network to take the new samples in; more would move the old ones further.
+EPOCHS = 3.0
+
+
+def extend(
+    model: Model,
+    data: Any,
+    training: Any,
+    *,
+    epochs: float = EPOCHS,
+    n_threads: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Model:
+    """Add samples to a trained model: place them, then a few epochs on old and new samples.
+
+    Parameters
+    ----------
+    model : Model
+    data : Expression, AnnData or DataFrame
+        New samples, as for `fembed.project`. Genes that the model does not have are left out
+        (`fembed.add_genes` adds them).
+    training : Expression, AnnData or DataFrame
+        The samples that the model was trained on, by name; others in it are not used.
+    epochs : float, default 3
+        Passes over all entries, with a fifth of the first training's learning rates. 0 only places
+        the new samples, and nothing else changes.
+    n_threads : int, optional
+        Threads of the engine; those of the model's config by default.
+    progress : callable, optional
+        Called with a `Progress` a few times a second.
+
+    Returns
+    -------
+    Model
+        Old samples first. ``training["extension"]`` says what happened: ``n_new``, ``epochs``,
+        the mean squared errors of old and new samples before and after, and the ``drift``: the
+        root mean square distance between a sample's old and new place over the map's size (the
+        root mean square distance of old places from their mean), and its 95 % point,
+        ``drift_95``. What was learnt after the training is dropped: calibrate anew.
+
+    Raises
+    ------
+    InputError
+        A new sample with a name that the model has, a training sample that is absent from
+        ``training``, an impossible number of epochs, or as `fembed.project`.
+    TrainingError
+        If the loss is no longer finite.
+    """
+    if not (np.isfinite(epochs) and epochs >= 0):
+        raise InputError(f"epochs is {epochs!r}; choose a number from 0 up.")
+    new = match(model, data)
+    known = set(model.sample_names)
+    for name in new.sample_names:
+        if name in known:
+            raise InputError(f"The sample '{name}' is in the model already; leave it out.")
+    config = replace(model.config, n_threads=n_threads or model.config.n_threads)
+    solution = place(new.parameters, new.profiles, n_threads=config.n_threads)
+    values = np.full((model.n_samples + len(new.profiles), model.n_genes), np.nan, np.float32)
+    values[: model.n_samples] = _of_training(model, training)
+    values[model.n_samples :, new.genes] = new.profiles
+    together = replace(
+        model.parameters,
+        sample_embedding=np.concatenate([model.sample_embedding, solution.u]),
+    )
+    before = np.concatenate([model.sample_loss, solution.loss])
+    n_observed = (~np.isnan(values)).sum(axis=1)
+    report: dict[str, Any] = {"drift": 0.0, "drift_95": 0.0}
+    loss = before
+    if epochs > 0:
+        grown = grow(together, values, model.n_samples, config, epochs, progress)
+        together, loss, report = grown.parameters, grown.sample_loss, grown.report
+    old, fresh = slice(None, model.n_samples), slice(model.n_samples, None)
+    report |= {
+        "n_new": len(new.profiles),
+        "epochs": epochs,
+        "old_mse_before": _mean(before, n_observed, old),
+        "old_mse": _mean(loss, n_observed, old),
+        "new_mse_before": _mean(before, n_observed, fresh),
+        "new_mse": _mean(loss, n_observed, fresh),
+    }
+    return replace(
+        model,
+        parameters=together,
+        sample_names=np.concatenate([model.sample_names, new.sample_names]),
+        sample_loss=loss,
+        training={
+            **model.training,
+            "mse": _mean(loss, n_observed, slice(None)),
+            "extension": report,
+        },
+        residuals=None,
+        calibration=None,
+    )
+
+
+def _of_training(model: Model, training: Any) -> Float32:
+    """The training matrix on the model's scale, its samples in the model's order."""
+    found = match(model, training)
+    position = {name: row for row, name in enumerate(found.sample_names)}
+    for name in model.sample_names:
+        if name not in position:
+            raise InputError(
+                f"The training sample '{name}' is not in the training data; give the matrix that "
+                "the model was trained on."
+            )
+    rows = [position[name] for name in model.sample_names]
+    values = np.full((model.n_samples, model.n_genes), np.nan, np.float32)
+    values[:, found.genes] = found.profiles[rows]
+    return values
+
+
+def _mean(loss: Any, n_observed: Any, rows: slice) -> float:
+    """Mean squared error over observed entries of some samples."""
+    return float(np.average(loss[rows], weights=n_observed[rows]))
