@@ -35,7 +35,9 @@ def write_all(app: Sphinx) -> None:
     GENERATED.mkdir(parents=True, exist_ok=True)
     _write("commands.md", _commands())
     for page, source in SOURCES.items():
-        _write(page, relinked((ROOT / source).read_text(encoding="utf-8"), ROOT / source, GENERATED))
+        _write(
+            page, relinked((ROOT / source).read_text(encoding="utf-8"), ROOT / source, GENERATED)
+        )
 
 
 def relink_source(app: Sphinx, name: str, source: list[str]) -> None:
@@ -63,7 +65,9 @@ def relinked(text: str, written_in: Path, read_from: Path) -> str:
             return words
         # An included text is read as if it stood in the page that includes it.
         base = DOCS if read_from == GENERATED else read_from
-        return f"{picture}[{words}]({Path(os.path.relpath(file, base)).as_posix()}{hash_mark}{anchor})"
+        return (
+            f"{picture}[{words}]({Path(os.path.relpath(file, base)).as_posix()}{hash_mark}{anchor})"
+        )
 
     return LINK.sub(link, text)
 
@@ -72,8 +76,12 @@ def _commands() -> str:
     """What ``--help`` says of every command, as Typer itself writes it down."""
     command = ["-m", "typer", "fembed.commands.app", "utils", "docs", "--name", "fembed"]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True)
-    # Its first heading is that of the program; the page that includes it has its own.
-    return done.stdout.split("\n", 1)[1]
+    # Its own title and first lines are left out, and so is its list of commands, whose sentences
+    # are cut short: the one here has them whole.
+    begin = done.stdout.index("## `fembed ")
+    commands = re.findall(r"^## `(fembed [\w-]+)`\n\n(.+)$", done.stdout, re.MULTILINE)
+    rows = [f"| [`{name}`](#{name.replace(' ', '-')}) | {summary} |" for name, summary in commands]
+    return "\n".join(["| command | |", "|---|---|", *rows, "", done.stdout[begin:]])
 
 
 def _write(name: str, text: str) -> None:
