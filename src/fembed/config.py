@@ -12,6 +12,11 @@ from fembed.errors import InputError
 Recipe = Literal["fast", "published"]
 RECIPES: tuple[Recipe, ...] = ("fast", "published")
 
+Start = Literal["neighbours", "components"]
+STARTS: tuple[Start, ...] = ("neighbours", "components")
+#: Barnes-Hut t-SNE is for up to three dimensions, and few samples have no neighbourhoods.
+MOST_NEIGHBOUR_COMPONENTS, LEAST_NEIGHBOUR_SAMPLES = 3, 20
+
 MAX_COMPONENTS = 128
 MAX_HIDDEN_LAYERS = 32
 MAX_THREADS = 256
@@ -33,6 +38,10 @@ class FitConfig:
         "fast" is this project's own: spectral start, blocks, three learning rates, reseating,
         gauge, stopping by data. "published" is the thesis chapter's model to the letter: random
         start, no linear skip, whole profiles, one learning rate.
+    start : {"neighbours", "components"}, optional
+        Where the fast recipe starts. "neighbours": at a t-SNE layout, which keeps related samples
+        together; the default for maps (up to three components, from 20 samples). "components":
+        at the principal components; the default above, and the only one there.
     epochs : float, optional
         Passes over all entries of the matrix. Default: chosen by the size of the data and, in
         the fast recipe, ended earlier when held-out samples stop improving.
@@ -63,6 +72,7 @@ class FitConfig:
     gene_components: int = 50
     hidden: tuple[int, ...] = (100, 50, 50)
     recipe: Recipe = "fast"
+    start: Start | None = None
     epochs: float | None = None
     iterations: int | None = None
     block_samples: int | None = None
@@ -84,6 +94,17 @@ class FitConfig:
         if self.recipe not in RECIPES:
             raise InputError(
                 f"The recipe {self.recipe!r} is not known; choose 'fast' or 'published'."
+            )
+        if self.start is not None and self.start not in STARTS:
+            raise InputError(
+                f"start is {self.start!r}; choose 'neighbours' or 'components', or leave it out."
+            )
+        if self.start is not None and self.recipe == "published":
+            raise InputError("start is for the fast recipe; the published one starts at random.")
+        if self.start == "neighbours" and self.n_components > MOST_NEIGHBOUR_COMPONENTS:
+            raise InputError(
+                f"start is 'neighbours', which is for at most {MOST_NEIGHBOUR_COMPONENTS} "
+                "components; leave it out."
             )
         if self.epochs is not None and self.iterations is not None:
             raise InputError("Both epochs and iterations are given; choose one of them.")
@@ -129,6 +150,14 @@ class FitConfig:
             raise InputError(
                 f"validation is {self.validation!r}; choose a share from 0 up to below 0.9."
             )
+
+    def starts_at_neighbours(self, n_samples: int) -> bool:
+        """Whether a fit of so many samples starts at a neighbour embedding."""
+        if self.recipe != "fast" or n_samples < LEAST_NEIGHBOUR_SAMPLES:
+            return False
+        if self.start is not None:
+            return self.start == "neighbours"
+        return self.n_components <= MOST_NEIGHBOUR_COMPONENTS
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON-able values."""

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 
 from fembed.config import FitConfig
 from fembed.parameters import Parameters
-from fembed.train import run
+from fembed.train import fast
 from fembed.train.heldout import HeldOut, hold_out
 from fembed.train.loop import Loop
 from fembed.train.recipe import plan
@@ -94,14 +94,14 @@ class Steady:
         start, _ = spectral_start(values, config, self.held_out.training_samples)
         self.start = start.copy()
         self.loop = Loop(values, start, config, schedule)
-        self.stopped = run._steady(self.loop, self.held_out, 300)
+        self.stopped = fast._steady(self.loop, self.held_out, 300)
 
     @property
     def parameters(self) -> Parameters:
         return self.loop.parameters
 
     def finish(self) -> Parameters:
-        run._cool_down(self.loop, self.held_out, 20)
+        fast._cool_down(self.loop, self.held_out, 20)
         return self.loop.parameters
 
 
@@ -110,7 +110,7 @@ def test_held_out_samples_do_not_move_the_parameters(monkeypatch: pytest.MonkeyP
 
     Held-out samples may only end the steady part sooner, so that is switched off here.
     """
-    monkeypatch.setattr(run, "PATIENCE", 10**9)
+    monkeypatch.setattr(fast, "PATIENCE", 10**9)
     values = curved(80, 60)
     standardise(values)
     poisoned = values.copy()
@@ -135,9 +135,9 @@ def test_held_out_samples_do_not_move_the_parameters(monkeypatch: pytest.MonkeyP
 
 
 def test_a_stop_goes_back_to_the_best_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PATIENCE", 2)
-    monkeypatch.setattr(run, "WATCHES", 16)
-    monkeypatch.setattr(run, "BETTER", 1.0)  # nothing is ever better than the first look
+    monkeypatch.setattr(fast, "PATIENCE", 2)
+    monkeypatch.setattr(fast, "WATCHES", 16)
+    monkeypatch.setattr(fast, "BETTER", 1.0)  # nothing is ever better than the first look
     values = curved(80, 60)
     standardise(values)
     steady = Steady(values)
@@ -148,7 +148,7 @@ def test_a_stop_goes_back_to_the_best_look(monkeypatch: pytest.MonkeyPatch) -> N
     training = steady.held_out.training_samples
     expected, _ = spectral_start(values, config, training)
     loop = Loop(values, expected, config, plan(config, 80, 60))
-    run._steady(loop, HeldOut(training, np.arange(0)), steady.loop.step)  # nothing to look at
+    fast._steady(loop, HeldOut(training, np.arange(0)), steady.loop.step)  # nothing to look at
     for name, array in steady.parameters.arrays().items():
         assert_array_equal(array, expected.arrays()[name], err_msg=name)
 
@@ -166,9 +166,9 @@ def test_a_plateau_at_the_start_is_no_reason_to_stop(
         return looks[-1]
 
     monkeypatch.setattr(HeldOut, "watch", watch)
-    monkeypatch.setattr(run, "PATIENCE", 2)
-    monkeypatch.setattr(run, "WATCHES", 16)
-    monkeypatch.setattr(run, "LEAST_STEPS", least_steps)
+    monkeypatch.setattr(fast, "PATIENCE", 2)
+    monkeypatch.setattr(fast, "WATCHES", 16)
+    monkeypatch.setattr(fast, "LEAST_STEPS", least_steps)
     values = curved(80, 60)
     standardise(values)
     assert Steady(values).stopped == "held-out samples"

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import PCA
+from sklearn.manifold import trustworthiness
 
 from fembed import engine
 from fembed.config import FitConfig
-from fembed.train import start
+from fembed.train import layout, start
 from fembed.train.start import random_start, spectral_start, standardise
 from tests.curved_expression import curved
 
@@ -67,8 +68,8 @@ def test_one_varying_gene_among_constant_ones_is_scaled() -> None:
     assert not values[:, [0, 1, 3]].any()
 
 
-@pytest.mark.parametrize("n_components", [1, 2, 7])
-def test_the_spectral_start_is_pca(n_components: int) -> None:
+@pytest.mark.parametrize("n_components", [4, 7])
+def test_above_three_dimensions_the_spectral_start_is_pca(n_components: int) -> None:
     values = curved(60, 45)
     standardise(values)
     config = FitConfig(n_components=n_components, gene_components=10)
@@ -96,7 +97,7 @@ def test_a_missing_entry_counts_as_its_genes_mean() -> None:
     values[np.random.default_rng(0).random(values.shape) < 0.1] = np.nan
     standardise(values)
     filled = np.nan_to_num(values)
-    config = FitConfig(gene_components=5)
+    config = FitConfig(n_components=4, gene_components=5)
     found, explained = spectral_start(values, config, np.arange(50))
     expected, expected_explained = spectral_start(filled, config, np.arange(50))
     assert np.isnan(values).any()  # they are not filled in the data
@@ -124,7 +125,7 @@ def test_other_samples_start_at_their_own_scores() -> None:
     values = curved(60, 45)
     standardise(values)
     some = np.arange(0, 60, 2)
-    parameters, _ = spectral_start(values, FitConfig(gene_components=5), some)
+    parameters, _ = spectral_start(values, FitConfig(n_components=4, gene_components=5), some)
     assert parameters.gene_loading is not None
     loading = parameters.gene_loading.astype(np.float64)
     scores = values @ np.linalg.pinv(loading).T
@@ -134,13 +135,58 @@ def test_other_samples_start_at_their_own_scores() -> None:
 def test_large_data_start_at_the_components_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     values = curved(400, 30, noise=0.01)
     standardise(values)
-    config = FitConfig(gene_components=5)
+    config = FitConfig(n_components=4, gene_components=5)
     whole, explained = spectral_start(values, config, np.arange(400))
     monkeypatch.setattr(start, "MOST_PCA_SAMPLES", 200)
     part, part_explained = spectral_start(values, config, np.arange(400))
     assert part_explained == pytest.approx(explained, abs=1e-4)
     assert part.sample_embedding.shape == whole.sample_embedding.shape
     assert (np.abs(part.sample_embedding[:, :2]).max(axis=1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+def test_a_map_starts_where_neighbours_are_together(n_components: int) -> None:
+    values = curved(200, 60)
+    standardise(values)
+    config = FitConfig(n_components=n_components, gene_components=10)
+    parameters, explained = spectral_start(values, config, np.arange(200))
+    u = parameters.sample_embedding
+    assert_allclose(u.mean(axis=0), 0.0, atol=1e-5)
+    assert_allclose(u.std(axis=0), 1.0, atol=1e-4)
+    scores = PCA(n_components).fit_transform(values)
+    assert trustworthiness(values, u, n_neighbors=8) > trustworthiness(
+        values, scores, n_neighbors=8
+    )
+    # The linear part is the least-squares one, and PCA of the same size is still reported.
+    assert parameters.gene_loading is not None
+    slopes = np.linalg.lstsq(u.astype(np.float64), values.astype(np.float64), rcond=None)[0]
+    assert_allclose(parameters.gene_loading, slopes.T, atol=1e-4)
+    pca = PCA(n_components, svd_solver="full").fit(values)
+    assert explained == pytest.approx(pca.explained_variance_ratio_.sum(), abs=1e-5)
+
+
+def test_samples_outside_the_layout_start_amid_their_neighbours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = curved(200, 60)
+    values[150:] = values[:50]  # the same profiles again
+    standardise(values)
+    learnt = np.arange(150)
+    parameters, _ = spectral_start(values, FitConfig(), learnt)
+    u = parameters.sample_embedding
+    assert_allclose(u[150:], u[:50], atol=1e-3)
+    assert_allclose(u[learnt].std(axis=0), 1.0, atol=1e-4)
+    monkeypatch.setattr(layout, "LANDMARKS", 70)
+    parameters, _ = spectral_start(values, FitConfig(), np.arange(200))
+    assert trustworthiness(values, parameters.sample_embedding, n_neighbors=8) > 0.9
+
+
+@pytest.mark.parametrize("values", [np.ones((30, 1)), np.repeat(np.eye(5), 6, axis=0)])
+def test_a_map_of_degenerate_data_starts_finite(values: np.ndarray) -> None:
+    scores = np.ascontiguousarray(values * np.linspace(1, 2, len(values))[:, None], np.float32)
+    for n_components in (1, 2, 3):
+        positions = layout.neighbour_layout(scores, np.arange(30), n_components, 0)
+        assert positions.shape == (30, n_components) and np.isfinite(positions).all()
 
 
 def test_the_published_start_is_normal_without_skip_or_bias() -> None:

@@ -18,6 +18,10 @@ def fit(
     gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
     recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
+    start: Annotated[
+        str | None,
+        typer.Option(help="neighbours (the default of maps) or components (principal ones)."),
+    ] = None,
     transform: Annotated[
         str, typer.Option(help="log10 (of x + 1), cpm (then log10), or none: a log scale already.")
     ] = "log10",
@@ -63,6 +67,7 @@ def fit(
             gene_components=gene_components,
             hidden=hidden,
             recipe=recipe,
+            start=start,
             epochs=epochs,
             iterations=iterations,
             block_samples=block_samples,

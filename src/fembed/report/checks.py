@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fembed.model import Model
 from fembed.pl.payload import categorised
 from fembed.pl.samples import MapSamples, Names
-from fembed.train.run import dead_unit_share
+from fembed.train.dead import dead_unit_share
 
 #: Above this share of dead units `fembed.fit` warns, too.
 DEAD_SHARE = 0.5

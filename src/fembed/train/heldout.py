@@ -18,6 +18,11 @@ from fembed.train.recipe import Plan
 if TYPE_CHECKING:
     from fembed.train.loop import Loop
 
+#: How many looks without a better one end the training, and how much better is better ...
+PATIENCE, BETTER = 4, 1e-3
+#: ... but not before so many steps: training may need 600 to leave the plateau of its start
+#: (tcga_11_cohorts in two dimensions), and the best state so far is kept anyhow.
+LEAST_STEPS = 1500
 #: Held-out samples and genes that are looked at; more would cost time and decide nothing else.
 SAMPLES, GENES, ENTRY_SAMPLES = 64, 768, 256
 

@@ -15,11 +15,14 @@ from fembed.config import FitConfig
 from fembed.engine import AdamState, Float32
 from fembed.errors import TrainingError
 from fembed.parameters import Parameters
+from fembed.placement import even_choice
 from fembed.train.blocks import BlockStream
 from fembed.train.recipe import Plan
 
 #: Seconds of steps in one call of the engine.
 SECONDS_A_CALL = 0.3
+#: Entries whose correlation with their predictions is kept: the cost of one step.
+PROBE_SAMPLES, PROBE_GENES = 48, 96
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Loop:
         self._steps_a_call = 8
         self._loss = float("nan")
         self._held_out: float | None = None
+        self._rates = np.full(3, np.nan)
+        self._probe = _Probe(values, parameters)
 
     def advance(
         self,
@@ -105,6 +110,7 @@ class Loop:
             self._engine_seconds += seconds
             self._pairs += blocks.n_pairs
             self._loss = float(loss @ n_observed / max(1, n_observed.sum())) * self._loss_scale
+            self._rates = factors[-1] * highest
             pace = count / max(seconds, 1e-6)
             self._steps_a_call = int(np.clip(pace * SECONDS_A_CALL, 1, 4 * self._steps_a_call))
             self.report("training")
@@ -132,8 +138,18 @@ class Loop:
     def report(self, stage: str) -> None:
         """Tell how things stand, and keep a point of the training curve."""
         seconds = time.perf_counter() - self._begin
+        network_rate, gene_rate, sample_rate = (None if r != r else r for r in self._rates.tolist())
         self.history.append(
-            {"step": self.step, "seconds": seconds, "loss": self._loss, "held_out": self._held_out}
+            {
+                "step": self.step,
+                "seconds": seconds,
+                "loss": self._loss,
+                "held_out": self._held_out,
+                "pearson_r": self._probe.correlation(self.parameters, self.config.n_threads),
+                "network_rate": network_rate,
+                "gene_rate": gene_rate,
+                "sample_rate": sample_rate,
+            }
         )
         if self._progress is not None:
             self._progress(
@@ -176,6 +192,25 @@ class Loop:
             "pairs_per_second": self._pairs / max(self._engine_seconds, 1e-9),
             "history": thinned(self.history),
         }
+
+
+class _Probe:
+    """A few entries of the matrix, to tell how well they are predicted while training goes on."""
+
+    def __init__(self, values: Float32, parameters: Parameters) -> None:
+        self._rows = even_choice(len(values), PROBE_SAMPLES)
+        self._genes = even_choice(parameters.n_genes, PROBE_GENES)
+        self._true = values[np.ix_(self._rows, self._genes)]
+
+    def correlation(self, parameters: Parameters, n_threads: int | None) -> float | None:
+        """Pearson's r of true and predicted values; None where one of them is constant."""
+        positions = np.ascontiguousarray(parameters.sample_embedding[self._rows])
+        predicted = engine.decode(parameters, positions, genes=self._genes, n_threads=n_threads)
+        observed = ~np.isnan(self._true)
+        pair = np.array([self._true[observed], predicted[observed]], np.float64)
+        pair -= pair.mean(axis=1, keepdims=True)
+        norm = float(np.sqrt(np.square(pair).sum(axis=1).prod()))
+        return float(pair[0] @ pair[1]) / norm if norm > 0.0 else None
 
 
 def thinned(history: list[Any], most: int = 200) -> list[Any]:

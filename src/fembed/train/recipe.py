@@ -8,6 +8,8 @@ from fembed.config import FitConfig
 
 #: Learning rate of the samples over that of the network and the genes, in the fast recipe.
 SAMPLE_RATE_FACTOR = 10.0
+#: The same of a map that starts at a neighbour embedding, which a higher rate would unmake.
+LAYOUT_RATE_FACTOR = 0.3
 #: Share of the fast recipe's steps in which the learning rates fall to zero.
 COOLDOWN = 0.4
 #: Steps over which the learning rates rise at the start of the fast recipe; a short schedule
@@ -15,7 +17,8 @@ COOLDOWN = 0.4
 WARMUP_STEPS = 500
 #: The fast recipe's default number of steps: six passes, but at least and at most so many.
 FAST_PASSES, FAST_LEAST_STEPS, FAST_MOST_STEPS = 6.0, 5_000, 120_000
-#: Where samples are moved out of local minima, as shares of all steps.
+#: Where samples are moved out of local minima, as shares of all steps. A neighbour embedding has
+#: fewer of these than reseating would undo of it.
 RESEATING = (0.05, 0.15, 0.3, 0.45)
 
 
@@ -39,6 +42,8 @@ class Plan:
         Hold out entries rather than samples.
     lazy : bool
         Adam leaves rows alone that a block does not touch.
+    reseats : tuple of int
+        The steps after which samples are moved out of local minima.
     """
 
     block_samples: int
@@ -51,6 +56,7 @@ class Plan:
     validation: float
     by_entries: bool
     lazy: bool
+    reseats: tuple[int, ...] = ()
 
 
 def plan(config: FitConfig, n_samples: int, n_genes: int) -> Plan:
@@ -68,6 +74,8 @@ def plan(config: FitConfig, n_samples: int, n_genes: int) -> Plan:
     else:
         n_steps = 100_000
     rate = config.learning_rate or 5e-3
+    neighbours = config.starts_at_neighbours(n_samples)
+    factor = LAYOUT_RATE_FACTOR if neighbours else SAMPLE_RATE_FACTOR
     default_validation = 0.1 if fast else 0.0
     validation = default_validation if config.validation is None else config.validation
     # Fewer than this, and one sample more or less would decide when to stop.
@@ -79,10 +87,11 @@ def plan(config: FitConfig, n_samples: int, n_genes: int) -> Plan:
         n_steps=n_steps,
         network_rate=rate,
         gene_rate=rate,
-        sample_rate=min(1.0, rate * SAMPLE_RATE_FACTOR) if fast else rate,
+        sample_rate=min(1.0, rate * factor) if fast else rate,
         validation=validation,
         by_entries=config.validation_entries or not fast or too_few,
         lazy=fast,
+        reseats=() if neighbours else tuple(round(share * n_steps) for share in RESEATING),
     )
 
 

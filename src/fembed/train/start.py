@@ -1,4 +1,4 @@
-"""Where training starts: the spectral start of the fast recipe, the random one of the published."""
+"""Where training starts: the fast recipe's principal components, the published random numbers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from fembed.chunks import row_chunks
 from fembed.config import FitConfig
 from fembed.engine import Float32
 from fembed.parameters import Parameters, layer_shapes
+from fembed.train import layout
 
-#: The output layer starts this much smaller, so that training starts at PCA.
+#: The output layer starts this much smaller, so that training starts at the linear part.
 OUTPUT_SCALE = 0.1
 #: The components are found on so many samples, and improved on the others.
 MOST_PCA_SAMPLES = 1200
@@ -116,7 +117,9 @@ def improved_components(
 def spectral_start(
     values: Float32, config: FitConfig, samples: NDArray[np.intp]
 ) -> tuple[Parameters, float]:
-    """Start at PCA: U, V and L from the leading principal components of the samples given.
+    """U, V and L from the leading principal components of the samples given.
+
+    U is the samples' scores, or in two or three dimensions a neighbour embedding of theirs.
 
     Parameters
     ----------
@@ -150,30 +153,52 @@ def _at_components(
 ) -> tuple[Parameters, float]:
     n_samples, n_genes = values.shape
     d, e = config.n_components, config.gene_components
-    rank = min(max(d, e), len(part) - 1, n_genes)
+    neighbours = config.starts_at_neighbours(n_samples)
+    rank = min(max(d, e, layout.SCORES if neighbours else 0), len(part) - 1, n_genes)
     deviation, right = principal_components(np.nan_to_num(values[part], copy=False), rank)
     if len(part) < len(samples):
         deviation, right = improved_components(values, samples, right)
     # The float32 Gram matrix knows deviations to about 3e-4 of the largest.
     kept = min(d, int((deviation > 1e-3 * deviation[0]).sum()))
-    sample_embedding = 0.01 * random.standard_normal((n_samples, d), np.float32)
     gene_embedding = 0.1 * random.standard_normal((n_genes, e), np.float32)
     gene_embedding[:, : min(e, rank)] = right[:e].T * np.sqrt(n_genes)
-    gene_loading = np.zeros((n_genes, d), np.float32)
-    gene_loading[:, :kept] = right[:kept].T * deviation[:kept]
-    squares, captured = 0.0, 0.0
-    for rows in row_chunks(n_samples, n_genes):
-        chunk = np.nan_to_num(values[rows])
-        scores = chunk @ right[:kept].T
-        squares += float(np.square(chunk).sum(dtype=np.float64))
-        captured += float(np.square(scores).sum(dtype=np.float64))
-        sample_embedding[rows, :kept] = scores / deviation[:kept]
+    scores, squares = _scores(values, right if neighbours else right[:kept])
+    captured = float(np.square(scores[:, :kept], dtype=np.float64).sum())
+    if neighbours:
+        positions = layout.neighbour_layout(scores, samples, d, config.seed)
+        loading = _regression(values, positions, samples)
+    else:
+        positions = 0.01 * random.standard_normal((n_samples, d), np.float32)
+        positions[:, :kept] = scores / deviation[:kept]
+        loading = np.zeros((n_genes, d), np.float32)
+        loading[:, :kept] = right[:kept].T * deviation[:kept]
     start = Parameters(
-        sample_embedding=np.ascontiguousarray(sample_embedding, np.float32),
+        sample_embedding=np.ascontiguousarray(positions, np.float32),
         gene_embedding=np.ascontiguousarray(gene_embedding, np.float32),
         network=random_network(config, random, OUTPUT_SCALE),
         hidden=config.hidden,
-        gene_loading=gene_loading,
+        gene_loading=loading,
         gene_bias=np.zeros(n_genes, np.float32),
     )
     return start, captured / squares if squares else 0.0
+
+
+def _scores(values: Float32, right: Float32) -> tuple[Float32, float]:
+    """Every sample's scores on the components, and the sum of squares of the matrix."""
+    scores, squares = np.empty((len(values), len(right)), np.float32), 0.0
+    for rows in row_chunks(*values.shape):
+        chunk = np.nan_to_num(values[rows])
+        scores[rows] = chunk @ right.T
+        squares += float(np.square(chunk).sum(dtype=np.float64))
+    return scores, squares
+
+
+def _regression(values: Float32, positions: Float32, samples: NDArray[np.intp]) -> Float32:
+    """The genes' least-squares slopes on the positions of ``samples``: n_genes x n_components."""
+    known = positions[samples].astype(np.float64)
+    image = np.zeros((values.shape[1], positions.shape[1]))
+    for begin in range(0, len(samples), SAMPLES_AT_ONCE):
+        rows = slice(begin, begin + SAMPLES_AT_ONCE)
+        image += np.nan_to_num(values[samples[rows]], copy=False).T @ known[rows]
+    slopes = image @ np.linalg.pinv(known.T @ known, hermitian=True)
+    return np.ascontiguousarray(slopes, np.float32)

@@ -1,0 +1,75 @@
+"""The published recipe: the thesis chapter's training to the letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import placement
+from fembed.config import FitConfig
+from fembed.engine import Float32
+from fembed.parameters import Parameters
+from fembed.train.dead import warn_of_dead_units
+from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, hold_out
+from fembed.train.loop import Loop, Progress
+from fembed.train.recipe import Plan
+from fembed.train.start import random_start, spectral_start, standardise
+
+
+def fit_published(
+    values: Float32,
+    config: FitConfig,
+    schedule: Plan,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[Parameters, NDArray[np.float64], dict[str, Any]]:
+    """Train by the published recipe: one constant learning rate, nothing before or after.
+
+    Returns the parameters, every sample's mean squared error, and what the fit reports;
+    ``values`` are standardised in place at the end.
+    """
+    n_samples, n_genes = values.shape
+    parameters = random_start(config, n_samples, n_genes)
+    held_out = hold_out(values, schedule, config)
+    loop = Loop(values, parameters, config, schedule, progress)
+    marks = [schedule.n_steps]
+    if held_out.size:
+        looks = np.linspace(0, schedule.n_steps, 51).round().astype(int).tolist()
+        marks = sorted(set(looks) - {0})
+    stopped, waited = "schedule", 0
+    for mark in marks:
+        loop.advance(mark - loop.step, np.arange(n_samples), np.ones_like)
+        if held_out.size:
+            waited = 0 if held_out.watch(loop, BETTER) else waited + 1
+            if waited >= PATIENCE and mark >= LEAST_STEPS:
+                loop.restore(held_out.best_state)
+                stopped = "held-out entries"
+                break
+    held_out.release(values)
+    loop.report("measuring")
+    _, loss = placement.refine(
+        parameters,
+        values,
+        parameters.sample_embedding,
+        max_iterations=0,
+        n_threads=config.n_threads,
+    )
+    warn_of_dead_units(parameters)
+    variance, pca_explained = _pca_of(values, config)
+    report = loop.summary() | {
+        "variance": variance,
+        "pca_explained_variance": pca_explained,
+        "held_out_mse": held_out.best if held_out.watched else None,
+        "n_held_out": held_out.size,
+        "stopped": stopped,
+    }
+    return parameters, loss, report
+
+
+def _pca_of(values: Float32, config: FitConfig) -> tuple[float, float]:
+    """Variance around the genes' means, and the share that PCA explains; standardises values."""
+    units = standardise(values)
+    _, explained = spectral_start(values, config, np.arange(len(values)))
+    return units.scale**2, explained
