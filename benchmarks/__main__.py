@@ -310,6 +310,34 @@ def scale(
 
 
 @app.command()
+def panels(
+    threads: Threads = 2,
+    data: Data = COHORTS,
+    dims: Annotated[str, typer.Option(help="Dimensions of the map.")] = "2,8,16,32",
+    genes: Annotated[
+        str, typer.Option(help="Numbers of genes shown, beside 5 to 100 %.")
+    ] = "1,5,10,25,100,250,500,1000,2500",
+    percents: Annotated[str, typer.Option(help="Shares of the genes shown.")] = "5,10,25,50,75,100",
+    folds: Annotated[int, typer.Option(min=1, max=5, help="Of the five, the first so many.")] = 5,
+    draws: Annotated[int, typer.Option(min=1, help="Random panels of each size and fold.")] = 3,
+    output: Output = None,
+) -> None:
+    """Accuracy and imputation error against the share of genes shown."""
+    from benchmarks.panels import PanelOptions, run
+
+    options = PanelOptions(
+        data=data,
+        dims=numbers(dims),
+        counts=numbers(genes),
+        percents=numbers(percents),
+        folds=folds,
+        draws=draws,
+        threads=threads,
+    )
+    raise typer.Exit(run(options, output))
+
+
+@app.command()
 def results(
     folder: Annotated[Path, typer.Option(help="Where the result files are.")] = RESULTS,
     page: Annotated[

@@ -47,7 +47,7 @@ def anchored(parameters: Parameters, noise: float) -> tuple[Parameters, Float32]
         gene_embedding=embedding,
         network=np.concatenate([weight.ravel(), p.network[first.weight.size :]]).astype(np.float32),
         hidden=p.hidden,
-        gene_loading=np.concatenate([loading, root]).astype(np.float32),
+        gene_loading=np.ascontiguousarray(np.concatenate([loading, root]), np.float32),
         gene_bias=np.concatenate([bias, np.full(d, -_output_when_shut(p))]).astype(np.float32),
     )
     return with_anchors, (root @ mean).astype(np.float32)

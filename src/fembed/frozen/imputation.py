@@ -140,4 +140,5 @@ def _again(
 
 def _with(profiles: Float32, targets: Float32) -> Float32:
     """Profiles with the anchors' targets after their genes."""
-    return np.concatenate([profiles, np.tile(targets, (len(profiles), 1))], axis=1)
+    beside = np.broadcast_to(targets, (len(profiles), len(targets)))
+    return np.ascontiguousarray(np.concatenate([profiles, beside], axis=1))
