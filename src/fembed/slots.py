@@ -3,8 +3,8 @@
 ============================  ==================================================================
 ``obsm["X_fembed"]``          coordinates of the samples
 ``obsm["X_fembed_covariance"]``  of projected samples: the covariance of each place
-``obs["fembed_loss"]``        mean squared error; of projected samples also ``fembed_n_genes`` and
-                              ``fembed_outlier``
+``obs["fembed_loss"]``        mean squared error; of projected samples also ``fembed_n_genes``,
+                              ``fembed_outlier`` and, of a calibrated model, ``fembed_p_value``
 ``varm["fembed"]``            gene embedding; NaN for a gene that the model does not have
 ``uns["fembed"]``             the whole model, so that the object alone is enough: ``arrays``, a
                               checked JSON text ``model``, and ``matrix``, what it was fitted on
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 KEY = "fembed"
-FACTS = ("loss", "n_genes", "outlier")
+FACTS = ("loss", "n_genes", "outlier", "p_value")
 _LAYERS = "layers/"
 
 

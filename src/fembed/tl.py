@@ -146,7 +146,8 @@ def project(
     AnnData or None
         With ``copy`` the copy. Written are ``obsm["X_fembed"]``,
         ``obsm["X_fembed_covariance"]``, ``obs["fembed_loss"]``, ``obs["fembed_n_genes"]``,
-        ``obs["fembed_outlier"]``, ``varm["fembed"]`` and the model in ``uns["fembed"]``.
+        ``obs["fembed_outlier"]``, with a calibrated model ``obs["fembed_p_value"]``,
+        ``varm["fembed"]`` and the model in ``uns["fembed"]``.
 
     Raises
     ------
@@ -165,14 +166,13 @@ def project(
     placed = projection.project(
         trained, slots.expression_of(adata, matrix), n_threads=n_threads, workers=workers
     )
+    facts = {"loss": placed.loss, "n_genes": placed.n_genes, "outlier": placed.outlier}
+    if placed.p_value is not None:
+        facts["p_value"] = placed.p_value
     target = adata.copy() if copy else adata
     slots.put_model(target, trained, matrix, key)
     slots.put_samples(
-        target,
-        placed.sample_embedding,
-        {"loss": placed.loss, "n_genes": placed.n_genes, "outlier": placed.outlier},
-        placed.covariance if covariance else None,
-        key,
+        target, placed.sample_embedding, facts, placed.covariance if covariance else None, key
     )
     return target if copy else None
 

@@ -78,10 +78,13 @@ def test_the_matrix_itself_is_unchanged() -> None:
     np.testing.assert_array_equal(adata.layers["log"], small().layers["log"])
 
 
-def test_a_layer_of_logarithms_without_transform_is_the_counts_with_it() -> None:
+def test_a_layer_is_fitted_as_it_is() -> None:
     adata = small()
     tl.fit(adata, layer="log", transform="none", **QUICK)
-    np.testing.assert_allclose(adata.obsm["X_fembed"], fitted().obsm["X_fembed"], atol=1e-2)
+    logs = fembed.Expression.from_array(np.log10(frame().astype(np.float32) + 1))
+    as_it_is = fembed.Preprocessing("none")
+    expected = fembed.fit(logs, fembed.FitConfig(**QUICK), preprocessing=as_it_is)
+    np.testing.assert_array_equal(adata.obsm["X_fembed"], expected.sample_embedding)
 
 
 def test_raw_brings_its_own_genes() -> None:
@@ -184,6 +187,18 @@ def test_a_panel_of_genes_is_placed_and_decoded_to_all_genes() -> None:
     whole = tl.decode(panel)
     assert whole.shape == (36, 24) and whole.var_names.tolist() == adata.var_names.tolist()
     assert whole.obs["group"].tolist() == panel.obs["group"].tolist()
+
+
+def test_what_was_learnt_after_the_training_travels_too(tmp_path: Path) -> None:
+    adata, new = fitted(), small(1)
+    new.obs_names = [f"new {i}" for i in range(36)]
+    model = fembed.calibrate(tl.model(adata), anndata.concat([small(), new]))
+    tl.project(new, model)
+    again = tl.model(read_back(new, tmp_path, ".h5ad"))
+    placed = fembed.project(again, new)
+    assert placed.p_value is not None
+    np.testing.assert_array_equal(new.obs["fembed_p_value"], placed.p_value)
+    np.testing.assert_array_equal(new.obsm["X_fembed_covariance"], placed.covariance)
 
 
 def test_a_new_fit_removes_what_only_a_projection_knows() -> None:
