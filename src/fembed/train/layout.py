@@ -2,7 +2,7 @@
 
 From principal components the squared error alone finds maps that tear related samples apart; from
 t-SNE (van der Maaten 2014) it ends at the same error with truer neighbourhoods (the ablation in
-docs/recipe.md). Only the start depends on it: positions are trained, and new samples placed, by the
+docs/model.md). Only the start depends on it: positions are trained, and new samples placed, by the
 squared error as ever.
 """
 
