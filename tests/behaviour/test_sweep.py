@@ -172,6 +172,8 @@ def test_a_sweep_is_drawn(tmp_path: Path) -> None:
     written = [float(text.get_text()) for text in heat.texts]
     wanted = found.table.pivot(index="seed", columns="weight_decay", values="knn_accuracy")
     np.testing.assert_allclose(written, wanted.to_numpy().ravel(), atol=5e-4)
+    by_default = pl.accuracy_table(found, save=tmp_path / "default.png")  # no network was trained
+    assert [float(text.get_text()) for text in by_default.texts] == written
 
 
 def test_the_command_draws_its_figures(data: Path, tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ def drawing() -> Iterator[None]:
     check_installed()
     import matplotlib as mpl
 
-    # Not rc_context, which puts back every setting: the first figure of a notebook makes the backend
-    # interactive, and no later figure would be shown.
+    # Not rc_context, which puts back every setting: the first figure of a notebook makes the
+    # backend interactive, and no later figure would be shown.
     before = {name: mpl.rcParams[name] for name in STYLE}
     mpl.rcParams.update(STYLE)
     try:

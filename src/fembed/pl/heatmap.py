@@ -22,7 +22,7 @@ def accuracy_table(
     *,
     row_name: str = "",
     column_name: str = "",
-    measure: str = "accuracy",
+    measure: str | None = None,
     title: str | None = None,
     ax: Any = None,
     save: SavePath | None = None,
@@ -36,8 +36,9 @@ def accuracy_table(
         row), to a number.
     row_name, column_name : str
         Names of the axes.
-    measure : str
-        Of a sweep, the column of its table (``network_accuracy``, say); the name of the scale.
+    measure : str, optional
+        Of a sweep, the column of its table, by default ``network_accuracy`` if that was measured,
+        and else ``knn_accuracy``; of other numbers, the name of the scale.
     title, ax, save
         As for `fembed.pl.embedding`.
 
@@ -51,6 +52,7 @@ def accuracy_table(
         There is no number.
     """
     if hasattr(accuracy, "measure"):
+        measure = measure or _measured(accuracy)
         row_name, column_name = row_name or accuracy.row_name, column_name or accuracy.column_name
         accuracy = accuracy.measure(measure)
     keys = list(checked(accuracy))
@@ -78,6 +80,12 @@ def accuracy_table(
             ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=ink, fontsize=8)
     ax.set_xlabel(column_name, **canvas.PLAIN)
     ax.set_ylabel(row_name, **canvas.PLAIN)
-    canvas.colour_bar(ax, shown, measure.replace("_", " "))
+    canvas.colour_bar(ax, shown, (measure or "accuracy").replace("_", " "))
     ax.set_title(title or "", loc="left", **canvas.PLAIN)
     return canvas.finished(ax, save)
+
+
+def _measured(sweep: Any) -> str:
+    """The accuracy of a sweep that is shown unless another one is asked for."""
+    by_network = list(sweep.measure("network_accuracy").values())
+    return "network_accuracy" if np.isfinite(by_network).any() else "knn_accuracy"
