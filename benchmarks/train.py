@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks import cohorts
 from benchmarks.blockstep import BlockStep, Shape
 from benchmarks.memory import maxrss_bytes, peak_bytes, resident_bytes
