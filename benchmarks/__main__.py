@@ -338,6 +338,48 @@ def panels(
 
 
 @app.command()
+def masked(
+    threads: Threads = 2,
+    data: Data = COHORTS,
+    dims: Annotated[str, typer.Option(help="Dimensions of the map.")] = "2,8",
+    percents: Annotated[str, typer.Option(help="Of the entries, taken away.")] = "1,5,10,25,50",
+    draws: Annotated[int, typer.Option(min=1, help="Of the entries, at each share.")] = 3,
+    output: Output = None,
+) -> None:
+    """Error of entries taken out of the training matrix, against their share."""
+    from benchmarks.masked import MaskedOptions, run
+
+    options = MaskedOptions(
+        data=data, dims=numbers(dims), percents=numbers(percents), draws=draws, threads=threads
+    )
+    raise typer.Exit(run(options, output))
+
+
+@app.command()
+def confidence(
+    threads: Threads = 2,
+    data: Data = COHORTS,
+    dims: Annotated[str, typer.Option(help="Dimensions of the map.")] = "2,8",
+    left_out: Annotated[
+        str, typer.Option(help="Parts of labels whose samples are left out, one after another.")
+    ] = "THCA,KIRC,PRAD",
+    folds: Annotated[int, typer.Option(min=1, max=5, help="Of the five, the first so many.")] = 5,
+    output: Output = None,
+) -> None:
+    """Coverage of ellipses, false alarms, and tumour types that training never saw."""
+    from benchmarks.confidence import ConfidenceOptions, run
+
+    options = ConfidenceOptions(
+        data=data,
+        dims=numbers(dims),
+        left_out=tuple(part.strip() for part in left_out.split(",") if part.strip()),
+        folds=folds,
+        threads=threads,
+    )
+    raise typer.Exit(run(options, output))
+
+
+@app.command()
 def results(
     folder: Annotated[Path, typer.Option(help="Where the result files are.")] = RESULTS,
     page: Annotated[
