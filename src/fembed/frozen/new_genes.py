@@ -62,7 +62,7 @@ def add_genes(
         than 10 observed samples; samples that cannot be placed; with the transform cpm, data
         without most of the model's genes.
     """
-    expression = as_expression(data, model)
+    expression = _without_empty_samples(as_expression(data, model))
     expression.check(min_samples=LEAST_SAMPLES, allow_unobserved_genes=True)
     names = _chosen_names(model, expression, genes)
     _check_depth(model, expression)
@@ -115,6 +115,21 @@ def _chosen_names(model: Model, expression: Expression, genes: Sequence[str] | N
     return names
 
 
+def _without_empty_samples(expression: Expression) -> Expression:
+    """Without samples that no gene of these data was measured in."""
+    observed = ~np.isnan(expression.values).all(axis=1)
+    return expression if observed.all() else _rows(expression, np.flatnonzero(observed))
+
+
+def _rows(expression: Expression, rows: NDArray[np.intp]) -> Expression:
+    return Expression.adopt(
+        np.ascontiguousarray(expression.values[rows]),
+        expression.sample_names[rows],
+        expression.gene_names,
+        origin=expression.origin,
+    )
+
+
 def _check_depth(model: Model, expression: Expression) -> None:
     if model.preprocessing.transform != "cpm":
         return
@@ -141,12 +156,7 @@ def _places(model: Model, expression: Expression, n_threads: int | None) -> Floa
                 "one of the training and has no gene of the model to be placed by; give samples of "
                 "the training, or those genes too."
             )
-        others = Expression.adopt(
-            np.ascontiguousarray(expression.values[unknown]),
-            expression.sample_names[unknown],
-            expression.gene_names,
-            origin=expression.origin,
-        )
+        others = _rows(expression, unknown)
         places[unknown] = project(model, others, n_threads=n_threads).sample_embedding
     return places
 

@@ -1,0 +1,383 @@
+"""What a frozen model can do beside placing samples: impute, add genes, say how sure it is."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import chi2
+
+from fembed import placement, store
+from fembed.confidence import covariance, p_value, squared_distance
+from fembed.config import FitConfig
+from fembed.engine import Float32, take_genes
+from fembed.errors import DataWarning, InputError
+from fembed.frozen import Imputation, add_genes, calibrate, impute
+from fembed.frozen.anchor import anchored
+from fembed.model import Model
+from fembed.preprocess import Preprocessing
+from fembed.projection import project
+from fembed.slopes import Slopes
+from fembed.train import fit
+from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
+
+N_GENES, N_TRAINING = 90, 160
+PANEL = np.arange(0, N_GENES, 5)
+
+
+def frame(values: np.ndarray, prefix: str = "new") -> pd.DataFrame:
+    names = [f"{prefix}{i}" for i in range(len(values))]
+    return pd.DataFrame(values, names, [f"g{j}" for j in range(values.shape[1])])
+
+
+def trained(values: np.ndarray, **options: Any) -> Model:
+    return fit(expression(values), FitConfig(**{**SMALL, **options}), preprocessing=AS_IT_IS)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return trained(curved(), iterations=2000)
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Float32:
+    return curved(60, seed=1)
+
+
+def quiet_impute(model: Model, panel: Any, **options: Any) -> Imputation:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        return impute(model, panel, **options)
+
+
+def error(expected: np.ndarray, values: np.ndarray, genes: np.ndarray) -> float:
+    return float(np.square(expected - values)[:, genes].mean())
+
+
+HIDDEN = np.setdiff1d(np.arange(N_GENES), PANEL)
+
+
+class TestImpute:
+    """All genes from those at hand."""
+
+    def test_hidden_genes_are_found(self, model: Model, fresh: Float32) -> None:
+        found = quiet_impute(model, frame(fresh).iloc[:, PANEL])
+        mean = np.tile(curved().mean(axis=0), (len(fresh), 1))
+        # The noise of the data has a variance of 0.05^2; the spread of the genes is 50 times that.
+        assert error(found.values, fresh, HIDDEN) < 0.1 * error(mean, fresh, HIDDEN)
+        assert_array_equal(found.gene_names, model.gene_names)
+        assert_array_equal(found.sample_names, frame(fresh).index)
+
+    def test_measured_values_are_kept_or_replaced(self, model: Model, fresh: Float32) -> None:
+        panel = frame(fresh).iloc[:, PANEL].copy()
+        panel.iloc[3, 4] = np.nan
+        found = quiet_impute(model, panel)
+        wanted = np.zeros((len(fresh), N_GENES), bool)
+        wanted[:, PANEL] = True
+        wanted[3, PANEL[4]] = False
+        assert_array_equal(found.observed, wanted)
+        assert_array_equal(found.values[wanted], fresh[wanted])
+        assert np.isfinite(found.values).all()
+        replaced = quiet_impute(model, panel, keep_observed=False)
+        assert (replaced.values[wanted] != fresh[wanted]).mean() > 0.99
+        assert_array_equal(replaced.values[~wanted], found.values[~wanted])
+        assert error(replaced.values, fresh, PANEL) < 0.1 * fresh[:, PANEL].var(axis=0).mean()
+
+    def test_a_sample_alone_gets_the_same(self, model: Model, fresh: Float32) -> None:
+        known = calibrate(model, frame(curved(), "s"))
+        whole = quiet_impute(known, frame(fresh).iloc[:, PANEL])
+        for row in (0, 17):
+            alone = quiet_impute(known, frame(fresh).iloc[[row], PANEL])
+            assert_allclose(alone.values[0], whole.values[row], rtol=1e-4, atol=1e-5)
+
+    def test_names_decide_and_other_genes_play_no_part(self, model: Model, fresh: Float32) -> None:
+        panel = frame(fresh).iloc[:, PANEL]
+        other = panel.iloc[:, ::-1].assign(elsewhere=1e4)
+        assert_array_equal(quiet_impute(model, other).values, quiet_impute(model, panel).values)
+
+    def test_one_gene_is_enough_for_an_answer(self, model: Model, fresh: Float32) -> None:
+        found = quiet_impute(model, frame(fresh).iloc[:, [7]])
+        far = np.abs(model.sample_embedding - model.sample_embedding.mean(axis=0)).max()
+        away = np.abs(found.sample_embedding - model.sample_embedding.mean(axis=0)).max()
+        assert np.isfinite(found.values).all() and away < 2 * far
+
+    def test_a_constant_shared_error_is_learnt(self, fresh: Float32) -> None:
+        """Genes that share what the map cannot show correct each other once calibrated."""
+        rng = np.random.default_rng(3)
+        loading = rng.normal(0, 0.4, (2, N_GENES)).astype(np.float32)
+
+        def shared(values: Float32) -> Float32:
+            return values + rng.normal(size=(len(values), 2)).astype(np.float32) @ loading
+
+        learning, new = shared(curved(240)), shared(fresh)
+        plain = trained(learning, iterations=1000)
+        known = calibrate(plain, frame(learning, "s"))
+        assert known.residuals is not None
+        panel = frame(new).iloc[:, PANEL]
+        before = error(quiet_impute(plain, panel).values, new, HIDDEN)
+        after = error(quiet_impute(known, panel).values, new, HIDDEN)
+        assert after < 0.8 * before
+
+    def test_units_of_the_input(self) -> None:
+        counts = 10.0 ** np.abs(curved(60, 50)) - 1
+        found = fit(expression(counts), FitConfig(**SMALL, iterations=100))
+        new = np.float32(10.0 ** np.abs(curved(5, 50, seed=2)) - 1)
+        imputed = quiet_impute(found, frame(new).iloc[:, :10])
+        assert_array_equal(imputed.values[:, :10], new[:, :10])
+        assert (imputed.values >= 0).all() and imputed.values.max() > 10
+        logs = quiet_impute(found, frame(new).iloc[:, :10], model_scale=True)
+        assert_allclose(np.log10(imputed.values + 1), np.maximum(logs.values, 0), atol=1e-4)
+
+    def test_counts_per_million(self) -> None:
+        counts = np.random.default_rng(0).poisson(5.0, (40, 30)).astype(np.float32) + 1
+        found = fit(
+            expression(counts),
+            FitConfig(**SMALL, iterations=50),
+            preprocessing=Preprocessing("cpm"),
+        )
+        imputed = impute(found, frame(counts[:4]))
+        assert_allclose(
+            imputed.values, counts[:4] / counts[:4].sum(1, keepdims=True) * 1e6, rtol=1e-4
+        )
+
+    def test_the_published_model_has_no_loading(self, fresh: Float32) -> None:
+        found = trained(curved(80), recipe="published", iterations=30)
+        assert np.isfinite(quiet_impute(found, frame(fresh).iloc[:, PANEL]).values).all()
+
+    def test_refusals(self, model: Model, fresh: Float32) -> None:
+        with pytest.raises(InputError, match="no gene in common"):
+            impute(model, frame(fresh).add_prefix("other"))
+        panel = frame(fresh).iloc[:, PANEL].copy()
+        panel.iloc[2] = np.nan
+        with pytest.raises(InputError, match="'new2'"):
+            quiet_impute(model, panel)
+        twice = panel.rename(columns={"g5": "g0"})
+        with pytest.raises(InputError, match="'g0' 2 times"):
+            quiet_impute(model, twice)
+
+
+class TestAnchor:
+    """The prior is a sum of squares that the engine sees as genes."""
+
+    def test_anchors_measure_the_distance_from_the_training_samples(self, model: Model) -> None:
+        parameters, targets = anchored(model.parameters, 0.3)
+        from fembed import engine
+
+        points = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
+        decoded = engine.decode(parameters, points)
+        assert_allclose(decoded[:, :N_GENES], model.decode(points), atol=1e-5)
+        u = model.sample_embedding.astype(float)
+        gap = points - u.mean(axis=0)
+        wanted = 0.3 * np.einsum("ka,ab,kb->k", gap, np.linalg.inv(np.cov(u.T)), gap)
+        found = np.square(decoded[:, N_GENES:] - targets).sum(axis=1)
+        assert_allclose(found, wanted, rtol=1e-3)
+
+
+class TestAddGenes:
+    """Genes that come later are as good as genes that were there."""
+
+    def test_genes_that_are_taken_away_and_added_back(self, fresh: Float32) -> None:
+        values, new = curved(), fresh
+        late = np.arange(0, N_GENES, 9)
+        early = np.setdiff1d(np.arange(N_GENES), late)
+        names = [f"g{j}" for j in range(N_GENES)]
+        whole = trained(values, iterations=2000)
+        part = fit(
+            _some_genes(values, early),
+            FitConfig(**SMALL, iterations=2000),
+            preprocessing=AS_IT_IS,
+        )
+        grown = add_genes(part, frame(values, "s"))
+        assert list(grown.gene_names) == [names[j] for j in [*early, *late]]
+        for name, array in part.parameters.arrays().items():
+            kept = grown.parameters.arrays()[name]
+            assert_array_equal(kept[: len(array)], array, err_msg=name)
+        grown.check()
+        # On new samples, placed by the early genes alone: the late genes are decoded about as well
+        # as those that the network was trained for, and as in a model of all genes.
+        table = frame(new)
+        found = project(part, table.iloc[:, early])
+        late_error = np.square(grown.decode(found.sample_embedding)[:, len(early) :] - new[:, late])
+        assert late_error.mean() < 2 * found.loss.mean()
+        placed = project(whole, table)
+        trained_error = np.square(whole.decode(placed.sample_embedding)[:, late] - new[:, late])
+        spread = new[:, late].var(axis=0).mean()
+        # The variance explained of the late genes is within four hundredths of the other model's.
+        assert (late_error.mean() - trained_error.mean()) / spread < 0.04
+
+    def test_each_gene_is_solved_alone(self, model: Model) -> None:
+        values = curved()
+        table = frame(values, "s")
+        more = pd.DataFrame(
+            {"a": values[:, 3] + 1, "b": -values[:, 9], "c": values[:, 4]}, index=table.index
+        )
+        together = add_genes(model, more)
+        alone = add_genes(model, more, genes=["b"])
+        assert_array_equal(alone.gene_embedding[-1], together.gene_embedding[-2])
+        assert_array_equal(
+            add_genes(model, more, n_threads=3).gene_embedding, together.gene_embedding
+        )
+        # a is a copy of a gene that the model knows, shifted: the bias takes it, in closed form.
+        row = N_GENES
+        decoded = together.decode(model.sample_embedding)
+        shifted = np.square(decoded[:, row] - more["a"]).mean()
+        assert shifted <= 1.05 * np.square(decoded[:, 3] - values[:, 3]).mean()
+
+    def test_missing_entries_are_left_out(self, model: Model) -> None:
+        values = curved()
+        gene = values[:, 5].copy()
+        gene[::3] = np.nan
+        grown = add_genes(model, pd.DataFrame({"late": gene}, index=model.sample_names))
+        decoded = grown.decode(model.sample_embedding)[:, -1]
+        assert np.square(decoded - values[:, 5])[::3].mean() < 0.02
+
+    def test_samples_that_were_not_trained_on(self, model: Model, fresh: Float32) -> None:
+        table = frame(fresh).assign(late=2 * fresh[:, 11])
+        grown = add_genes(model, table)
+        assert grown.n_genes == N_GENES + 1 and grown.gene_names[-1] == "late"
+        with pytest.raises(InputError, match=r"'new0'.*not one of the training"):
+            add_genes(model, table[["late"]])
+
+    def test_it_is_saved_and_loaded(self, model: Model, tmp_path: Path) -> None:
+        more = pd.DataFrame({"late": curved()[:, 5]}, index=model.sample_names)
+        add_genes(model, more).save(tmp_path / "grown")
+        assert store.load(tmp_path / "grown").gene_names[-1] == "late"
+
+    def test_the_published_model_has_no_loading(self) -> None:
+        found = trained(curved(80), recipe="published", iterations=300)
+        more = pd.DataFrame({"late": curved(80)[:, 5]}, index=found.sample_names)
+        grown = add_genes(found, more)
+        assert grown.parameters.gene_loading is None and grown.n_genes == N_GENES + 1
+
+    def test_refusals(self, model: Model) -> None:
+        table = frame(curved(), "s")
+        with pytest.raises(InputError, match="every gene"):
+            add_genes(model, table)
+        with pytest.raises(InputError, match="'g3' is in the model already"):
+            add_genes(model, table, genes=["g3"])
+        with pytest.raises(InputError, match="'g999' is not in"):
+            add_genes(model, table, genes=["g999"])
+        with pytest.raises(InputError, match="list of genes to add is empty"):
+            add_genes(model, table, genes=[])
+        few = table.assign(late=np.nan)
+        few.iloc[:5, -1] = 1.0
+        with pytest.raises(InputError, match=r"'late'.*fewer than 10"):
+            add_genes(model, few)
+        infinite = table.assign(late=np.inf)
+        with pytest.raises(InputError, match="infinite"):
+            add_genes(model, infinite)
+        with pytest.raises(InputError, match="'g1' 2 times"):
+            add_genes(model, table.rename(columns={"g2": "g1"}))
+        millions = replace(model, preprocessing=Preprocessing("cpm"))
+        alone = pd.DataFrame({"late": np.ones(N_TRAINING)}, index=model.sample_names)
+        with pytest.raises(InputError, match="per million of whole profiles"):
+            add_genes(millions, alone)
+
+
+def _some_genes(values: np.ndarray, genes: np.ndarray) -> Any:
+    whole = expression(values)
+    return type(whole).adopt(
+        np.ascontiguousarray(whole.values[:, genes]), whole.sample_names, whole.gene_names[genes]
+    )
+
+
+class TestConfidence:
+    """Covariances and p-values mean what they say."""
+
+    def test_slopes_are_the_derivative(self, model: Model) -> None:
+        point = model.sample_embedding[5]
+        genes = np.array([2, 40, 77])
+        decoded, slope = Slopes(model.parameters).at(point, genes)
+        assert_allclose(decoded, model.decode(point[None])[0, genes], atol=1e-4)
+        step = 1e-3 * np.eye(2, dtype=np.float32)
+        numeric = (model.decode(point + step) - model.decode(point - step))[:, genes].T / 2e-3
+        assert_allclose(slope, numeric, atol=0.05 * np.abs(numeric).max())
+
+    def test_genes_that_fit_worse_where_they_pull_more_widen_it(self, model: Model) -> None:
+        """The case that residual variance x inverse of J'J gets wrong."""
+        rng = np.random.default_rng(8)
+        points = model.sample_embedding[rng.integers(0, model.n_samples, 300)]
+        slopes = Slopes(model.parameters)
+        pull = np.stack(
+            [np.linalg.norm(slopes.at(p, np.arange(N_GENES))[1], axis=1) for p in points]
+        )
+        noise = rng.normal(size=pull.shape) * 0.05 * pull / pull.mean()
+        profiles = (model.decode(points) + noise).astype(np.float32)
+        found = project(model, profiles)
+        gap = found.sample_embedding.astype(float) - points
+        covered = squared_distance(gap, found.covariance) < chi2(2).ppf(0.9)
+        solution = placement.place(model.parameters, profiles)
+        naive = solution.loss[:, None, None] * np.linalg.inv(solution.curvature)
+        too_small = squared_distance(gap, naive) < chi2(2).ppf(0.9)
+        assert too_small.mean() < 0.8
+        assert covered.mean() == pytest.approx(0.9, abs=0.06)
+
+    def test_a_calibrated_ellipse_covers_as_often_as_it_says(self, model: Model) -> None:
+        """Halves of the genes of new samples, with errors that half of the genes share."""
+        rng = np.random.default_rng(9)
+        values = curved(300, seed=4) + 0.15 * rng.standard_t(3, (300, N_GENES)).astype(np.float32)
+        held_out, test = frame(values[:150], "held"), values[150:]
+        known = calibrate(model, held_out)
+        order = rng.permutation(N_GENES)
+        halves = [take_genes(known.parameters, half) for half in (order[:45], order[45:])]
+        places, spread = [], []
+        for some, half in zip(halves, (order[:45], order[45:]), strict=True):
+            part = np.ascontiguousarray(test[:, half])
+            solution = placement.place(some, part)
+            places.append(solution.u.astype(float))
+            spread.append(covariance(some, part, solution))
+        assert known.calibration is not None
+        both = known.calibration.ellipse_factor * (spread[0] + spread[1])
+        covered = squared_distance(places[0] - places[1], both) < chi2(2).ppf(0.9)
+        assert covered.mean() == pytest.approx(0.9, abs=0.06)
+
+    def test_false_alarms_are_as_rare_as_stated(self, model: Model, fresh: Float32) -> None:
+        known = calibrate(model, frame(curved(400, seed=5), "held"))
+        found = project(known, curved(400, seed=6)).p_value
+        assert found is not None
+        for level in (0.01, 0.05, 0.2):
+            share = (found <= level).mean()
+            assert share == pytest.approx(level, abs=3 * np.sqrt(2 * level / 400))
+        strange = np.random.default_rng(7).permuted(fresh, axis=1)
+        p = project(known, strange).p_value
+        assert p is not None and (p <= 0.01).all()
+        few = frame(fresh).copy()
+        few.iloc[0, 40:] = np.nan
+        p = project(known, few).p_value
+        assert p is not None and np.isnan(p[0]) and np.isfinite(p[1:]).all()
+
+    def test_p_values(self) -> None:
+        reference = np.array([3.0, 1.0, 2.0])
+        assert_allclose(p_value(np.array([0.5, 2.0, 9.0]), reference), [1.0, 0.75, 0.25])
+
+    def test_training_samples_are_no_reference(self, model: Model, fresh: Float32) -> None:
+        known = calibrate(model, frame(curved(), "s"))
+        assert known.calibration is not None and not known.calibration.reference_loss.size
+        assert project(known, fresh).p_value is None
+        assert model.calibration is None and model.residuals is None
+
+    def test_it_is_saved_and_loaded(self, model: Model, fresh: Float32, tmp_path: Path) -> None:
+        values = np.concatenate([curved(), curved(30, seed=5)])
+        names = [*model.sample_names, *(f"held{i}" for i in range(30))]
+        table = pd.DataFrame(values, names, model.gene_names)
+        known = calibrate(model, table)
+        known.save(tmp_path / "known")
+        loaded = store.load(tmp_path / "known")
+        one, other = project(known, fresh), project(loaded, fresh)
+        assert one.p_value is not None and other.p_value is not None
+        assert_array_equal(one.p_value, other.p_value)
+        assert_array_equal(one.covariance, other.covariance)
+        panel = frame(fresh).iloc[:, PANEL]
+        assert_array_equal(quiet_impute(known, panel).values, quiet_impute(loaded, panel).values)
+
+    def test_refusals(self, model: Model, fresh: Float32) -> None:
+        with pytest.raises(InputError, match="at least 20 samples"):
+            calibrate(model, frame(fresh[:19]))
+        with pytest.raises(InputError, match="89 of the model's 90 genes"):
+            calibrate(model, frame(fresh).iloc[:, 1:])
