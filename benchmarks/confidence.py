@@ -3,8 +3,8 @@
 The patients are cut in three: training, calibration (never trained on) and test. Coverage: a test
 sample is placed by two random halves of its genes; the difference of the two places lies in the
 90 % ellipse of the sum of their covariances as often as each covers where very many genes would
-place it. False alarms: test samples with a p-value of at most 5 %. Power: one tumour type is left out of
-training and calibration, and its samples are called outliers as often as they should be.
+place it. False alarms: test samples with a p-value of at most 5 %. Power: one tumour type is left
+out of training and calibration, and its samples are called outliers as often as they should be.
 """
 
 from __future__ import annotations

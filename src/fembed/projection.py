@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import confidence, parallel, placement
+from fembed import confidence, depth, parallel, placement
 from fembed.engine import Float32, Solution, take_genes
 from fembed.errors import DataWarning, InputError
 from fembed.expression import Expression
@@ -81,7 +81,8 @@ def project(
     data : Expression, AnnData, DataFrame, or array
         New samples in the units of the training data. Genes are matched by name: extra genes are
         dropped, absent genes and NaN entries are left out of the loss. An array without names
-        must have the model's genes, in the model's order. The data are not changed.
+        must have the model's genes, in the model's order. The data are not changed. With the
+        transform ``cpm`` the total of a sample that lacks genes is estimated (`fembed.depth`).
     n_threads : int, optional
         Threads of the engine; all processors by default.
     workers : Workers, optional
@@ -169,6 +170,8 @@ def match(model: Model, data: Any) -> Matched:
         sample_names=expression.sample_names,
         gene_names=model.gene_names,
     )
+    if model.preprocessing.transform == "cpm":
+        depth.rescale(model.parameters, profiles)
     n_observed = np.array([np.count_nonzero(~np.isnan(profile)) for profile in profiles])
     if not n_observed.all():
         lacking = expression.sample_names[int(np.argmin(n_observed))]

@@ -381,3 +381,28 @@ class TestConfidence:
             calibrate(model, frame(fresh[:19]))
         with pytest.raises(InputError, match="89 of the model's 90 genes"):
             calibrate(model, frame(fresh).iloc[:, 1:])
+
+
+class TestDepth:
+    """Counts per million of a panel are on the scale of whole profiles."""
+
+    def test_a_panel_of_counts_lands_where_the_whole_profile_does(self) -> None:
+        rng = np.random.default_rng(0)
+        depth = rng.uniform(2000, 20000, (120, 1))
+        shares = 10.0 ** curved(120)
+        counts = rng.poisson(depth * 10 * shares / shares.sum(axis=1, keepdims=True))
+        values = counts.astype(np.float32)
+        config = FitConfig(**SMALL, iterations=1000)
+        model = fit(expression(values[:100]), config, preprocessing=Preprocessing("cpm"))
+        new = frame(values[100:])
+        whole = project(model, new)
+        panel = project(model, new.iloc[:, ::2])
+        size = np.sqrt(model.sample_embedding.var(axis=0).sum())
+        apart = np.linalg.norm(panel.sample_embedding - whole.sample_embedding, axis=1) / size
+        assert np.median(apart) < 0.15
+        # By the panel's own totals every gene would be 0.3 too high: an error of 0.09 alone.
+        assert np.median(panel.loss) < 2 * np.median(whole.loss) + 0.005
+        imputed = quiet_impute(model, new.iloc[:, ::2], keep_observed=False)
+        millions = values[100:] / values[100:].sum(axis=1, keepdims=True) * 1e6
+        gap = np.log10(imputed.values + 1) - np.log10(millions + 1)
+        assert abs(np.median(gap)) < 0.05
