@@ -396,13 +396,14 @@ class TestDepth:
         model = fit(expression(values[:100]), config, preprocessing=Preprocessing("cpm"))
         new = frame(values[100:])
         whole = project(model, new)
-        panel = project(model, new.iloc[:, ::2])
+        with pytest.warns(DataWarning, match="only 18"):
+            panel = project(model, new.iloc[:, PANEL])
         size = np.sqrt(model.sample_embedding.var(axis=0).sum())
         apart = np.linalg.norm(panel.sample_embedding - whole.sample_embedding, axis=1) / size
-        assert np.median(apart) < 0.15
-        # By the panel's own totals every gene would be 0.3 too high: an error of 0.09 alone.
-        assert np.median(panel.loss) < 2 * np.median(whole.loss) + 0.005
-        imputed = quiet_impute(model, new.iloc[:, ::2], keep_observed=False)
+        assert np.median(apart) < 0.2
+        # By the panel's own totals every gene would be 0.7 too high.
+        assert np.median(panel.loss) < 2 * np.median(whole.loss)
+        imputed = quiet_impute(model, new.iloc[:, PANEL], keep_observed=False)
         millions = values[100:] / values[100:].sum(axis=1, keepdims=True) * 1e6
         gap = np.log10(imputed.values + 1) - np.log10(millions + 1)
-        assert abs(np.median(gap)) < 0.05
+        assert abs(np.median(gap)) < 0.1
