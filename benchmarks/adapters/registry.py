@@ -57,10 +57,10 @@ class Entry:
 
     def why_not(self, n_components: int | None = None) -> str:
         """Why it cannot be measured (in so many dimensions); empty if it can."""
-        if importlib.util.find_spec(self.package) is None:
-            return f"{self.package} is not installed: {self.install}"
         if self.most_components and n_components and n_components > self.most_components:
             return self.limit
+        if importlib.util.find_spec(self.package) is None:
+            return f"{self.package} is not installed: {self.install}"
         return ""
 
     def make(self, n_components: int, seed: int, n_threads: int) -> Rival:

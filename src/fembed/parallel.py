@@ -205,6 +205,9 @@ def local_case(task: Any, shared: Any, index: int, case: Any, n_threads: int) ->
 
 def limit_threads(n_threads: int) -> None:
     """Limit the thread pools of a worker process, for good: tasks may overlap there."""
+    # Only pools that are loaded can be limited: these imports load BLAS and OpenMP.
+    import scipy.linalg  # noqa: F401
+    import sklearn.neighbors  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     threadpool_limits({"openmp": n_threads, "blas": 1})

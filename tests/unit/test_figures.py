@@ -250,6 +250,7 @@ def test_a_figure_is_written_as_its_ending_says(tmp_path: Path, ending: str) -> 
 def test_every_figure_of_a_model_is_written(tmp_path: Path) -> None:
     from matplotlib import pyplot
 
+    pyplot.close("all")  # what other tests left open
     model, expression = tiny_model(), data()
     model.training["history"] = [
         {"step": k, "seconds": k, "loss": 1.0 / k, "held_out": 2.0 / k, "pearson_r": 1 - 1 / k}
