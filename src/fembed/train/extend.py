@@ -20,7 +20,7 @@ from fembed.engine import Float32
 from fembed.parameters import Parameters
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import Plan, plan
-from fembed.train.start import Units, standardise
+from fembed.train.start import Units, in_units, standardise
 
 #: Of the first training's learning rates, and the share of the steps in which they rise.
 RATE, WARM = 0.2, 0.1
@@ -76,7 +76,8 @@ def grow(
         n_threads=config.n_threads,
     )
     grown.sample_embedding[:] = places
-    _in_units(grown, units)
+    if grown.gene_bias is not None:
+        in_units(grown, units)
     take_back(grown, old)
     return Grown(grown, loss * units.scale**2, loop.summary() | drift(grown, old))
 
@@ -148,16 +149,3 @@ def _standardised(parameters: Parameters, values: Float32) -> Units:
     bias = (parameters.gene_bias - units.gene_mean) / units.scale
     parameters.gene_bias[:] = bias.astype(np.float32)
     return units
-
-
-def _in_units(parameters: Parameters, units: Units) -> None:
-    """The inverse of `_standardised`, of the model alone."""
-    if parameters.gene_bias is None:
-        return
-    layers, d = parameters.layers(), parameters.n_components
-    parameters.sample_embedding *= np.float32(units.scale)
-    layers[0].weight[:, :d] /= units.scale
-    layers[-1].weight[:] *= units.scale
-    layers[-1].bias[:] *= units.scale
-    bias = parameters.gene_bias * units.scale + units.gene_mean
-    parameters.gene_bias[:] = bias.astype(np.float32)

@@ -18,7 +18,7 @@ from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, HeldOut, hold_ou
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import COOLDOWN, WARMUP_STEPS, Plan
 from fembed.train.reseat import reseat
-from fembed.train.start import Units, spectral_start, standardise
+from fembed.train.start import in_units, spectral_start, standardise
 
 #: How often, over the first part of the schedule, held-out samples are looked at.
 WATCHES = 12
@@ -62,7 +62,7 @@ def fit_fast(
         "n_held_out": held_out.size,
         "stopped": stopped,
     }
-    return _in_units(parameters, units), loss * units.scale**2, report
+    return in_units(parameters, units), loss * units.scale**2, report
 
 
 def _steady(loop: Loop, held_out: HeldOut, n_steps: int) -> str:
@@ -148,17 +148,3 @@ def _with_samples(parameters: Parameters, samples: NDArray[np.intp]) -> Paramete
         gene_loading=parameters.gene_loading,
         gene_bias=parameters.gene_bias,
     )
-
-
-def _in_units(parameters: Parameters, units: Units) -> Parameters:
-    """The same model for the matrix before `standardise`; distances in the map scale with it."""
-    layers, d = parameters.layers(), parameters.n_components
-    parameters.sample_embedding *= np.float32(units.scale)
-    layers[0].weight[:, :d] /= units.scale
-    layers[-1].weight[:] *= units.scale
-    layers[-1].bias[:] *= units.scale
-    # The loading is divided with the samples and multiplied with the genes: it stays.
-    assert parameters.gene_bias is not None
-    bias = parameters.gene_bias * units.scale + units.gene_mean
-    parameters.gene_bias[:] = bias.astype(np.float32)
-    return parameters

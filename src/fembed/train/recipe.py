@@ -17,8 +17,8 @@ COOLDOWN = 0.4
 WARMUP_STEPS = 500
 #: The fast recipe's default number of steps: six passes, but at least and at most so many.
 FAST_PASSES, FAST_LEAST_STEPS, FAST_MOST_STEPS = 6.0, 5_000, 120_000
-#: Where samples are moved out of local minima, as shares of all steps. A neighbour embedding has
-#: fewer of these than reseating would undo of it.
+#: Where samples are moved out of local minima, as shares of all steps. Not of a map
+#: that starts at a neighbour embedding: reseating would unmake it.
 RESEATING = (0.05, 0.15, 0.3, 0.45)
 
 

@@ -53,6 +53,20 @@ def standardise(values: Float32) -> Units:
     return Units(mean.astype(np.float32).astype(np.float64), scale)
 
 
+def in_units(parameters: Parameters, units: Units) -> Parameters:
+    """The same model for the matrix before `standardise`; distances in the map scale with it."""
+    layers, d = parameters.layers(), parameters.n_components
+    parameters.sample_embedding *= np.float32(units.scale)
+    layers[0].weight[:, :d] /= units.scale
+    layers[-1].weight[:] *= units.scale
+    layers[-1].bias[:] *= units.scale
+    # The loading is divided with the samples and multiplied with the genes: it stays.
+    assert parameters.gene_bias is not None
+    bias = parameters.gene_bias * units.scale + units.gene_mean
+    parameters.gene_bias[:] = bias.astype(np.float32)
+    return parameters
+
+
 def random_network(config: FitConfig, random: np.random.Generator, output_scale: float) -> Float32:
     """Glorot-uniform layers (Glorot & Bengio 2010) with zero biases, as one flat vector."""
     parts = []
