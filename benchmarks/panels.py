@@ -28,7 +28,7 @@ from benchmarks.adapters.factorized import Factorized
 from benchmarks.report import Bar, Report
 from fembed.errors import DataWarning
 from fembed.expression import Expression
-from fembed.frozen import calibrate, impute
+from fembed.frozen import impute
 from fembed.model import Model
 from fembed.projection import project
 
@@ -102,10 +102,9 @@ def _fold(
     values, labels = expression.values, expression.labels(options.label)
     models = {}
     for d in options.dims:
-        rival = Factorized(d, fold, options.threads)
+        rival = Factorized(d, fold, options.threads, calibrate=True)
         rival.fit(values[train])
-        # Named as the fit of an array names them.
-        models[d] = calibrate(rival.model, _named(values[train]), n_threads=options.threads)
+        models[d] = rival.model
     rivals = _Rivals(values[train], options.dims)
     for size in panel_sizes(options, values.shape[1]):
         for draw in range(options.draws if size < values.shape[1] else 1):
@@ -191,11 +190,6 @@ class _Rivals:
             nearest = KNeighborsRegressor(k).fit(self._train[:, panel.shown], self._train)
             found["kNN", k] = panel.error(nearest.predict(shown))
         return found
-
-
-def _named(values: Float32) -> Expression:
-    """With the names that a fit without names gives, so that these are the training samples."""
-    return Expression.adopt(values.copy())
 
 
 Means = dict[tuple[str, int, int], tuple[float | None, float | None]]

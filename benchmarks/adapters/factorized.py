@@ -18,14 +18,28 @@ from fembed.train import fit
 class Factorized:
     """The default fit on data that are on a log scale already."""
 
-    def __init__(self, n_components: int, seed: int, n_threads: int, **options: Any) -> None:
+    def __init__(
+        self,
+        n_components: int,
+        seed: int,
+        n_threads: int,
+        *,
+        calibrate: bool = False,
+        **options: Any,
+    ) -> None:
+        self.calibrate = calibrate  # a map alone does not need it
         self.config = FitConfig(
             n_components=n_components, seed=seed, n_threads=n_threads, **options
         )
 
     def fit(self, train: Float32) -> Placed:
         expression = Expression.adopt(train.copy())  # training overwrites its values
-        self.model = fit(expression, self.config, preprocessing=Preprocessing("none"))
+        self.model = fit(
+            expression,
+            self.config,
+            preprocessing=Preprocessing("none"),
+            calibrate=self.calibrate,
+        )
         n_observed = np.count_nonzero(~np.isnan(train), axis=1)
         return Placed(self.model.sample_embedding, overall(self.model.sample_loss, n_observed))
 

@@ -64,7 +64,8 @@ class FactorizedEmbedding(
     Attributes
     ----------
     model_ : fembed.Model
-        The trained model; ``model_.save(path)`` writes what ``fembed.load`` reads.
+        The trained model; ``model_.save(path)`` writes what ``fembed.load`` reads. It is not
+        calibrated, which cross-validation does not need: `fembed.calibrate` does that.
     embedding_ : float32 array, n_samples x n_components
         Coordinates of the training samples.
     gene_embedding_ : float32 array, n_genes x gene_components
@@ -147,10 +148,15 @@ class FactorizedEmbedding(
                     preprocessing=preprocessing,
                     progress=bar,
                     overwrite_values=True,
+                    calibrate=False,
                 )
         else:
             self.model_ = fit(
-                expression, config, preprocessing=preprocessing, overwrite_values=True
+                expression,
+                config,
+                preprocessing=preprocessing,
+                overwrite_values=True,
+                calibrate=False,
             )
         self.gene_mean_ = gene_mean
         return self

@@ -29,7 +29,8 @@ class Calibration:
     ellipse_factor : float
         Covariances of places are multiplied by it.
     reference_loss : float64, n
-        Losses of samples that the model was not trained on; none where there were no such samples.
+        Losses of samples that the model was not trained on; none after a fit, whose held-out
+        samples join the training.
     """
 
     ellipse_factor: float

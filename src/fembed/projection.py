@@ -35,9 +35,10 @@ class Projection:
         Mean squared error over the sample's observed genes, on the model's scale.
     covariance : float64, k x n_components x n_components
         Of the coordinates: how far they would move if other genes of the same kind had been
-        measured; see `fembed.confidence`. Ellipses cover as often as they say if the model is
-        calibrated (`fembed.calibrate`), else less often. Infinite where the observed genes are
-        fewer than the coordinates or do not determine them.
+        measured; see `fembed.confidence`. Multiplied by the model's factor, with which ellipses
+        cover as often as they say; a model without one (`fembed.fit(calibrate=False)`, or extended)
+        has ellipses that cover less often. Infinite where the observed genes are fewer than the
+        coordinates or do not determine them.
     n_genes : int64, k
         Observed genes that were used.
     outlier : float64, k
@@ -48,7 +49,7 @@ class Projection:
     n_genes_matched, n_genes_model : int
         The model's genes that the data have, and all of the model's genes.
     p_value : float64, k, or None
-        Of a calibrated model: the share of new samples of the training's kind whose loss is at
+        After `fembed.calibrate`: the share of new samples of the training's kind whose loss is at
         least as high. Calling a sample an outlier at 0.05 or less is a false alarm for at most
         5 % of them. NaN for samples with less than half of the model's genes, whose losses have
         another distribution.

@@ -27,6 +27,8 @@ MOST_SAMPLES = 1200
 #: The genes that a trial knows, as shares, and the numbers that `independent_genes` may become.
 TRIAL_SHARES = (0.03, 0.1, 0.3)
 TRIAL_GENES = tuple(float(2**k) for k in range(13))
+#: Of the others, at most so many judge a trial.
+JUDGED_GENES = 512
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,19 @@ class Residuals:
     noise: Float32
     independent_genes: float
 
+    def times(self, scale: float) -> Residuals | None:
+        """The same factors of an expression ``scale`` times as large; None if that overflows."""
+        loading = scale * self.loading.astype(np.float64)
+        noise = scale**2 * self.noise.astype(np.float64)
+        if max(np.abs(loading).max(), noise.max()) > np.finfo(np.float32).max:
+            return None
+        return Residuals(
+            loading.astype(np.float32), noise.astype(np.float32), self.independent_genes
+        )
+
     def predict(self, residuals: Float32) -> Float32:
         """Residuals of all genes (k x n_genes) from those that are observed (the others NaN)."""
-        loading = self.loading.astype(np.float64)
+        loading, noise = self.loading.astype(np.float64), self.noise.astype(np.float64)
         observed = ~np.isnan(residuals)
         predicted = np.zeros(residuals.shape, np.float32)
         with threadpool_limits(1, user_api="blas"):
@@ -58,19 +70,35 @@ class Residuals:
                 if not genes.size:
                     continue
                 some = residuals[np.ix_(rows, genes)].astype(np.float64)
-                scores = self._scores(loading[genes], self.noise[genes], some)
+                scores = _Scores(loading[genes], noise[genes], some).mean(self.independent_genes)
                 predicted[rows] = scores @ loading.T
         return predicted
 
-    def _scores(
-        self, loading: NDArray[np.float64], noise: Float32, residuals: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Posterior mean of the scores (k x n_factors): a ridge regression on the loading."""
-        counted = 1.0 + len(loading) / self.independent_genes
-        weighted = loading / (noise.astype(np.float64) * counted)[:, None]
-        precision = weighted.T @ loading + np.eye(loading.shape[1])
-        solved = np.linalg.solve(precision, weighted.T @ residuals.T)
-        return np.asarray(solved.T, np.float64)
+
+class _Scores:
+    """Scores of the factors by the residuals of some genes (k x n_genes): a ridge regression.
+
+    Diagonal once, so that their posterior mean costs little for any number of independent genes.
+    """
+
+    def __init__(
+        self,
+        loading: NDArray[np.float64],
+        noise: NDArray[np.float64],
+        residuals: NDArray[np.float64],
+    ) -> None:
+        weighted = loading / noise[:, None]
+        self._n_genes = len(loading)
+        self._precision, self._vectors = np.linalg.eigh(weighted.T @ loading)
+        self._pulls = self._vectors.T @ (weighted.T @ residuals.T)
+
+    def mean(self, independent_genes: float) -> NDArray[np.float64]:
+        """Posterior means, k x n_factors."""
+        counted = 1.0 + self._n_genes / independent_genes
+        found: NDArray[np.float64] = self._vectors @ (
+            self._pulls / (self._precision + counted)[:, None]
+        )
+        return found.T
 
 
 def learn(
@@ -131,6 +159,7 @@ def _chosen(left: Float32) -> float | None:
     learning = _factors(left[::2], 1.0)
     if learning is None:
         return None
+    loading, noise = learning.loading.astype(np.float64), learning.noise.astype(np.float64)
     others = left[1::2]
     random = np.random.default_rng(0x66616374)
     errors = np.zeros(len(TRIAL_GENES))
@@ -138,13 +167,15 @@ def _chosen(left: Float32) -> float | None:
         known = np.less(random.random(left.shape[1]), share)
         if not known.any() or known.all():
             continue
-        target = others[:, ~known]
-        before = float(np.nansum(np.square(target, dtype=np.float64)))
-        some = np.where(known, np.nan_to_num(others), np.float32(np.nan))
+        judged = np.flatnonzero(~known)
+        judged = judged[:: -(-len(judged) // JUDGED_GENES)]
+        target = others[:, judged].astype(np.float64)
+        before = float(np.nansum(np.square(target)))
+        some = np.nan_to_num(others[:, known]).astype(np.float64)
+        scores = _Scores(loading[known], noise[known], some)
         for k, number in enumerate(TRIAL_GENES):
-            trial = Residuals(learning.loading, learning.noise, number)
-            gap = target - trial.predict(some)[:, ~known]
-            errors[k] += np.log(np.nansum(np.square(gap, dtype=np.float64)) / max(before, 1e-30))
+            gap = target - scores.mean(number) @ loading[judged].T
+            errors[k] += np.log(np.nansum(np.square(gap)) / max(before, 1e-30))
     best = int(errors.argmin())
     return TRIAL_GENES[best] if errors[best] < 0.0 else None
 

@@ -15,7 +15,7 @@ from scipy.stats import chi2
 
 from fembed import placement, store
 from fembed.confidence import covariance, p_value, squared_distance
-from fembed.config import FitConfig
+from fembed.config import FitConfig, Recipe
 from fembed.engine import Float32, take_genes
 from fembed.errors import DataWarning, InputError
 from fembed.frozen import Imputation, add_genes, calibrate, impute
@@ -36,8 +36,9 @@ def frame(values: np.ndarray, prefix: str = "new") -> pd.DataFrame:
     return pd.DataFrame(values, names, [f"g{j}" for j in range(values.shape[1])])
 
 
-def trained(values: np.ndarray, **options: Any) -> Model:
-    return fit(expression(values), FitConfig(**{**SMALL, **options}), preprocessing=AS_IT_IS)
+def trained(values: np.ndarray, calibrate: bool = False, **options: Any) -> Model:
+    config = FitConfig(**{**SMALL, **options})
+    return fit(expression(values), config, preprocessing=AS_IT_IS, calibrate=calibrate)
 
 
 @pytest.fixture(scope="module")
@@ -336,6 +337,60 @@ class TestConfidence:
         both = known.calibration.ellipse_factor * (spread[0] + spread[1])
         covered = squared_distance(places[0] - places[1], both) < chi2(2).ppf(0.9)
         assert covered.mean() == pytest.approx(0.9, abs=0.06)
+
+    @pytest.mark.parametrize("recipe", ["fast", "published"])
+    def test_what_a_fit_learns_beside_its_parameters_changes_nothing_else(
+        self, recipe: Recipe, fresh: Float32
+    ) -> None:
+        bare, known = (
+            trained(curved(), calibrate, recipe=recipe, iterations=300)
+            for calibrate in (False, True)
+        )
+        assert bare.calibration is None and bare.residuals is None
+        assert known.calibration is not None and not known.calibration.reference_loss.size
+        factor = known.calibration.ellipse_factor
+        one, other = project(bare, fresh), project(known, fresh)
+        assert_array_equal(one.sample_embedding, other.sample_embedding)
+        assert_array_equal(bare.sample_loss, known.sample_loss)
+        assert_allclose(other.covariance, factor * one.covariance, rtol=1e-12)
+        assert one.p_value is None and other.p_value is None
+
+    def test_a_fit_covers_as_often_as_it_says(self) -> None:
+        """Errors of heavy tails, 40 held-out samples; halves of the genes of new samples."""
+        rng = np.random.default_rng(10)
+        values = curved(700, seed=6) + 0.3 * rng.standard_t(3, (700, N_GENES)).astype(np.float32)
+        model = trained(values[:400], calibrate=True, iterations=1500)
+        order = rng.permutation(N_GENES)
+        new = frame(values[400:])
+        one, other = (project(model, new.iloc[:, half]) for half in (order[:45], order[45:]))
+        gap = one.sample_embedding.astype(float) - other.sample_embedding
+        distances = squared_distance(gap, one.covariance + other.covariance)
+        assert (distances < chi2(2).ppf(0.9)).mean() == pytest.approx(0.9, abs=0.06)
+
+    def test_a_fit_learns_shared_errors_on_the_scale_of_its_data(self, fresh: Float32) -> None:
+        rng = np.random.default_rng(3)
+        loading = rng.normal(0, 0.4, (2, N_GENES)).astype(np.float32)
+        values = curved(240) + rng.normal(size=(240, 2)).astype(np.float32) @ loading
+        model = trained(10 * values, calibrate=True, iterations=1000)
+        again = calibrate(model, frame(10 * values, "s"))
+        assert model.residuals is not None and again.residuals is not None
+        assert again.calibration is model.calibration
+        left = np.where(np.arange(N_GENES) % 5, np.nan, rng.normal(size=(4, N_GENES)))
+        found, wanted = (
+            known.predict(left.astype(np.float32)) for known in (model.residuals, again.residuals)
+        )
+        assert_allclose(found, wanted, atol=1e-3 * np.abs(wanted).max())
+
+    def test_too_few_samples_calibrate_nothing(self) -> None:
+        model = trained(curved(19), calibrate=True, iterations=50)
+        assert model.calibration is None and model.residuals is None
+
+    def test_a_fit_with_half_of_its_entries_missing_is_calibrated(self) -> None:
+        values = curved(120)
+        values[np.random.default_rng(2).random(values.shape) < 0.5] = np.nan
+        model = trained(values, calibrate=True, iterations=300)
+        assert model.calibration is not None
+        assert np.isfinite(project(model, values[:9]).covariance).all()
 
     def test_false_alarms_are_as_rare_as_stated(self, model: Model, fresh: Float32) -> None:
         known = calibrate(model, frame(curved(400, seed=5), "held"))

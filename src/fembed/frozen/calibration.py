@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import confidence, residuals
+from fembed.confidence import LEAST_SAMPLES
 from fembed.engine import Float32
 from fembed.errors import InputError
 from fembed.model import Calibration, Model
 from fembed.placement import place
 from fembed.projection import Matched, match
-
-#: Fewer samples say nothing about how often something happens in ten or a hundred.
-LEAST_SAMPLES = 20
 
 
 def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model:
@@ -37,8 +35,9 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     -------
     Model
         With ``residuals`` if at least 20 training samples were given, or else the held-out ones
-        took their place; with ``calibration`` in any case. Without held-out samples the factor is
-        that of training samples, which is too small, and projections have no p-value.
+        took their place; with ``calibration`` in any case. Without held-out samples there are no
+        p-values, and the factor is the one that the model has; if it has none, that of the training
+        samples, which is too small.
 
     Raises
     ------
@@ -65,17 +64,23 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     if held_out.size:
         solution = place(model.parameters, _rows(found, held_out), n_threads=n_threads)
         places[held_out], reference = solution.u, np.sort(solution.loss)
-    honest = held_out
-    if len(held_out) < LEAST_SAMPLES:
-        honest, reference = trained, np.empty(0)
-    factor = confidence.ellipse_factor(model.parameters, _rows(found, honest), n_threads)
+    if len(held_out) >= LEAST_SAMPLES:
+        calibration = Calibration(_factor(model, _rows(found, held_out), n_threads), reference)
+    elif model.calibration is not None:
+        calibration = model.calibration
+    else:
+        calibration = Calibration(_factor(model, _rows(found, trained), n_threads), np.empty(0))
     learning = trained if len(trained) >= LEAST_SAMPLES else held_out
     at_places = replace(model.parameters, sample_embedding=places[learning])
     return replace(
         model,
         residuals=residuals.learn(at_places, _rows(found, learning), n_threads),
-        calibration=Calibration(factor, reference),
+        calibration=calibration,
     )
+
+
+def _factor(model: Model, profiles: Float32, n_threads: int | None) -> float:
+    return confidence.ellipse_factor(model.parameters, profiles, n_threads)
 
 
 def _rows(found: Matched, rows: NDArray[np.intp]) -> Float32:

@@ -55,7 +55,7 @@ def impute(
     """All genes of the model for samples of which some genes are measured.
 
     Every sample is placed by its genes at hand and decoded there. Where the model has residual
-    factors (`fembed.calibrate`), the residuals of those genes correct the others.
+    factors (a fit learns them if they help), the residuals of those genes correct the others.
 
     Parameters
     ----------

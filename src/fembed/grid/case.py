@@ -114,7 +114,13 @@ def _fit(shared: Shared, config: FitConfig, rows: NDArray[np.intp] | None) -> Mo
     expression = Expression.adopt(
         values, whole.sample_names[chosen], whole.gene_names, origin=whole.origin
     )
-    return fit(expression, config, preprocessing=shared.preprocessing, overwrite_values=True)
+    return fit(
+        expression,
+        config,
+        preprocessing=shared.preprocessing,
+        overwrite_values=True,
+        calibrate=False,
+    )
 
 
 def _measures_of(model: Model, shared: Shared) -> dict[str, float | int | None]:

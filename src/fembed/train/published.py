@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fembed import placement
 from fembed.config import FitConfig
 from fembed.engine import Float32
-from fembed.parameters import Parameters
 from fembed.train.dead import warn_of_dead_units
 from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, hold_out
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import Plan
 from fembed.train.start import random_start, spectral_start, standardise
+from fembed.train.trained import Trained, certainty
 
 
 def fit_published(
@@ -24,10 +22,10 @@ def fit_published(
     config: FitConfig,
     schedule: Plan,
     progress: Callable[[Progress], None] | None,
-) -> tuple[Parameters, NDArray[np.float64], dict[str, Any]]:
+    calibrate: bool,
+) -> Trained:
     """Train by the published recipe: one constant learning rate, nothing before or after.
 
-    Returns the parameters, every sample's mean squared error, and what the fit reports;
     ``values`` are standardised in place at the end.
     """
     n_samples, n_genes = values.shape
@@ -57,6 +55,7 @@ def fit_published(
         n_threads=config.n_threads,
     )
     warn_of_dead_units(parameters)
+    known = certainty(parameters, values, None, config.n_threads) if calibrate else None
     variance, pca_explained = _pca_of(values, config)
     report = loop.summary() | {
         "variance": variance,
@@ -65,7 +64,7 @@ def fit_published(
         "n_held_out": held_out.size,
         "stopped": stopped,
     }
-    return parameters, loss, report
+    return Trained(parameters, loss, report, known)
 
 
 def _pca_of(values: Float32, config: FitConfig) -> tuple[float, float]:

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from fembed import confidence
 from fembed.config import FitConfig
 from fembed.engine import Float32, thread_count
 from fembed.errors import DataWarning, InputError
 from fembed.expression import Expression
-from fembed.model import Model
+from fembed.model import Calibration, Model
 from fembed.preprocess import Preprocessing
 from fembed.train.fast import fit_fast
 from fembed.train.loop import Progress
@@ -28,6 +29,7 @@ def fit(
     preprocessing: Preprocessing | None = None,
     progress: Callable[[Progress], None] | None = None,
     overwrite_values: bool = False,
+    calibrate: bool = True,
 ) -> Model:
     """Train a factorized embedding.
 
@@ -43,6 +45,11 @@ def fit(
         Called with a `Progress` a few times a second.
     overwrite_values : bool
         Train in the memory of ``expression.values``, whose contents are lost, instead of a copy.
+    calibrate : bool
+        Also measure, on held-out samples before they join, the factor of the confidence ellipses,
+        and learn the residual factors that imputation uses: a few seconds. Nothing else depends
+        on it. (`fembed.calibrate` does so with samples of your choice, and gives p-values.) Fewer
+        than 20 samples are not enough for it.
 
     Returns
     -------
@@ -76,11 +83,13 @@ def fit(
     _check_constant(values, expression)
     schedule = plan(config, *values.shape)
     run = fit_fast if config.recipe == "fast" else fit_published
-    parameters, sample_loss, report = run(values, config, schedule, progress)
+    enough = len(values) >= confidence.LEAST_SAMPLES
+    trained = run(values, config, schedule, progress, calibrate and enough)
     n_observed = np.concatenate(
         [(~np.isnan(values[rows])).sum(axis=1) for rows in _row_slices(len(values))]
     )
-    mse = float(sample_loss @ n_observed / n_observed.sum())
+    mse = float(trained.sample_loss @ n_observed / n_observed.sum())
+    report = trained.report
     report |= {
         "mse": mse,
         "explained_variance": 1.0 - mse / report.pop("variance"),
@@ -88,14 +97,17 @@ def fit(
         "n_threads": thread_count(config.n_threads),
         "seconds": time.perf_counter() - begin,
     }
+    known = trained.certainty
     return Model(
-        parameters=parameters,
+        parameters=trained.parameters,
         sample_names=expression.sample_names,
         gene_names=expression.gene_names,
         preprocessing=preprocessing,
         config=config,
-        sample_loss=sample_loss,
+        sample_loss=trained.sample_loss,
         training=report,
+        residuals=None if known is None else known.residuals,
+        calibration=None if known is None else Calibration(known.ellipse_factor, np.empty(0)),
     )
 
 
