@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fembed.commands.arguments import Data, Label, Layer, Overwrite, Quiet, Raw, Threads, Transpose
-from fembed.terminal import JsonLog, TrainingBar, errors_told
+from fembed.terminal import JsonLog, TrainingBar, errors_told, tell
 
 
 @errors_told()
@@ -56,7 +57,11 @@ def fit(
         str | None, typer.Option(help="One JSON object a line to this file; - is stdout.")
     ] = None,
 ) -> None:
-    """Train a map of the samples in DATA and save the model."""
+    """Train a map of the samples in DATA and save the model.
+
+    A training of more than a minute keeps its state in OUTPUT.checkpoint; if it is killed, the same
+    command goes on from there.
+    """
     from fembed import readers, store, tables, train
     from fembed.commands import describe, options
     from fembed.preprocess import Preprocessing
@@ -92,6 +97,9 @@ def fit(
         expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
         labels = {name: expression.labels(name) for name in label or []}
         log.open()
+        checkpoint = Path(output.rstrip("/\\") + ".checkpoint")
+        if checkpoint.exists():
+            tell(f"Going on from {checkpoint}.")
         with TrainingBar(quiet, log) as bar:
             model = train.fit(
                 expression,
@@ -99,6 +107,7 @@ def fit(
                 preprocessing=preprocessing,
                 progress=bar,
                 overwrite_values=True,
+                checkpoint=checkpoint,
             )
         store.save(model, output, overwrite)
         if embedding is not None:

@@ -11,6 +11,7 @@ from fembed import placement
 from fembed.config import FitConfig
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
+from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.dead import warn_of_dead_units
 from fembed.train.gauge import fix_gauge
 from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, HeldOut, hold_out
@@ -34,51 +35,59 @@ def fit_fast(
     schedule: Plan,
     progress: Callable[[Progress], None] | None,
     calibrate: bool,
+    checkpoint: Checkpoint | None,
 ) -> Trained:
     """Train by the fast recipe; ``values`` are standardised in place."""
     units = standardise(values)
     held_out = hold_out(values, schedule, config)
     parameters, pca_explained = spectral_start(values, config, held_out.training_samples)
     loop = Loop(values, parameters, config, schedule, progress, loss_scale=units.scale**2)
-    steady_steps = round(schedule.n_steps * (1.0 - COOLDOWN))
-    stopped = _steady(loop, held_out, steady_steps)
+    stage = Stage()
+    if checkpoint is not None:
+        checkpoint.attach(loop, held_out, stage)
+    if stage.stopped is None:
+        stopped = _steady(loop, held_out, stage)
+        _turn(loop, held_out, stage, stopped, calibrate)
     held_out.release(values)
-    factor = None
-    if calibrate:  # before they are trained on
-        factor = held_out_factor(
-            parameters, values, held_out.training_samples, held_out.samples, config.n_threads
-        )
-    cooldown_steps = schedule.n_steps - steady_steps
-    if stopped != "schedule":  # then the falling part is as much shorter as the steady one
-        cooldown_steps = round(loop.step * COOLDOWN / (1.0 - COOLDOWN))
-    _cool_down(loop, held_out, cooldown_steps)
+    loop.advance(
+        stage.cooldown_begin + stage.cooldown_steps - loop.step,
+        np.arange(len(values)),
+        _falling(loop.plan, stage),
+    )
     loop.report("placing samples")
     fix_gauge(parameters, config.n_threads)
     reseat(parameters, values, config.n_threads)
     loss = _last_solve(parameters, values, config)
     warn_of_dead_units(parameters)
-    known = certainty(parameters, values, factor, config.n_threads) if calibrate else None
+    known = (
+        certainty(parameters, values, stage.ellipse_factor, config.n_threads) if calibrate else None
+    )
     report = loop.summary() | {
         "variance": units.scale**2,
         "pca_explained_variance": pca_explained,
         "held_out_mse": held_out.best * units.scale**2 if held_out.watched else None,
         "n_held_out": held_out.size,
-        "stopped": stopped,
+        "stopped": stage.stopped,
     }
     if known is not None:
         known = known.times(units.scale)
     return Trained(in_units(parameters, units), loss * units.scale**2, report, known)
 
 
-def _steady(loop: Loop, held_out: HeldOut, n_steps: int) -> str:
-    """The first part: full learning rates, reseating, held-out samples watched now and then."""
+def _steady(loop: Loop, held_out: HeldOut, stage: Stage) -> str:
+    """The first part: full learning rates, reseating, held-out samples watched now and then.
+
+    Returns what ended it.
+    """
+    n_steps = round(loop.plan.n_steps * (1.0 - COOLDOWN))
     reseats = {mark for mark in loop.plan.reseats if mark < n_steps}
     watches = set()
     if held_out.size:
         watches = set(np.linspace(0, n_steps, WATCHES + 1).round().astype(int).tolist()) - {0}
     samples = held_out.training_samples
-    waited = 0
     for mark in sorted(reseats | watches | {n_steps}):
+        if mark <= loop.step:
+            continue  # before the checkpoint that this goes on from
         loop.advance(mark - loop.step, samples, _warm_up(loop.plan))
         if mark in reseats:
             moved = reseat(loop.parameters, loop.values, loop.config.n_threads, samples)
@@ -86,33 +95,40 @@ def _steady(loop: Loop, held_out: HeldOut, n_steps: int) -> str:
         if mark not in watches:
             continue
         better = held_out.watch(loop, BETTER)
-        waited = 0 if better else waited + 1
-        if waited >= PATIENCE and (mark >= LEAST_STEPS or mark == n_steps):
+        stage.waited = 0 if better else stage.waited + 1
+        if stage.waited >= PATIENCE and (mark >= LEAST_STEPS or mark == n_steps):
             loop.restore(held_out.best_state)
             return "held-out samples" if held_out.entries is None else "held-out entries"
     return "schedule"
 
 
-def _cool_down(loop: Loop, held_out: HeldOut, n_steps: int) -> None:
-    """The last part: the learning rates fall to zero, and the held-out samples take part."""
+def _turn(loop: Loop, held_out: HeldOut, stage: Stage, stopped: str, calibrate: bool) -> None:
+    """Between the parts: held-out samples say how sure places are, and then take part."""
+    steps = loop.plan.n_steps - round(loop.plan.n_steps * (1.0 - COOLDOWN))
+    if stopped != "schedule":  # then the falling part is as much shorter as the steady one
+        steps = round(loop.step * COOLDOWN / (1.0 - COOLDOWN))
+    parameters, values, threads = loop.parameters, loop.values, loop.config.n_threads
+    trained = _with_samples(parameters, held_out.training_samples)
+    if calibrate:
+        stage.ellipse_factor = held_out_factor(trained, values, held_out.samples, threads)
     if held_out.samples.size:
         # They go on from here, so a part of the genes and a few iterations do.
-        genes = placement.even_choice(loop.parameters.n_genes, placement.START_GENES)
-        trained = _with_samples(loop.parameters, held_out.training_samples)
+        genes = placement.even_choice(parameters.n_genes, placement.START_GENES)
         placed = placement.place(
             take_genes(trained, genes),
-            np.ascontiguousarray(loop.values[np.ix_(held_out.samples, genes)]),
+            np.ascontiguousarray(values[np.ix_(held_out.samples, genes)]),
             n_starts=1,
             max_iterations=5,
-            n_threads=loop.config.n_threads,
+            n_threads=threads,
         )
-        loop.parameters.sample_embedding[held_out.samples] = placed.u
-    begin, warm = loop.step, _warm_up(loop.plan)
+        parameters.sample_embedding[held_out.samples] = placed.u
+    stage.stopped, stage.cooldown_begin, stage.cooldown_steps = stopped, loop.step, steps
 
-    def falling(steps: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.minimum(warm(steps), 1.0 - (steps - begin) / max(1, n_steps))
 
-    loop.advance(n_steps, np.arange(len(loop.values)), falling)
+def _falling(schedule: Plan, stage: Stage) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """The last part: the learning rates fall to zero."""
+    warm, begin, n_steps = _warm_up(schedule), stage.cooldown_begin, max(1, stage.cooldown_steps)
+    return lambda steps: np.minimum(warm(steps), 1.0 - (steps - begin) / n_steps)
 
 
 def _last_solve(parameters: Parameters, values: Float32, config: FitConfig) -> NDArray[np.float64]:

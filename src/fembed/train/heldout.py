@@ -55,6 +55,29 @@ class HeldOut:
             self.best, self.best_state = loss, copy.deepcopy(loop.state())
         return improved
 
+    def contents(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Everything that `take_up` needs, as named arrays and JSON-able facts."""
+        arrays: dict[str, NDArray[Any]] = {}
+        facts: dict[str, Any] = {"watched": self.watched}
+        if self.watched:
+            parameters, adam, step = self.best_state
+            arrays = parameters.arrays() | adam.arrays()
+            facts |= {"best": self.best, "step": step}
+        if self._places is not None:
+            arrays["places"] = self._places
+        return arrays, facts
+
+    def take_up(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any], loop: Loop) -> None:
+        """Go on where `contents` was taken; ``loop`` tells the shapes."""
+        self._places = arrays.get("places")
+        self.watched = facts["watched"]
+        if self.watched:
+            self.best = facts["best"]
+            parameters, adam, _ = copy.deepcopy(loop.state())
+            for name, array in (parameters.arrays() | adam.arrays()).items():
+                array[...] = arrays[name]
+            self.best_state = parameters, adam, facts["step"]
+
     def release(self, values: Float32) -> None:
         """Put held-out entries back."""
         if self.entries is not None:

@@ -21,6 +21,8 @@ from fembed.train.recipe import Plan
 
 #: Seconds of steps in one call of the engine.
 SECONDS_A_CALL = 0.3
+#: Points of the training curve that a checkpoint keeps.
+KEPT_POINTS = 2000
 #: Entries whose correlation with their predictions is kept: the cost of one step.
 PROBE_SAMPLES, PROBE_GENES = 48, 96
 
@@ -69,7 +71,11 @@ class Loop:
         self.step = 0
         self.history: list[dict[str, float | int | None]] = []
         self._progress, self._loss_scale = progress, loss_scale
+        #: Called after every call of the engine but the last of a run of steps, which its caller
+        #: has not yet seen the end of.
+        self.after_call: Callable[[], None] | None = None
         self._stream: BlockStream | None = None
+        self._first_position = 0
         self._begin = time.perf_counter()
         self._engine_seconds, self._pairs = 0.0, 0
         self._steps_a_call = 8
@@ -114,6 +120,8 @@ class Loop:
             pace = count / max(seconds, 1e-6)
             self._steps_a_call = int(np.clip(pace * SECONDS_A_CALL, 1, 4 * self._steps_a_call))
             self.report("training")
+            if left > 0 and self.after_call is not None:
+                self.after_call()
 
     def _stream_of(self, samples: NDArray[np.intp]) -> BlockStream:
         if self._stream is None or self._stream.n_samples != len(samples):
@@ -123,7 +131,9 @@ class Loop:
                 self.plan.block_samples,
                 self.plan.block_genes,
                 seed=self.config.seed,
+                position=self._first_position,
             )
+            self._first_position = 0
         return self._stream
 
     def _check(self, loss: NDArray[np.float64]) -> None:
@@ -171,6 +181,28 @@ class Loop:
     def forget_moments(self, samples: NDArray[np.intp]) -> None:
         """Forget the direction of samples that were moved; how far they step stays known."""
         self.adam.first.sample_embedding[samples] = 0.0
+
+    def contents(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Everything that `take_up` needs, as named arrays and JSON-able facts."""
+        facts = {
+            "step": self.step,
+            "position": 0 if self._stream is None else self._stream.position,
+            "history": thinned(self.history, KEPT_POINTS),
+            "seconds": time.perf_counter() - self._begin,
+            "engine_seconds": self._engine_seconds,
+            "pairs": self._pairs,
+            "held_out": self._held_out,
+        }
+        return self.parameters.arrays() | self.adam.arrays(), facts
+
+    def take_up(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
+        """Go on where `contents` was taken, in the same arrays."""
+        for name, array in (self.parameters.arrays() | self.adam.arrays()).items():
+            array[...] = arrays[name]
+        self.step, self._first_position = facts["step"], facts["position"]
+        self.history, self._held_out = facts["history"], facts["held_out"]
+        self._engine_seconds, self._pairs = facts["engine_seconds"], facts["pairs"]
+        self._begin = time.perf_counter() - facts["seconds"]
 
     def state(self) -> tuple[Parameters, AdamState, int]:
         """Everything that `restore` needs; not a copy."""

@@ -9,6 +9,7 @@ import numpy as np
 from fembed import placement
 from fembed.config import FitConfig
 from fembed.engine import Float32
+from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.dead import warn_of_dead_units
 from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, hold_out
 from fembed.train.loop import Loop, Progress
@@ -23,6 +24,7 @@ def fit_published(
     schedule: Plan,
     progress: Callable[[Progress], None] | None,
     calibrate: bool,
+    checkpoint: Checkpoint | None,
 ) -> Trained:
     """Train by the published recipe: one constant learning rate, nothing before or after.
 
@@ -36,12 +38,16 @@ def fit_published(
     if held_out.size:
         looks = np.linspace(0, schedule.n_steps, 51).round().astype(int).tolist()
         marks = sorted(set(looks) - {0})
-    stopped, waited = "schedule", 0
+    stage, stopped = Stage(), "schedule"
+    if checkpoint is not None:
+        checkpoint.attach(loop, held_out, stage)
     for mark in marks:
+        if mark <= loop.step:
+            continue  # before the checkpoint that this goes on from
         loop.advance(mark - loop.step, np.arange(n_samples), np.ones_like)
         if held_out.size:
-            waited = 0 if held_out.watch(loop, BETTER) else waited + 1
-            if waited >= PATIENCE and mark >= LEAST_STEPS:
+            stage.waited = 0 if held_out.watch(loop, BETTER) else stage.waited + 1
+            if stage.waited >= PATIENCE and mark >= LEAST_STEPS:
                 loop.restore(held_out.best_state)
                 stopped = "held-out entries"
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from fembed.errors import DataWarning, InputError
 from fembed.expression import Expression
 from fembed.model import Calibration, Model
 from fembed.preprocess import Preprocessing
+from fembed.train.checkpoint import Checkpoint, about
 from fembed.train.fast import fit_fast
 from fembed.train.loop import Progress
 from fembed.train.published import fit_published
@@ -30,6 +32,7 @@ def fit(
     progress: Callable[[Progress], None] | None = None,
     overwrite_values: bool = False,
     calibrate: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Model:
     """Train a factorized embedding.
 
@@ -50,6 +53,10 @@ def fit(
         and learn the residual factors that imputation uses: a few seconds. Nothing else depends
         on it. (`fembed.calibrate` does so with samples of your choice, and gives p-values.) Fewer
         than 20 samples are not enough for it.
+    checkpoint : path, optional
+        A file that keeps the state of the training, once a minute. If it exists, the fit goes on
+        from there, and ends with the bits of a fit that was never stopped; it is removed at the
+        end.
 
     Returns
     -------
@@ -58,7 +65,7 @@ def fit(
     Raises
     ------
     InputError
-        If no model can be trained on these data.
+        If no model can be trained on these data, or the checkpoint is of another fit.
     TrainingError
         If the loss is no longer finite.
 
@@ -71,6 +78,9 @@ def fit(
     config = config or FitConfig()
     preprocessing = preprocessing or Preprocessing()
     _check(expression, config)
+    kept = None
+    if checkpoint is not None:
+        kept = Checkpoint(checkpoint, about(expression, preprocessing, config, calibrate))
     if not overwrite_values:
         expression = replace(expression, values=expression.values.copy())
     values = preprocessing.apply(
@@ -84,7 +94,7 @@ def fit(
     schedule = plan(config, *values.shape)
     run = fit_fast if config.recipe == "fast" else fit_published
     enough = len(values) >= confidence.LEAST_SAMPLES
-    trained = run(values, config, schedule, progress, calibrate and enough)
+    trained = run(values, config, schedule, progress, calibrate and enough, kept)
     n_observed = np.concatenate(
         [(~np.isnan(values[rows])).sum(axis=1) for rows in _row_slices(len(values))]
     )
@@ -97,6 +107,8 @@ def fit(
         "n_threads": thread_count(config.n_threads),
         "seconds": time.perf_counter() - begin,
     }
+    if kept is not None:
+        kept.remove()
     known = trained.certainty
     return Model(
         parameters=trained.parameters,

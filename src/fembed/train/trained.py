@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,20 +46,13 @@ class Trained:
 
 
 def held_out_factor(
-    parameters: Parameters,
-    values: Float32,
-    trained: NDArray[np.intp],
-    held_out: NDArray[np.intp],
-    n_threads: int | None,
+    trained: Parameters, values: Float32, held_out: NDArray[np.intp], n_threads: int | None
 ) -> float | None:
     """The ellipses' factor of samples that have not been trained on yet; None for too few."""
     if len(held_out) < confidence.LEAST_SAMPLES:
         return None
-    at_hand = replace(
-        parameters, sample_embedding=np.ascontiguousarray(parameters.sample_embedding[trained])
-    )
     profiles = np.ascontiguousarray(values[held_out[: confidence.MOST_SAMPLES]])
-    return confidence.ellipse_factor(at_hand, profiles, n_threads)
+    return confidence.ellipse_factor(trained, profiles, n_threads)
 
 
 def certainty(

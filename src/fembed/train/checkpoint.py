@@ -1,0 +1,177 @@
+"""A fit that is killed and taken up again ends with the bits of one that was not.
+
+What is cheap and follows from data, options and seed (units, what is held out, the start) is done
+again; what training has made of it is kept in one file, replaced every so often. A position in the
+stream of blocks is one number, so nothing random has a state of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fembed import arrayfile, durable
+from fembed.arrayfile import Arrays, Document, PathLike
+from fembed.chunks import row_chunks
+from fembed.config import FitConfig
+from fembed.errors import InputError
+from fembed.expression import Expression
+from fembed.preprocess import Preprocessing
+from fembed.train.heldout import HeldOut
+from fembed.train.loop import Loop
+
+KIND = "checkpoint"
+#: Between two states that are kept; a shorter fit keeps none.
+SECONDS = 60.0
+
+
+@dataclass
+class Stage:
+    """How far a recipe has come, beside what the loop and the held-out samples know.
+
+    Attributes
+    ----------
+    waited : int
+        Looks at the held-out samples since the best one.
+    stopped : str, optional
+        Why the first part ended; None while it lasts.
+    cooldown_begin, cooldown_steps : int
+        Of the last part, once the first has ended.
+    ellipse_factor : float, optional
+        Measured between the two parts.
+    """
+
+    waited: int = 0
+    stopped: str | None = None
+    cooldown_begin: int = 0
+    cooldown_steps: int = 0
+    ellipse_factor: float | None = None
+
+
+class Checkpoint:
+    """The file of one fit, which knows what fit it is of.
+
+    Parameters
+    ----------
+    path
+        A file that may exist already; then the fit goes on from it.
+    about
+        What must be the same for that, with the words that call it.
+    seconds
+        Between two states.
+
+    Raises
+    ------
+    InputError
+        The file is of another fit, is no checkpoint, or cannot be written.
+    """
+
+    def __init__(
+        self, path: PathLike, about: Mapping[str, Any], seconds: float | None = None
+    ) -> None:
+        self.path = Path(path)
+        self._about = arrayfile.plain(about)
+        self._seconds = SECONDS if seconds is None else seconds
+        self._kept_at = time.perf_counter()
+        self._found: tuple[Arrays, Document] | None = None
+        if self.path.exists():
+            self._found = arrayfile.read_file(self.path, KIND)
+            self._refuse_other(self._found[1])
+        else:
+            check_output(self.path)
+
+    def _refuse_other(self, document: Document) -> None:
+        kept = document.get("about", {})
+        for name, wanted in self._about.items():
+            if kept.get(name) != wanted:
+                raise InputError(
+                    f"{self.path} is of a fit with {name} other than here; remove it, or go on "
+                    "with that fit."
+                )
+
+    def attach(self, loop: Loop, held_out: HeldOut, stage: Stage) -> None:
+        """Take up what the file holds, if it exists, and keep the state from now on."""
+        if self._found is not None:
+            arrays, document = self._found
+            loop.take_up(_under(arrays, "loop."), document["loop"])
+            held_out.take_up(_under(arrays, "best."), document["held_out"], loop)
+            for name, value in document["stage"].items():
+                setattr(stage, name, value)
+            self._found = None
+
+        def keep() -> None:
+            if time.perf_counter() - self._kept_at < self._seconds:
+                return
+            of_loop, loop_facts = loop.contents()
+            of_best, best_facts = held_out.contents()
+            arrays = _named("loop.", of_loop) | _named("best.", of_best)
+            document = {
+                "about": self._about,
+                "loop": loop_facts,
+                "held_out": best_facts,
+                "stage": asdict(stage),
+            }
+            arrayfile.write_file(self.path, arrays, document, KIND)
+            self._kept_at = time.perf_counter()
+
+        loop.after_call = keep
+
+    def remove(self) -> None:
+        """The fit is complete."""
+        self.path.unlink(missing_ok=True)
+
+
+def check_output(path: PathLike) -> None:
+    """Raise InputError if a checkpoint could not be written there; for a check before long work."""
+    try:
+        durable.check_writable(Path(path).absolute())
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror or error}); choose a place you can write "
+            "to."
+        ) from error
+
+
+def about(
+    expression: Expression, preprocessing: Preprocessing, config: FitConfig, calibrate: bool
+) -> dict[str, Any]:
+    """What two runs must have in common to be one fit; the number of threads need not be."""
+    from fembed import __version__
+
+    options = config.to_dict()
+    del options["n_threads"]
+    return {
+        "a version of fembed": __version__,
+        "data": _digest(expression),
+        "a transform": preprocessing.to_dict(),
+        "options": options,
+        "a calibration": calibrate,
+    }
+
+
+def _digest(expression: Expression) -> str:
+    total = hashlib.sha256(repr(expression.values.shape).encode())
+    for rows in row_chunks(*expression.values.shape):
+        total.update(np.ascontiguousarray(expression.values[rows]).data)
+    for names in (expression.sample_names, expression.gene_names):
+        total.update(json.dumps([str(name) for name in names]).encode())
+    return total.hexdigest()
+
+
+def _named(prefix: str, arrays: Arrays) -> Arrays:
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def _under(arrays: Arrays, prefix: str) -> Arrays:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
