@@ -9,6 +9,7 @@ moves both halves alike and is in no ellipse.
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -105,7 +106,9 @@ def ellipse_factor(
     found = distances[np.isfinite(distances)]
     if not found.size:
         return 1.0
-    return float(np.quantile(found, LEVEL) / chdtri(d, 1.0 - LEVEL))
+    # The order statistic that covers one more sample at least as often as LEVEL, on average.
+    rank = min(math.ceil((len(found) + 1) * LEVEL), len(found))
+    return float(np.partition(found, rank - 1)[rank - 1] / chdtri(d, 1.0 - LEVEL))
 
 
 def squared_distance(gap: Float64, covariance: Float64) -> Float64:

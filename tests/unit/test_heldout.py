@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 from fembed.config import FitConfig
 from fembed.parameters import Parameters
 from fembed.train import fast
+from fembed.train.checkpoint import Stage
 from fembed.train.heldout import HeldOut, hold_out
 from fembed.train.loop import Loop
 from fembed.train.recipe import plan
@@ -94,14 +95,15 @@ class Steady:
         start, _ = spectral_start(values, config, self.held_out.training_samples)
         self.start = start.copy()
         self.loop = Loop(values, start, config, schedule)
-        self.stopped = fast._steady(self.loop, self.held_out, 300)
+        self.stopped = fast._steady(self.loop, self.held_out, 300, Stage())
 
     @property
     def parameters(self) -> Parameters:
         return self.loop.parameters
 
     def finish(self) -> Parameters:
-        fast._cool_down(self.loop, self.held_out, 20)
+        stage = Stage(cooldown_begin=self.loop.step, cooldown_steps=20)
+        fast._cool_down(self.loop, self.held_out, stage, calibrate=False)
         return self.loop.parameters
 
 
@@ -148,7 +150,9 @@ def test_a_stop_goes_back_to_the_best_look(monkeypatch: pytest.MonkeyPatch) -> N
     training = steady.held_out.training_samples
     expected, _ = spectral_start(values, config, training)
     loop = Loop(values, expected, config, plan(config, 80, 60))
-    fast._steady(loop, HeldOut(training, np.arange(0)), steady.loop.step)  # nothing to look at
+    fast._steady(
+        loop, HeldOut(training, np.arange(0)), steady.loop.step, Stage()
+    )  # nothing to look at
     for name, array in steady.parameters.arrays().items():
         assert_array_equal(array, expected.arrays()[name], err_msg=name)
 

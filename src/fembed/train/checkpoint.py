@@ -44,14 +44,17 @@ class Stage:
         Why the first part ended; None while it lasts.
     cooldown_begin, cooldown_steps : int
         Of the last part, once the first has ended.
+    joined : bool
+        Whether the held-out samples take part.
     ellipse_factor : float, optional
-        Measured between the two parts.
+        Measured before they do.
     """
 
     waited: int = 0
     stopped: str | None = None
     cooldown_begin: int = 0
     cooldown_steps: int = 0
+    joined: bool = False
     ellipse_factor: float | None = None
 
 

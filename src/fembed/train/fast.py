@@ -21,6 +21,10 @@ from fembed.train.reseat import reseat
 from fembed.train.start import in_units, spectral_start, standardise
 from fembed.train.trained import Trained, certainty, held_out_factor
 
+#: Share of the last part in which the held-out samples take part, too. From its beginning or for a
+#: tenth of it, training and held-out errors are the same, and so late they can tell how sure a
+#: nearly finished model is of new samples.
+JOINED = 0.1
 #: How often, over the first part of the schedule, held-out samples are looked at.
 WATCHES = 12
 #: Pairs that the last solve of the samples may evaluate. A larger matrix gets one iteration,
@@ -46,14 +50,16 @@ def fit_fast(
     if checkpoint is not None:
         checkpoint.attach(loop, held_out, stage)
     if stage.stopped is None:
-        stopped = _steady(loop, held_out, stage)
-        _turn(loop, held_out, stage, stopped, calibrate)
+        steps = round(schedule.n_steps * (1.0 - COOLDOWN))
+        stopped = _steady(loop, held_out, steps, stage)
+        stage.cooldown_begin = loop.step
+        if stopped == "schedule":
+            stage.cooldown_steps = schedule.n_steps - loop.step
+        else:  # as much shorter as the first part
+            stage.cooldown_steps = round(loop.step * COOLDOWN / (1.0 - COOLDOWN))
+        stage.stopped = stopped
     held_out.release(values)
-    loop.advance(
-        stage.cooldown_begin + stage.cooldown_steps - loop.step,
-        np.arange(len(values)),
-        _falling(loop.plan, stage),
-    )
+    _cool_down(loop, held_out, stage, calibrate)
     loop.report("placing samples")
     fix_gauge(parameters, config.n_threads)
     reseat(parameters, values, config.n_threads)
@@ -74,12 +80,11 @@ def fit_fast(
     return Trained(in_units(parameters, units), loss * units.scale**2, report, known)
 
 
-def _steady(loop: Loop, held_out: HeldOut, stage: Stage) -> str:
+def _steady(loop: Loop, held_out: HeldOut, n_steps: int, stage: Stage) -> str:
     """The first part: full learning rates, reseating, held-out samples watched now and then.
 
     Returns what ended it.
     """
-    n_steps = round(loop.plan.n_steps * (1.0 - COOLDOWN))
     reseats = {mark for mark in loop.plan.reseats if mark < n_steps}
     watches = set()
     if held_out.size:
@@ -102,11 +107,22 @@ def _steady(loop: Loop, held_out: HeldOut, stage: Stage) -> str:
     return "schedule"
 
 
-def _turn(loop: Loop, held_out: HeldOut, stage: Stage, stopped: str, calibrate: bool) -> None:
-    """Between the parts: held-out samples say how sure places are, and then take part."""
-    steps = loop.plan.n_steps - round(loop.plan.n_steps * (1.0 - COOLDOWN))
-    if stopped != "schedule":  # then the falling part is as much shorter as the steady one
-        steps = round(loop.step * COOLDOWN / (1.0 - COOLDOWN))
+def _cool_down(loop: Loop, held_out: HeldOut, stage: Stage, calibrate: bool) -> None:
+    """The last part: the learning rates fall to zero; held-out samples join towards the end."""
+    warm, begin, n_steps = _warm_up(loop.plan), stage.cooldown_begin, stage.cooldown_steps
+
+    def falling(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.minimum(warm(steps), 1.0 - (steps - begin) / max(1, n_steps))
+
+    if not stage.joined:
+        alone = n_steps - round(JOINED * n_steps)
+        loop.advance(begin + alone - loop.step, held_out.training_samples, falling)
+        _join(loop, held_out, stage, calibrate)
+    loop.advance(begin + n_steps - loop.step, np.arange(len(loop.values)), falling)
+
+
+def _join(loop: Loop, held_out: HeldOut, stage: Stage, calibrate: bool) -> None:
+    """Held-out samples say how sure places are, and then take part."""
     parameters, values, threads = loop.parameters, loop.values, loop.config.n_threads
     trained = _with_samples(parameters, held_out.training_samples)
     if calibrate:
@@ -122,13 +138,7 @@ def _turn(loop: Loop, held_out: HeldOut, stage: Stage, stopped: str, calibrate: 
             n_threads=threads,
         )
         parameters.sample_embedding[held_out.samples] = placed.u
-    stage.stopped, stage.cooldown_begin, stage.cooldown_steps = stopped, loop.step, steps
-
-
-def _falling(schedule: Plan, stage: Stage) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """The last part: the learning rates fall to zero."""
-    warm, begin, n_steps = _warm_up(schedule), stage.cooldown_begin, max(1, stage.cooldown_steps)
-    return lambda steps: np.minimum(warm(steps), 1.0 - (steps - begin) / n_steps)
+    stage.joined = True
 
 
 def _last_solve(parameters: Parameters, values: Float32, config: FitConfig) -> NDArray[np.float64]:
