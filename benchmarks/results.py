@@ -25,6 +25,9 @@ SECTIONS = (
     ("train", "A whole fit", "train"),
     ("project", "New samples a second", "project"),
     ("quality", "Maps: the first bars", "quality"),
+    ("panels", "Few genes", "panels"),
+    ("masked", "Missing entries in training", "masked"),
+    ("confidence", "How sure places are", "confidence"),
 )
 HEAD = """# Results
 

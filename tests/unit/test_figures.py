@@ -277,6 +277,15 @@ def test_every_figure_of_a_model_is_written(tmp_path: Path) -> None:
     assert pyplot.get_fignums() == []
 
 
+def test_a_training_curve_does_not_run_backwards() -> None:
+    """A fit that went on too long is taken up again at an earlier step."""
+    history = [{"step": step, "loss": 1.0, "held_out": 2.0 + step} for step in (9, 20, 30, 15, 25)]
+    ax = pl.training_curve({"history": history})
+    for line in ax.lines:
+        steps = np.diff(np.asarray(line.get_xdata(), float))
+        assert not (steps < 0).any() and np.isnan(steps).any()
+
+
 def test_a_training_curve_has_a_panel_for_each_kind_of_series() -> None:
     history = [
         {"step": k, "loss": 1.0, "held_out": None, "pearson_r": 0.5, "sample_rate": 0.1}

@@ -152,14 +152,14 @@ def _draw_losses(
     ax: Axes, history: Sequence[Mapping[str, Any]], training: Mapping[str, Any]
 ) -> None:
     step, loss = _series(history, "loss")
-    ax.plot(step, loss, color=canvas.OURS, linewidth=0.7, alpha=0.35)
-    ax.plot(step, _smooth(loss), color=canvas.OURS, linewidth=1.5, label="training blocks")
+    ax.plot(*_torn(step, loss), color=canvas.OURS, linewidth=0.7, alpha=0.35)
+    ax.plot(*_torn(step, _smooth(loss)), color=canvas.OURS, linewidth=1.5, label="training blocks")
     if _has(history, "held_out"):
         step, held_out = _series(history, "held_out")
         # The history repeats a look until the next one.
         new = np.append(True, np.diff(held_out) != 0)
         ax.plot(
-            step[new], held_out[new], color=canvas.OTHER, marker="o", markersize=3,
+            *_torn(step[new], held_out[new]), color=canvas.OTHER, marker="o", markersize=3,
             linewidth=1.2, label="held out",
         )  # fmt: skip
     mse, explained = training.get("mse"), training.get("explained_variance")
@@ -180,12 +180,21 @@ def _draw_keys(
     shown = [key for key in keys if _has(history, key)]
     for key, colour in zip(shown, FEW, strict=False):
         ax.plot(
-            *_series(history, key), color=colour, linewidth=1.3, label=key.removesuffix("_rate")
+            *_torn(*_series(history, key)),
+            color=colour,
+            linewidth=1.3,
+            label=key.removesuffix("_rate"),
         )
     if len(shown) > 1:
         _scale(ax)
         ax.legend(loc="best", ncols=len(shown))
     ax.set_ylabel(axis_name)
+
+
+def _torn(step: Float, values: Float) -> tuple[Float, Float]:
+    """No line back to where a training that went on too long was taken up again."""
+    back = np.flatnonzero(np.diff(step) < 0) + 1
+    return np.insert(step, back, np.nan), np.insert(values, back, np.nan)
 
 
 def _scale(ax: Axes) -> None:
