@@ -356,10 +356,10 @@ class TestConfidence:
         assert one.p_value is None and other.p_value is None
 
     def test_a_fit_covers_as_often_as_it_says(self) -> None:
-        """Errors of heavy tails, 40 held-out samples; halves of the genes of new samples."""
+        """Errors of heavy tails, 120 held-out samples; halves of the genes of new samples."""
         rng = np.random.default_rng(10)
         values = curved(700, seed=6) + 0.3 * rng.standard_t(3, (700, N_GENES)).astype(np.float32)
-        model = trained(values[:400], calibrate=True, iterations=1500)
+        model = trained(values[:400], calibrate=True, iterations=1500, validation=0.3)
         order = rng.permutation(N_GENES)
         new = frame(values[400:])
         one, other = (project(model, new.iloc[:, half]) for half in (order[:45], order[45:]))
