@@ -12,9 +12,9 @@ from sklearn.manifold import trustworthiness
 
 from fembed import engine
 from fembed.config import FitConfig
-from fembed.train import layout, start
+from fembed.train import fit, layout, start
 from fembed.train.start import random_start, spectral_start, standardise
-from tests.curved_expression import curved
+from tests.curved_expression import AS_IT_IS, curved, expression
 
 
 def in_input_units(values: np.ndarray, units: start.Units) -> np.ndarray:
@@ -203,3 +203,14 @@ def test_the_published_start_is_normal_without_skip_or_bias() -> None:
         assert 0.7 * limit < np.abs(layer.weight).max() <= limit
     other = random_start(FitConfig(recipe="published", seed=5), 300, 200)
     assert not np.array_equal(other.sample_embedding, parameters.sample_embedding)
+
+
+@pytest.mark.parametrize("gene_components", [400, 1000])
+def test_many_gene_components_leave_the_linear_part(gene_components: int) -> None:
+    """Genes that started at hundreds of noisy components once kept the network from learning."""
+    config = FitConfig(
+        n_components=2, gene_components=gene_components, iterations=400, n_threads=2, validation=0.0
+    )
+    model = fit(expression(curved(300, 700)), config, preprocessing=AS_IT_IS)
+    assert model.training["explained_variance"] > 0.8
+    assert model.training["pca_explained_variance"] < 0.6

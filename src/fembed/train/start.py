@@ -16,9 +16,10 @@ from fembed.train import layout
 
 #: The output layer starts this much smaller, so that training starts at the linear part.
 OUTPUT_SCALE = 0.1
-#: Genes start at their loadings on so many principal components; further ones are nearly noise, and
-#: genes that start at noise keep it (1,000 gene components then never left the linear part).
-GENE_SCORES = 25
+#: Genes start at their loadings on so many principal components, in maps on fewer; further ones are
+#: nearly noise, and genes that start at noise keep it (1,000 gene components then never left the
+#: linear part).
+GENE_SCORES, MAP_GENE_SCORES = 50, 25
 #: The components are found on so many samples, and improved on the others.
 MOST_PCA_SAMPLES = 1200
 SAMPLES_AT_ONCE = 256
@@ -171,15 +172,15 @@ def _at_components(
     n_samples, n_genes = values.shape
     d, e = config.n_components, config.gene_components
     neighbours = config.starts_at_neighbours(n_samples)
-    rank = min(max(d, GENE_SCORES, layout.SCORES if neighbours else 0), len(part) - 1, n_genes)
+    gene_scores = min(e, MAP_GENE_SCORES if neighbours else GENE_SCORES)
+    rank = min(max(d, gene_scores, layout.SCORES if neighbours else 0), len(part) - 1, n_genes)
     deviation, right = principal_components(np.nan_to_num(values[part], copy=False), rank)
     if len(part) < len(samples):
         deviation, right = improved_components(values, samples, right)
     # The float32 Gram matrix knows deviations to about 3e-4 of the largest.
     kept = min(d, int((deviation > 1e-3 * deviation[0]).sum()))
     gene_embedding = np.zeros((n_genes, e), np.float32)
-    gene_scores = min(e, rank, GENE_SCORES)
-    gene_embedding[:, :gene_scores] = right[:gene_scores].T * np.sqrt(n_genes)
+    gene_embedding[:, : min(gene_scores, rank)] = right[:gene_scores].T * np.sqrt(n_genes)
     scores, squares = _scores(values, right if neighbours else right[:kept])
     captured = float(np.square(scores[:, :kept], dtype=np.float64).sum())
     if neighbours:
