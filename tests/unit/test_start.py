@@ -205,12 +205,8 @@ def test_the_published_start_is_normal_without_skip_or_bias() -> None:
     assert not np.array_equal(other.sample_embedding, parameters.sample_embedding)
 
 
-@pytest.mark.parametrize("gene_components", [400, 1000])
-def test_many_gene_components_leave_the_linear_part(gene_components: int) -> None:
+def test_many_gene_components_leave_the_linear_part() -> None:
     """Genes that started at hundreds of noisy components once kept the network from learning."""
-    config = FitConfig(
-        n_components=2, gene_components=gene_components, iterations=400, n_threads=2, validation=0.0
-    )
-    model = fit(expression(curved(300, 700)), config, preprocessing=AS_IT_IS)
-    assert model.training["explained_variance"] > 0.8
-    assert model.training["pca_explained_variance"] < 0.6
+    config = FitConfig(gene_components=1000, iterations=400, n_threads=2, validation=0.0)
+    training = fit(expression(curved(300, 700, 0.5)), config, preprocessing=AS_IT_IS).training
+    assert training["explained_variance"] > 1.4 * training["pca_explained_variance"]
