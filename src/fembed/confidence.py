@@ -98,6 +98,8 @@ def ellipse_factor(
     d = parameters.n_components
     order = np.random.default_rng(0x68616C76).permutation(parameters.n_genes)[:MOST_GENES]
     middle = len(order) // 2
+    if middle == 0:
+        return 1.0
     halves = np.sort(order[:middle]), np.sort(order[middle:])
     (u, one), (v, other) = (
         _placed(parameters, profiles, rows, genes, n_threads) for genes in halves
@@ -108,13 +110,16 @@ def ellipse_factor(
         return 1.0
     # The order statistic that covers one more sample at least as often as LEVEL, on average.
     rank = min(math.ceil((len(found) + 1) * LEVEL), len(found))
-    return float(np.partition(found, rank - 1)[rank - 1] / chdtri(d, 1.0 - LEVEL))
+    factor = float(np.partition(found, rank - 1)[rank - 1] / chdtri(d, 1.0 - LEVEL))
+    return factor if 0.0 < factor < np.inf else 1.0
 
 
 def squared_distance(gap: Float64, covariance: Float64) -> Float64:
-    """Mahalanobis distances, squared, of k gaps (k x d); NaN where a covariance is infinite."""
+    """Mahalanobis distances, squared, of k gaps (k x d); NaN where there is no inverse."""
     found = np.full(len(gap), np.nan)
-    known = np.isfinite(covariance).all(axis=(1, 2))
+    known = np.flatnonzero(np.isfinite(covariance).all(axis=(1, 2)))
+    eigenvalues = np.linalg.eigvalsh(covariance[known])
+    known = known[eigenvalues[:, 0] > np.finfo(np.float64).eps * eigenvalues[:, -1]]
     solved = np.linalg.solve(covariance[known], gap[known][..., None])[..., 0]
     found[known] = np.einsum("ka,ka->k", gap[known], solved)
     return found

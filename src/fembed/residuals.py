@@ -50,10 +50,11 @@ class Residuals:
     independent_genes: float
 
     def times(self, scale: float) -> Residuals | None:
-        """The same factors of an expression ``scale`` times as large; None if that overflows."""
+        """The same factors of an expression ``scale`` times as large; None beyond float32."""
         loading = scale * self.loading.astype(np.float64)
         noise = scale**2 * self.noise.astype(np.float64)
-        if max(np.abs(loading).max(), noise.max()) > np.finfo(np.float32).max:
+        limits = np.finfo(np.float32)
+        if max(np.abs(loading).max(), noise.max()) > limits.max or noise.min() < limits.tiny:
             return None
         return Residuals(
             loading.astype(np.float32), noise.astype(np.float32), self.independent_genes
@@ -171,11 +172,13 @@ def _chosen(left: Float32) -> float | None:
         judged = judged[:: -(-len(judged) // JUDGED_GENES)]
         target = others[:, judged].astype(np.float64)
         before = float(np.nansum(np.square(target)))
+        if before <= 0.0:
+            continue  # nothing to judge by
         some = np.nan_to_num(others[:, known]).astype(np.float64)
         scores = _Scores(loading[known], noise[known], some)
         for k, number in enumerate(TRIAL_GENES):
             gap = target - scores.mean(number) @ loading[judged].T
-            errors[k] += np.log(np.nansum(np.square(gap)) / max(before, 1e-30))
+            errors[k] += np.log(max(np.nansum(np.square(gap)) / before, 1e-30))
     best = int(errors.argmin())
     return TRIAL_GENES[best] if errors[best] < 0.0 else None
 

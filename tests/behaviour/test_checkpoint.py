@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 
 from fembed import arrayfile, store
 from fembed.config import FitConfig
-from fembed.errors import InputError
+from fembed.errors import DataWarning, InputError
 from fembed.model import Model
 from fembed.train import Progress, checkpoint, fit, loop
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
@@ -79,7 +79,7 @@ def test_a_killed_fit_ends_as_one_that_was_not(tmp_path: Path, options: dict[str
         kept.append(arrayfile.read_file(path, checkpoint.KIND)[1]["loop"]["step"])
     assert 0 < kept[0] < kept[1] < kept[2] <= 200
     assert_same(trained(path, **options), whole)
-    assert not path.exists()
+    assert_same(trained(path, **options), whole)  # the file is the caller's to remove
 
 
 def test_the_training_curve_goes_on(tmp_path: Path) -> None:
@@ -89,6 +89,18 @@ def test_the_training_curve_goes_on(tmp_path: Path) -> None:
     history = trained(path).training["history"]
     steps, seconds = ([point[name] for point in history] for name in ("step", "seconds"))
     assert steps == sorted(steps) and steps[0] < 30 and seconds == sorted(seconds)
+
+
+def test_a_disk_that_fills_up_stops_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise InputError("No space left on device.")
+
+    monkeypatch.setattr(arrayfile, "write_file", full)
+    with pytest.warns(DataWarning, match="not kept: No space"):
+        found = trained(tmp_path / "fit")
+    assert_same(found, trained())
 
 
 def test_the_number_of_threads_may_change(tmp_path: Path) -> None:
@@ -164,6 +176,6 @@ def test_the_same_command_goes_on_after_a_kill(tmp_path: Path) -> None:
     done = subprocess.run(
         command("killed"), cwd=tmp_path, check=True, capture_output=True, text=True
     )
-    assert "Going on from killed.checkpoint" in done.stderr
+    assert "Found killed.checkpoint; going on" in done.stderr
     assert not kept.exists()
     assert_same(store.load(tmp_path / "killed"), store.load(tmp_path / "whole"))

@@ -99,7 +99,7 @@ def fit(
         log.open()
         checkpoint = Path(output.rstrip("/\\") + ".checkpoint")
         if checkpoint.exists():
-            tell(f"Going on from {checkpoint}.")
+            tell(f"Found {checkpoint}; going on from it if it is of this fit.")
         with TrainingBar(quiet, log) as bar:
             model = train.fit(
                 expression,
@@ -110,6 +110,7 @@ def fit(
                 checkpoint=checkpoint,
             )
         store.save(model, output, overwrite)
+        checkpoint.unlink(missing_ok=True)
         if embedding is not None:
             tables.write(tables.EmbeddingTable.of_training(model, labels), embedding, overwrite)
         facts = describe.training_facts(model)

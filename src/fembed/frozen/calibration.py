@@ -35,9 +35,9 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     -------
     Model
         With ``residuals`` if at least 20 training samples were given, or else the held-out ones
-        took their place; with ``calibration`` in any case. Without held-out samples there are no
-        p-values, and the factor is the one that the model has; if it has none, that of the training
-        samples, which is too small.
+        took their place; with ``calibration`` in any case. With fewer than 20 held-out samples it
+        is the one that the model has; if it has none, the factor is that of the training samples,
+        which is too small, and projections have no p-value.
 
     Raises
     ------

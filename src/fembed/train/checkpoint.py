@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from fembed import arrayfile, durable
 from fembed.arrayfile import Arrays, Document, PathLike
 from fembed.chunks import row_chunks
 from fembed.config import FitConfig
-from fembed.errors import InputError
+from fembed.errors import DataWarning, InputError
 from fembed.expression import Expression
 from fembed.preprocess import Preprocessing
 from fembed.train.heldout import HeldOut
@@ -121,14 +122,15 @@ class Checkpoint:
                 "held_out": best_facts,
                 "stage": asdict(stage),
             }
-            arrayfile.write_file(self.path, arrays, document, KIND)
             self._kept_at = time.perf_counter()
+            try:
+                arrayfile.write_file(self.path, arrays, document, KIND)
+            except InputError as error:  # a full disk now need not be one at the end
+                warnings.warn(
+                    f"The state of the training was not kept: {error}", DataWarning, stacklevel=2
+                )
 
         loop.after_call = keep
-
-    def remove(self) -> None:
-        """The fit is complete."""
-        self.path.unlink(missing_ok=True)
 
 
 def check_output(path: PathLike) -> None:

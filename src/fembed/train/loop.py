@@ -75,7 +75,7 @@ class Loop:
         #: has not yet seen the end of.
         self.after_call: Callable[[], None] | None = None
         self._stream: BlockStream | None = None
-        self._first_position = 0
+        self._first_position, self._earlier_seconds = 0, 0.0
         self._begin = time.perf_counter()
         self._engine_seconds, self._pairs = 0.0, 0
         self._steps_a_call = 8
@@ -202,7 +202,8 @@ class Loop:
         self.step, self._first_position = facts["step"], facts["position"]
         self.history, self._held_out = facts["history"], facts["held_out"]
         self._engine_seconds, self._pairs = facts["engine_seconds"], facts["pairs"]
-        self._begin = time.perf_counter() - facts["seconds"]
+        self._earlier_seconds = facts["seconds"]
+        self._begin = time.perf_counter() - self._earlier_seconds
 
     def state(self) -> tuple[Parameters, AdamState, int]:
         """Everything that `restore` needs; not a copy."""
@@ -223,6 +224,7 @@ class Loop:
             "passes": self._pairs / max(1, self.values.size),
             "pairs_per_second": self._pairs / max(self._engine_seconds, 1e-9),
             "history": thinned(self.history),
+            "earlier_seconds": self._earlier_seconds,
         }
 
 

@@ -51,12 +51,14 @@ def fit(
     calibrate : bool
         Also measure, on held-out samples before they join, the factor of the confidence ellipses,
         and learn the residual factors that imputation uses: a few seconds. Nothing else depends
-        on it. (`fembed.calibrate` does so with samples of your choice, and gives p-values.) Fewer
-        than 20 samples are not enough for it.
+        on it. With fewer than 20 samples held out (none are by the published recipe) the factor is
+        that of training samples, which is too small; ``training["calibrated_on"]`` says so. With
+        fewer than 20 samples in all there is none. (`fembed.calibrate` takes samples of your
+        choice, and gives p-values.)
     checkpoint : path, optional
         A file that keeps the state of the training, once a minute. If it exists, the fit goes on
-        from there, and ends with the bits of a fit that was never stopped; it is removed at the
-        end.
+        from there, and ends with the bits of a fit that was never stopped. It is not removed:
+        do so once the model is saved.
 
     Returns
     -------
@@ -105,10 +107,10 @@ def fit(
         "explained_variance": 1.0 - mse / report.pop("variance"),
         "missing_share": missing_share,
         "n_threads": thread_count(config.n_threads),
-        "seconds": time.perf_counter() - begin,
+        "seconds": time.perf_counter() - begin + report.pop("earlier_seconds"),
     }
-    if kept is not None:
-        kept.remove()
+    if trained.certainty is not None:
+        report["calibrated_on"] = trained.certainty.calibrated_on
     known = trained.certainty
     return Model(
         parameters=trained.parameters,

@@ -24,15 +24,18 @@ class Certainty:
         See `fembed.confidence.ellipse_factor`.
     residuals : Residuals or None
         On the scale of the values that the recipe trained on.
+    calibrated_on : str
+        Whose factor it is: that of held-out samples, or of training samples.
     """
 
     ellipse_factor: float
     residuals: Residuals | None
+    calibrated_on: str
 
     def times(self, scale: float) -> Certainty:
         """The same for values ``scale`` times as large."""
         scaled = None if self.residuals is None else self.residuals.times(scale)
-        return Certainty(self.ellipse_factor, scaled)
+        return Certainty(self.ellipse_factor, scaled, self.calibrated_on)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def certainty(
 
     Without a factor of held-out samples it is that of training samples, which is too small.
     """
+    calibrated_on = "held-out samples"
     if factor is None:
+        calibrated_on = "training samples"
         factor = confidence.ellipse_factor(parameters, values, n_threads)
-    return Certainty(factor, residuals.learn(parameters, values, n_threads))
+    return Certainty(factor, residuals.learn(parameters, values, n_threads), calibrated_on)
