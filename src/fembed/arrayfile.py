@@ -190,6 +190,12 @@ def check_output(path: PathLike, kind: str, overwrite: bool) -> None:
         durable.check_writable(target)
 
 
+def check_file(path: PathLike, kind: str) -> None:
+    """Raise InputError if `write_file` could not write to ``path``; call it before long work."""
+    with _saying_why(path, kind):
+        durable.check_writable(Path(os.path.realpath(path)))
+
+
 def _check_replaceable(path: PathLike, target: Path, kind: str, overwrite: bool) -> None:
     if not target.is_dir():
         raise InputError(f"{path} is a file, but a fembed {kind} is a folder; give another path.")

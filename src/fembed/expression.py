@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -199,6 +201,15 @@ class Expression:
             by_sample[rows] = observed.sum(axis=1)
             by_gene += observed.sum(axis=0)
         return by_sample, by_gene
+
+    def digest(self, *more: Iterable[Any]) -> str:
+        """SHA-256 of the matrix, its names, and what else is given as names."""
+        total = hashlib.sha256(repr(self.values.shape).encode())
+        for rows in row_chunks(*self.values.shape):
+            total.update(np.ascontiguousarray(self.values[rows]).data)
+        for names in (self.sample_names, self.gene_names, *more):
+            total.update(json.dumps([str(name) for name in names]).encode())
+        return total.hexdigest()
 
     def labels(self, column: str) -> NDArray[np.object_]:
         """A column of ``obs`` as an array of str, n_samples; a missing label reads ``"NA"``.

@@ -31,10 +31,14 @@ class Calibration:
     reference_loss : float64, n
         Losses of samples that the model was not trained on; none after a fit, whose held-out
         samples join the training.
+    held_out : bool
+        Whether the factor is that of samples that the model had not been trained on; that of
+        training samples is too small.
     """
 
     ellipse_factor: float
     reference_loss: NDArray[np.float64]
+    held_out: bool
 
 
 @dataclass

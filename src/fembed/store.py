@@ -97,6 +97,7 @@ def contents(model: Model) -> tuple[Arrays, Document]:
     if model.calibration is not None:
         arrays["reference_loss"] = model.calibration.reference_loss
         document["ellipse_factor"] = model.calibration.ellipse_factor
+        document["calibrated_on_held_out"] = model.calibration.held_out
     return arrays, document
 
 
@@ -152,7 +153,8 @@ def _calibration(arrays: Arrays, document: Document, origin: Path | str) -> Cali
     if "reference_loss" not in arrays:
         return None
     factor = _field(document, "ellipse_factor", float, "a number", origin)
-    return Calibration(factor, arrays["reference_loss"])
+    held_out = _field(document, "calibrated_on_held_out", bool, "true or false", origin)
+    return Calibration(factor, arrays["reference_loss"], held_out)
 
 
 def _field(document: Document, name: str, wanted: type[Made], noun: str, origin: Source) -> Made:

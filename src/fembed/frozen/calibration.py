@@ -64,12 +64,11 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     if held_out.size:
         solution = place(model.parameters, _rows(found, held_out), n_threads=n_threads)
         places[held_out], reference = solution.u, np.sort(solution.loss)
-    if len(held_out) >= LEAST_SAMPLES:
-        calibration = Calibration(_factor(model, _rows(found, held_out), n_threads), reference)
-    elif model.calibration is not None:
-        calibration = model.calibration
-    else:
-        calibration = Calibration(_factor(model, _rows(found, trained), n_threads), np.empty(0))
+    calibration, enough = model.calibration, len(held_out) >= LEAST_SAMPLES
+    if enough or calibration is None:
+        profiles = _rows(found, held_out if enough else trained)
+        factor = confidence.ellipse_factor(model.parameters, profiles, n_threads)
+        calibration = Calibration(factor, reference if enough else np.empty(0), enough)
     learning = trained if len(trained) >= LEAST_SAMPLES else held_out
     at_places = replace(model.parameters, sample_embedding=places[learning])
     return replace(
@@ -77,10 +76,6 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
         residuals=residuals.learn(at_places, _rows(found, learning), n_threads),
         calibration=calibration,
     )
-
-
-def _factor(model: Model, profiles: Float32, n_threads: int | None) -> float:
-    return confidence.ellipse_factor(model.parameters, profiles, n_threads)
 
 
 def _rows(found: Matched, rows: NDArray[np.intp]) -> Float32:

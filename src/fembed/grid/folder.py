@@ -10,15 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fembed import arrayfile, durable, store
-from fembed.chunks import row_chunks
 from fembed.config import FitConfig
 from fembed.errors import InputError
 from fembed.grid.case import MEASURES, CaseResult, Shared
@@ -144,7 +141,7 @@ def settings_of(
     return {
         "fembed": __version__,
         "data": shared.expression.origin,
-        "data_sha256": digest(shared, groups),
+        "data_sha256": shared.expression.digest(shared.labels, [] if groups is None else groups),
         "label": label,
         "group": group,
         "transform": shared.preprocessing.transform,
@@ -152,18 +149,6 @@ def settings_of(
         "classifier_steps": shared.protocol.classifier_steps,
         "fold_seed": fold_seed,
     }
-
-
-def digest(shared: Shared, groups: NDArray[Any] | None) -> str:
-    """SHA-256 of the matrix, its names, the labels and the groups."""
-    expression = shared.expression
-    total = hashlib.sha256(repr(expression.values.shape).encode())
-    for rows in row_chunks(*expression.values.shape):
-        total.update(np.ascontiguousarray(expression.values[rows]).data)
-    named: list[Iterable[Any]] = [expression.sample_names, expression.gene_names, shared.labels]
-    for names in [*named, [] if groups is None else groups]:
-        total.update(json.dumps([str(name) for name in names]).encode())
-    return total.hexdigest()
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -7,8 +7,6 @@ stream of blocks is one number, so nothing random has a state of its own.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 import warnings
 from collections.abc import Mapping
@@ -16,11 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fembed import arrayfile, durable
+from fembed import arrayfile
 from fembed.arrayfile import Arrays, Document, PathLike
-from fembed.chunks import row_chunks
 from fembed.config import FitConfig
 from fembed.errors import DataWarning, InputError
 from fembed.expression import Expression
@@ -68,8 +63,6 @@ class Checkpoint:
         A file that may exist already; then the fit goes on from it.
     about
         What must be the same for that, with the words that call it.
-    seconds
-        Between two states.
 
     Raises
     ------
@@ -77,19 +70,16 @@ class Checkpoint:
         The file is of another fit, is no checkpoint, or cannot be written.
     """
 
-    def __init__(
-        self, path: PathLike, about: Mapping[str, Any], seconds: float | None = None
-    ) -> None:
+    def __init__(self, path: PathLike, about: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self._about = arrayfile.plain(about)
-        self._seconds = SECONDS if seconds is None else seconds
         self._kept_at = time.perf_counter()
         self._found: tuple[Arrays, Document] | None = None
         if self.path.exists():
             self._found = arrayfile.read_file(self.path, KIND)
             self._refuse_other(self._found[1])
         else:
-            check_output(self.path)
+            arrayfile.check_file(self.path, KIND)
 
     def _refuse_other(self, document: Document) -> None:
         kept = document.get("about", {})
@@ -111,7 +101,7 @@ class Checkpoint:
             self._found = None
 
         def keep() -> None:
-            if time.perf_counter() - self._kept_at < self._seconds:
+            if time.perf_counter() - self._kept_at < SECONDS:
                 return
             of_loop, loop_facts = loop.contents()
             of_best, best_facts = held_out.contents()
@@ -133,17 +123,6 @@ class Checkpoint:
         loop.after_call = keep
 
 
-def check_output(path: PathLike) -> None:
-    """Raise InputError if a checkpoint could not be written there; for a check before long work."""
-    try:
-        durable.check_writable(Path(path).absolute())
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}); choose a place you can write "
-            "to."
-        ) from error
-
-
 def about(
     expression: Expression, preprocessing: Preprocessing, config: FitConfig, calibrate: bool
 ) -> dict[str, Any]:
@@ -154,20 +133,11 @@ def about(
     del options["n_threads"]
     return {
         "a version of fembed": __version__,
-        "data": _digest(expression),
+        "data": expression.digest(),
         "a transform": preprocessing.to_dict(),
         "options": options,
         "a calibration": calibrate,
     }
-
-
-def _digest(expression: Expression) -> str:
-    total = hashlib.sha256(repr(expression.values.shape).encode())
-    for rows in row_chunks(*expression.values.shape):
-        total.update(np.ascontiguousarray(expression.values[rows]).data)
-    for names in (expression.sample_names, expression.gene_names):
-        total.update(json.dumps([str(name) for name in names]).encode())
-    return total.hexdigest()
 
 
 def _named(prefix: str, arrays: Arrays) -> Arrays:

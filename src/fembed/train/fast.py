@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import placement
+from fembed import placement, residuals
 from fembed.config import FitConfig
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
@@ -19,7 +19,7 @@ from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import COOLDOWN, WARMUP_STEPS, Plan
 from fembed.train.reseat import reseat
 from fembed.train.start import in_units, spectral_start, standardise
-from fembed.train.trained import Trained, certainty, held_out_factor
+from fembed.train.trained import Trained, calibration, held_out_factor
 
 #: Share of the last part in which the held-out samples take part, too. From its beginning or for a
 #: tenth of it, training and held-out errors are the same, and so late they can tell how sure a
@@ -65,9 +65,11 @@ def fit_fast(
     reseat(parameters, values, config.n_threads)
     loss = _last_solve(parameters, values, config)
     warn_of_dead_units(parameters)
-    known = (
-        certainty(parameters, values, stage.ellipse_factor, config.n_threads) if calibrate else None
-    )
+    sure = left = None
+    if calibrate:
+        sure = calibration(parameters, values, stage.ellipse_factor, config.n_threads)
+        left = residuals.learn(parameters, values, config.n_threads)
+        left = left and left.times(units.scale)
     report = loop.summary() | {
         "variance": units.scale**2,
         "pca_explained_variance": pca_explained,
@@ -75,9 +77,7 @@ def fit_fast(
         "n_held_out": held_out.size,
         "stopped": stage.stopped,
     }
-    if known is not None:
-        known = known.times(units.scale)
-    return Trained(in_units(parameters, units), loss * units.scale**2, report, known)
+    return Trained(in_units(parameters, units), loss * units.scale**2, report, sure, left)
 
 
 def _steady(loop: Loop, held_out: HeldOut, n_steps: int, stage: Stage) -> str:

@@ -197,8 +197,7 @@ class Loop:
 
     def take_up(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
         """Go on where `contents` was taken, in the same arrays."""
-        for name, array in (self.parameters.arrays() | self.adam.arrays()).items():
-            array[...] = arrays[name]
+        self._put(arrays)
         self.step, self._first_position = facts["step"], facts["position"]
         self.history, self._held_out = facts["history"], facts["held_out"]
         self._engine_seconds, self._pairs = facts["engine_seconds"], facts["pairs"]
@@ -212,10 +211,11 @@ class Loop:
     def restore(self, state: tuple[Parameters, AdamState, int]) -> None:
         """Go back to an earlier state, in the same arrays."""
         parameters, adam, self.step = state
-        for name, array in parameters.arrays().items():
-            self.parameters.arrays()[name][...] = array
-        for name, counts in adam.arrays().items():
-            self.adam.arrays()[name][...] = counts
+        self._put(parameters.arrays() | adam.arrays())
+
+    def _put(self, arrays: dict[str, NDArray[Any]]) -> None:
+        for name, array in (self.parameters.arrays() | self.adam.arrays()).items():
+            array[...] = arrays[name]
 
     def summary(self) -> dict[str, Any]:
         """What a fit reports about its training."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fembed import placement
+from fembed import placement, residuals
 from fembed.config import FitConfig
 from fembed.engine import Float32
 from fembed.train.checkpoint import Checkpoint, Stage
@@ -15,7 +15,7 @@ from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, hold_out
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import Plan
 from fembed.train.start import random_start, spectral_start, standardise
-from fembed.train.trained import Trained, certainty
+from fembed.train.trained import Trained, calibration
 
 
 def fit_published(
@@ -61,7 +61,10 @@ def fit_published(
         n_threads=config.n_threads,
     )
     warn_of_dead_units(parameters)
-    known = certainty(parameters, values, None, config.n_threads) if calibrate else None
+    sure = left = None
+    if calibrate:
+        sure = calibration(parameters, values, None, config.n_threads)
+        left = residuals.learn(parameters, values, config.n_threads)
     variance, pca_explained = _pca_of(values, config)
     report = loop.summary() | {
         "variance": variance,
@@ -70,7 +73,7 @@ def fit_published(
         "n_held_out": held_out.size,
         "stopped": stopped,
     }
-    return Trained(parameters, loss, report, known)
+    return Trained(parameters, loss, report, sure, left)
 
 
 def _pca_of(values: Float32, config: FitConfig) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from fembed.config import FitConfig
 from fembed.engine import Float32, thread_count
 from fembed.errors import DataWarning, InputError
 from fembed.expression import Expression
-from fembed.model import Calibration, Model
+from fembed.model import Model
 from fembed.preprocess import Preprocessing
 from fembed.train.checkpoint import Checkpoint, about
 from fembed.train.fast import fit_fast
@@ -52,8 +52,8 @@ def fit(
         Also measure, on held-out samples before they join, the factor of the confidence ellipses,
         and learn the residual factors that imputation uses: a few seconds. Nothing else depends
         on it. With fewer than 20 samples held out (none are by the published recipe) the factor is
-        that of training samples, which is too small; ``training["calibrated_on"]`` says so. With
-        fewer than 20 samples in all there is none. (`fembed.calibrate` takes samples of your
+        that of training samples, which is too small: ``model.calibration.held_out`` is then False.
+        With fewer than 20 samples in all there is none. (`fembed.calibrate` takes samples of your
         choice, and gives p-values.)
     checkpoint : path, optional
         A file that keeps the state of the training, once a minute. If it exists, the fit goes on
@@ -109,9 +109,6 @@ def fit(
         "n_threads": thread_count(config.n_threads),
         "seconds": time.perf_counter() - begin + report.pop("earlier_seconds"),
     }
-    if trained.certainty is not None:
-        report["calibrated_on"] = trained.certainty.calibrated_on
-    known = trained.certainty
     return Model(
         parameters=trained.parameters,
         sample_names=expression.sample_names,
@@ -120,8 +117,8 @@ def fit(
         config=config,
         sample_loss=trained.sample_loss,
         training=report,
-        residuals=None if known is None else known.residuals,
-        calibration=None if known is None else Calibration(known.ellipse_factor, np.empty(0)),
+        residuals=trained.residuals,
+        calibration=trained.calibration,
     )
 
 
