@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fembed import durable
 from fembed.errors import InputError
+from fembed.files import durable
 
 
 @dataclass(frozen=True, order=True)

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.expression import Expression
 
 FOLDER = Path(__file__).parents[2] / "shared" / "data"
 COHORTS = FOLDER / "tcga_11_cohorts.h5ad"
@@ -90,7 +90,7 @@ def read(path: Path) -> Expression:
             f"The data {path} are not there; say where with --data or --folder (see "
             "benchmarks/README.md)."
         )
-    from fembed import readers
+    from fembed.data import readers
 
     return readers.read(path)
 

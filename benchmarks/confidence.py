@@ -21,13 +21,13 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from benchmarks import cohorts
 from benchmarks.report import Bar, Report
-from fembed.confidence import squared_distance
 from fembed.config import FitConfig
-from fembed.expression import Expression
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
 from fembed.frozen import calibrate
+from fembed.frozen.projection import project
 from fembed.model import Model
-from fembed.preprocess import Preprocessing
-from fembed.projection import project
+from fembed.placing.confidence import squared_distance
 from fembed.train import fit
 
 LEVEL, FALSE_ALARMS = 0.9, 0.05

@@ -26,11 +26,11 @@ from benchmarks import cohorts
 from benchmarks.adapters import Float32, MeanFilling
 from benchmarks.adapters.factorized import Factorized
 from benchmarks.report import Bar, Report
+from fembed.data.expression import Expression
 from fembed.errors import DataWarning
-from fembed.expression import Expression
 from fembed.frozen import impute
+from fembed.frozen.projection import project
 from fembed.model import Model
-from fembed.projection import project
 
 N_FOLDS = 5
 #: Neighbours of kNN imputation; the best of them counts.

@@ -16,9 +16,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import durable, engine
+from fembed import engine
 from fembed.config import FitConfig
 from fembed.engine import AdamState, Blocks
+from fembed.files import durable
 from fembed.parameters import Parameters
 from fembed.train.blocks import BlockStream
 from fembed.train.start import random_start

@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks import summary
 from benchmarks.report import RESULTS, Check
-from fembed import durable
 from fembed.errors import InputError
+from fembed.files import durable
 
 PAGE = Path(__file__).parent / "RESULTS.md"
 

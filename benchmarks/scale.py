@@ -23,8 +23,8 @@ from benchmarks.published_recipe import EngineRun, Thesis
 from benchmarks.report import RESULTS, Bar, Report
 from benchmarks.simulate import simulated_expression
 from benchmarks.timing import steps_for, timed
-from fembed import placement
 from fembed.parameters import Parameters
+from fembed.placing import placement
 
 EXPONENT_BAR = Bar("<=", 1.05)
 MINUTES_BAR = Bar("<", 300.0)
@@ -81,8 +81,8 @@ def run(options: ScaleOptions, output: Path | None = None) -> int:
 def fit_cost(asked: Fit) -> dict[str, Any]:
     """In a fresh process: seconds, peak memory and loss of one fit."""
     from fembed.config import FitConfig
-    from fembed.expression import Expression
-    from fembed.preprocess import Preprocessing
+    from fembed.data.expression import Expression
+    from fembed.data.preprocess import Preprocessing
     from fembed.train import fit
 
     values = simulated_expression(asked.n_samples, asked.n_genes, seed=asked.seed)

@@ -30,12 +30,12 @@ from benchmarks.measures import knn_accuracy
 from benchmarks.published_recipe import EngineRun, Thesis, TorchRun
 from benchmarks.report import RESULTS, Bar, Report
 from benchmarks.timing import timed
-from fembed import placement
 from fembed.config import FitConfig
-from fembed.expression import Expression
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.preprocess import Preprocessing
+from fembed.placing import placement
 from fembed.train import fit
 
 RATIO_BAR = Bar(">=", 100.0)

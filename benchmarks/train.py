@@ -85,8 +85,8 @@ def simulated_fit(options: TrainOptions, report: Report) -> None:
 def fit_and_step(options: TrainOptions) -> dict[str, Any]:
     """In a fresh process: the block step, the fit, the block step again."""
     from fembed.config import FitConfig
-    from fembed.expression import Expression
-    from fembed.preprocess import Preprocessing
+    from fembed.data.expression import Expression
+    from fembed.data.preprocess import Preprocessing
     from fembed.train import fit
 
     baseline = resident_bytes()

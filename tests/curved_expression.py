@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.expression import Expression
-from fembed.preprocess import Preprocessing
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
 
 #: The values are on a log scale already.
 AS_IT_IS = Preprocessing("none")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fembed.config import FitConfig
+from fembed.data.preprocess import Preprocessing
 from fembed.model import Model
 from fembed.parameters import Parameters, network_size
-from fembed.preprocess import Preprocessing
 
 N_SAMPLES, N_GENES, N_COMPONENTS, GENE_COMPONENTS, HIDDEN = 5, 7, 2, 3, (4, 3)
 

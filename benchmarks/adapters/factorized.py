@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from benchmarks.adapters import Float32, Placed
 from fembed.config import FitConfig
-from fembed.expression import Expression
-from fembed.preprocess import Preprocessing
-from fembed.projection import project
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
+from fembed.frozen.projection import project
 from fembed.train import fit
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fembed import pp as pp
     from fembed import tl as tl
     from fembed.config import FitConfig as FitConfig
+    from fembed.data.expression import Expression as Expression
+    from fembed.data.preprocess import Preprocessing as Preprocessing
+    from fembed.data.readers import read as read
     from fembed.errors import DataWarning as DataWarning
     from fembed.errors import InputError as InputError
     from fembed.errors import TrainingError as TrainingError
@@ -20,20 +23,17 @@ if TYPE_CHECKING:
     from fembed.estimator import FactorizedEmbedding as FactorizedEmbedding
     from fembed.evaluation import Evaluation as Evaluation
     from fembed.evaluation import evaluate as evaluate
-    from fembed.expression import Expression as Expression
-    from fembed.extension import extend as extend
     from fembed.frozen import Imputation as Imputation
+    from fembed.frozen import Projection as Projection
     from fembed.frozen import add_genes as add_genes
     from fembed.frozen import calibrate as calibrate
+    from fembed.frozen import extend as extend
     from fembed.frozen import impute as impute
+    from fembed.frozen import project as project
     from fembed.grid import Sweep as Sweep
     from fembed.grid import sweep as sweep
     from fembed.model import Model as Model
     from fembed.parallel import Workers as Workers
-    from fembed.preprocess import Preprocessing as Preprocessing
-    from fembed.projection import Projection as Projection
-    from fembed.projection import project as project
-    from fembed.readers import read as read
     from fembed.store import load as load
     from fembed.train import fit as fit
 
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 _HOME = {
     "DataWarning": "errors",
     "Evaluation": "evaluation",
-    "Expression": "expression",
+    "Expression": "data.expression",
     "FactorizedEmbedding": "estimator",
     "FitConfig": "config",
     "Imputation": "frozen",
     "InputError": "errors",
     "Model": "model",
-    "Preprocessing": "preprocess",
-    "Projection": "projection",
+    "Preprocessing": "data.preprocess",
+    "Projection": "frozen",
     "Sweep": "grid",
     "TrainingError": "errors",
     "WorkerError": "errors",
@@ -57,12 +57,12 @@ _HOME = {
     "add_genes": "frozen",
     "calibrate": "frozen",
     "evaluate": "evaluation",
-    "extend": "extension",
+    "extend": "frozen",
     "fit": "train",
     "impute": "frozen",
     "load": "store",
-    "project": "projection",
-    "read": "readers",
+    "project": "frozen",
+    "read": "data.readers",
     "sweep": "grid",
 }
 

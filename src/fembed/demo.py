@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import durable, tables
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
-from fembed.expression import Expression
-from fembed.preprocess import Preprocessing
-from fembed.projection import Projection, project
+from fembed.files import durable
+from fembed.frozen.projection import Projection, project
+from fembed.output import tables
 from fembed.train import Progress, fit
 
 if TYPE_CHECKING:

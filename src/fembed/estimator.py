@@ -10,14 +10,14 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
-from fembed.chunks import row_chunks
 from fembed.config import FitConfig, Recipe
+from fembed.data.chunks import row_chunks
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing, Transform
 from fembed.engine import thread_count
 from fembed.errors import InputError
-from fembed.expression import Expression
-from fembed.preprocess import Preprocessing, Transform
-from fembed.projection import Projection, project
-from fembed.tables import component_names
+from fembed.frozen.projection import Projection, project
+from fembed.output.tables import component_names
 from fembed.train import fit
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class FactorizedEmbedding(
         expression = Expression.from_array(checked, _sample_names(X), gene_names, origin="X")
         gene_mean = _gene_mean(expression.values, preprocessing)
         if self.verbose:
-            from fembed.terminal import TrainingBar
+            from fembed.output.terminal import TrainingBar
 
             with TrainingBar() as bar:
                 self.model_ = fit(

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fembed.config import FitConfig
-    from fembed.preprocess import Preprocessing
-    from fembed.residuals import Residuals
+    from fembed.data.preprocess import Preprocessing
+    from fembed.placing.residuals import Residuals
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import slots
-from fembed.chunks import row_chunks
+from fembed.data.chunks import row_chunks
+from fembed.data.preprocess import Preprocessing, Transform
 from fembed.errors import InputError
-from fembed.preprocess import Preprocessing, Transform
+from fembed.output import slots
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fembed import arrayfile
-from fembed.arrayfile import Arrays, Document, PathLike, Source
 from fembed.config import FitConfig
+from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
+from fembed.files import arrayfile
+from fembed.files.arrayfile import Arrays, Document, PathLike, Source
 from fembed.model import Calibration, Model
 from fembed.parameters import Parameters
-from fembed.preprocess import Preprocessing
-from fembed.residuals import Residuals
+from fembed.placing.residuals import Residuals
 
 KIND = "model"
 REQUIRED = ("sample_embedding", "gene_embedding", "network", "sample_loss")

@@ -1,7 +1,8 @@
 """Verbs for AnnData, in scanpy's manner: fit a map, place new samples, decode.
 
-Results go into the object itself (see `fembed.slots`), so that scanpy's plots and neighbours run
-on them: ``sc.pl.embedding(adata, basis="fembed")``, ``sc.pp.neighbors(adata, use_rep="X_fembed")``.
+Results go into the object itself (see `fembed.output.slots`), so that scanpy's plots and
+neighbours run on them: ``sc.pl.embedding(adata, basis="fembed")``,
+``sc.pp.neighbors(adata, use_rep="X_fembed")``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fembed import projection, slots, train
+from fembed import train
 from fembed.config import FitConfig
+from fembed.data.preprocess import Preprocessing, Transform
 from fembed.errors import DataWarning, InputError
+from fembed.frozen import projection
 from fembed.model import Model
-from fembed.preprocess import Preprocessing, Transform
+from fembed.output import slots
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fembed import arrayfile, store
+from fembed import store
 from fembed.config import FitConfig
 from fembed.errors import DataWarning, InputError
+from fembed.files import arrayfile
 from fembed.model import Model
 from fembed.train import Progress, checkpoint, fit, loop
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression

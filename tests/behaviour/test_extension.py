@@ -13,9 +13,9 @@ from fembed import store
 from fembed.commands import app
 from fembed.config import FitConfig
 from fembed.errors import InputError
-from fembed.extension import extend
+from fembed.frozen.extension import extend
+from fembed.frozen.projection import project
 from fembed.model import Model
-from fembed.projection import project
 from fembed.train import fit
 from fembed.train.extend import drift, take_back
 from tests.curved_expression import AS_IT_IS, SMALL, expression, surface

@@ -13,17 +13,18 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chi2
 
-from fembed import placement, store
-from fembed.confidence import covariance, p_value, squared_distance
+from fembed import store
 from fembed.config import FitConfig, Recipe
+from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32, take_genes
 from fembed.errors import DataWarning, InputError
 from fembed.frozen import Imputation, add_genes, calibrate, impute
 from fembed.frozen.anchor import anchored
+from fembed.frozen.projection import project
 from fembed.model import Model
-from fembed.preprocess import Preprocessing
-from fembed.projection import project
-from fembed.slopes import Slopes
+from fembed.placing import placement
+from fembed.placing.confidence import covariance, p_value, squared_distance
+from fembed.placing.slopes import Slopes
 from fembed.train import fit
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fembed.expression import Expression
+from fembed.data.expression import Expression
 from fembed.model import Model
 from fembed.pl.interactive import interactive_map
 from fembed.pl.samples import map_samples

@@ -12,12 +12,12 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 
-from fembed import readers
 from fembed.config import FitConfig
-from fembed.expression import Expression
+from fembed.data import readers
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
+from fembed.frozen.projection import project
 from fembed.model import Model
-from fembed.preprocess import Preprocessing
-from fembed.projection import project
 from fembed.train import fit
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -13,11 +13,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import PCA
 
 from fembed.config import FitConfig
+from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning, InputError, TrainingError
+from fembed.frozen.projection import project
 from fembed.model import Model
-from fembed.placement import mean_curvature
-from fembed.preprocess import Preprocessing
-from fembed.projection import project
+from fembed.placing.placement import mean_curvature
 from fembed.train import Progress, fit
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
 

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from fembed.data.readers import read
 from fembed.errors import InputError
-from fembed.readers import read
 
 TABLE = pd.DataFrame(
     np.arange(1, 13, dtype=np.float32).reshape(3, 4),

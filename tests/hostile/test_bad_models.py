@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fembed import arrayfile, store
+from fembed import store
 from fembed.errors import InputError
+from fembed.files import arrayfile
 from fembed.model import Model
 from tests.tiny_model import tiny_model
 

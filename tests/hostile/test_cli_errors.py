@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up(here: Path, capsys: Capture, monkeypatch: pytest.M
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fembed.tables._write_text", full)
+    monkeypatch.setattr("fembed.output.tables._write_text", full)
     words = "project model data.csv -o new.csv"
     refused(words, "new.csv cannot be written (No space left on device)", capsys)
 

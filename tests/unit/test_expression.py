@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from fembed import chunks
+from fembed.data import chunks
+from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.expression import Expression
 
 VALUES = np.array([[0.0, 1.5, np.nan], [2.0, 0.0, 3.0]], np.float32)
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fembed.data.expression import Expression
 from fembed.errors import DataWarning, InputError
-from fembed.expression import Expression
 from fembed.pl import interactive_map, page, payload
 from fembed.pl.samples import map_samples
 from tests.tiny_model import N_GENES, N_SAMPLES, tiny_model

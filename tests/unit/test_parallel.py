@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fembed import fit, parallel, project, projection
+from fembed import fit, project
 from fembed.config import FitConfig
+from fembed.data.expression import Expression
 from fembed.errors import InputError, WorkerError
-from fembed.expression import Expression
-from fembed.parallel import Workers, run
+from fembed.frozen import projection
+from fembed.parallel import Workers, run, workers
 from tests import parallel_tasks as tasks
 from tests.small_expression import frame
 
@@ -39,7 +40,7 @@ def test_the_callback_hears_of_a_case_before_the_last_one_ends():
 
 
 def test_threads_never_multiply(monkeypatch):
-    monkeypatch.setattr(parallel, "core_count", lambda: 8)
+    monkeypatch.setattr(workers, "core_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert Workers().share(100) == (8, 1)
     assert Workers().share(3) == (3, 2)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fembed import chunks
+from fembed.data import chunks
+from fembed.data.preprocess import TRANSFORMS, Preprocessing
 from fembed.errors import InputError
-from fembed.preprocess import TRANSFORMS, Preprocessing
 
 EXPRESSION = hnp.arrays(
     np.float32,

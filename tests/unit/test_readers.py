@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from fembed import chunks
+from fembed.data import chunks
+from fembed.data.expression import Expression
+from fembed.data.readers import read, tables
 from fembed.errors import InputError
-from fembed.expression import Expression
-from fembed.readers import read, tables
 
 DATA = Path(os.environ.get("FEMBED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SAMPLES, GENES = ["s1", "NA", 's "3"'], ["KRT5", "NaN", "A,B", "gène"]
@@ -317,7 +317,7 @@ def test_real_data(name, shape, n_missing, column, n_labels):
 
 def test_importing_the_readers_imports_no_heavy_library():
     heavy = "{'pandas', 'anndata', 'scipy', 'h5py', 'zarr', 'pyarrow', 'sklearn'}"
-    program = f"import sys, fembed.readers; print(*({heavy} & set(sys.modules)))"
+    program = f"import sys, fembed.data.readers; print(*({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fembed import arrayfile, durable, store
+from fembed import store
 from fembed.errors import InputError
+from fembed.files import arrayfile, durable
 from tests.tiny_model import N_GENES, N_SAMPLES, tiny_model
 
 posix = pytest.mark.skipif(os.name == "nt", reason="links and permission bits are POSIX's")
@@ -199,7 +200,7 @@ def test_a_killed_writer_leaves_a_complete_checkpoint(tmp_path: Path) -> None:
         """
         import sys
         import numpy as np
-        from fembed import arrayfile
+        from fembed.files import arrayfile
         for step in range(1_000_000):
             arrays = {"moment": np.full(100_000, float(step))}
             arrayfile.write_file(sys.argv[1], arrays, {"step": step}, "checkpoint")

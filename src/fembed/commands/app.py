@@ -25,7 +25,7 @@ from fembed.commands import (
     report,
     sweep,
 )
-from fembed.terminal import Failed, tell
+from fembed.output.terminal import Failed, tell
 
 app = typer.Typer(
     name="fembed",

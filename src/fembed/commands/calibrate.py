@@ -16,7 +16,7 @@ from fembed.commands.arguments import (
     Threads,
     Transpose,
 )
-from fembed.terminal import errors_told
+from fembed.output.terminal import errors_told
 
 
 @errors_told()
@@ -36,8 +36,9 @@ def calibrate(
     Samples that the model was not trained on (by name) calibrate ellipses and p-values; training
     samples give the residual factors that make imputation better. Best both in one file.
     """
-    from fembed import frozen, readers, store
+    from fembed import frozen, store
     from fembed.commands import describe, options
+    from fembed.data import readers
 
     store.check_output(output, overwrite)
     options.check_threads(threads)

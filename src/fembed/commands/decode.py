@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fembed.commands.arguments import ModelFolder, Overwrite, Quiet, TableOutput, Threads
-from fembed.terminal import errors_told
+from fembed.output.terminal import errors_told
 
 
 @errors_told()
@@ -28,9 +28,10 @@ def decode(
     quiet: Quiet = False,
 ) -> None:
     """Expression at POINTS of the map of MODEL: one row a point, one column a gene."""
-    from fembed import store, tables
+    from fembed import store
     from fembed.commands import describe, options
     from fembed.commands import points as points_table
+    from fembed.output import tables
 
     options.check_choice("--scale", scale, ("input", "model"))
     tables.check_output(output, overwrite, sources=[points])

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fembed.commands.arguments import Quiet, Threads
-from fembed.terminal import TrainingBar, errors_told
+from fembed.output.terminal import TrainingBar, errors_told
 
 
 @errors_told()

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fembed import arrayfile
-from fembed.chunks import row_chunks
+from fembed.data.chunks import row_chunks
+from fembed.files import arrayfile
 
 if TYPE_CHECKING:
+    from fembed.data.expression import Expression
     from fembed.evaluation import Evaluation
-    from fembed.expression import Expression
+    from fembed.frozen.projection import Projection
     from fembed.grid import Sweep
     from fembed.model import Model
-    from fembed.projection import Projection
 
 Facts = dict[str, Any]
 

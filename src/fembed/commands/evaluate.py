@@ -18,7 +18,7 @@ from fembed.commands.arguments import (
     Transpose,
     WorkerCount,
 )
-from fembed.terminal import CaseBar, JsonLog, errors_told
+from fembed.output.terminal import CaseBar, JsonLog, errors_told
 
 
 @errors_told()
@@ -86,13 +86,14 @@ def evaluate(
     In every fold the embedding is trained on the training samples, the rest are projected, a model
     of the label is fitted on the training coordinates and scored on the projected ones.
     """
-    from fembed import evaluation, readers
+    from fembed import evaluation
     from fembed.commands import describe, options
+    from fembed.data import readers
+    from fembed.data.preprocess import Preprocessing
     from fembed.estimator import FactorizedEmbedding
     from fembed.evaluation.annotations import labelled
     from fembed.evaluation.figure import check_drawing
     from fembed.evaluation.result import CaseResult, check_folder
-    from fembed.preprocess import Preprocessing
 
     with JsonLog(log_json) as log, errors_told(log):
         columns = options.label_columns(label, time, event, task)

@@ -16,7 +16,7 @@ from fembed.commands.arguments import (
     Threads,
     Transpose,
 )
-from fembed.terminal import TrainingBar, errors_told
+from fembed.output.terminal import TrainingBar, errors_told
 
 
 @errors_told()
@@ -39,8 +39,10 @@ def extend(
 
     Drift is the root mean square way of the old samples over the size of the map.
     """
-    from fembed import extension, readers, store
+    from fembed import store
     from fembed.commands import describe, options
+    from fembed.data import readers
+    from fembed.frozen import extension
 
     store.check_output(output, overwrite)
     options.check_threads(threads)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fembed.commands.arguments import Data, Label, Layer, Overwrite, Quiet, Raw, Threads, Transpose
-from fembed.terminal import JsonLog, TrainingBar, errors_told, tell
+from fembed.output.terminal import JsonLog, TrainingBar, errors_told, tell
 
 
 @errors_told()
@@ -62,9 +62,11 @@ def fit(
     A training of more than a minute keeps its state in OUTPUT.checkpoint; if it is killed, the same
     command goes on from there.
     """
-    from fembed import readers, store, tables, train
+    from fembed import store, train
     from fembed.commands import describe, options
-    from fembed.preprocess import Preprocessing
+    from fembed.data import readers
+    from fembed.data.preprocess import Preprocessing
+    from fembed.output import tables
 
     with JsonLog(log_json) as log, errors_told(log):
         config = options.config(

@@ -16,7 +16,7 @@ from fembed.commands.arguments import (
     Threads,
     Transpose,
 )
-from fembed.terminal import errors_told
+from fembed.output.terminal import errors_told
 
 
 @errors_told()
@@ -40,8 +40,10 @@ def impute(
     quiet: Quiet = False,
 ) -> None:
     """All genes of MODEL for the samples of PANEL: one row a sample, one column a gene."""
-    from fembed import frozen, readers, store, tables
+    from fembed import frozen, store
     from fembed.commands import describe, options
+    from fembed.data import readers
+    from fembed.output import tables
 
     options.check_choice("--observed", observed, ("keep", "replace"))
     options.check_choice("--scale", scale, ("input", "model"))

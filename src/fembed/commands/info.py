@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fembed.commands.arguments import Layer, Raw, Transpose
-from fembed.terminal import errors_told
+from fembed.output.terminal import errors_told
 
 
 @errors_told()
@@ -19,8 +19,9 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """What a model or a data file holds."""
-    from fembed import readers, store
+    from fembed import store
     from fembed.commands import describe
+    from fembed.data import readers
 
     if describe.is_model(path):
         facts = describe.model_facts(store.load(path))

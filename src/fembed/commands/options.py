@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fembed import store, tables
+from fembed import store
 from fembed.config import FitConfig
 from fembed.errors import InputError
+from fembed.output import tables
 from fembed.parallel import Workers
 
 if TYPE_CHECKING:

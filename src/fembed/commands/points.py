@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data.readers.damage import damage_reported
 from fembed.errors import InputError
-from fembed.readers.damage import damage_reported
-from fembed.tables import Names, PathLike, component_names, ending_of
+from fembed.output.tables import Names, PathLike, component_names, ending_of
 
 
 def read(path: PathLike, n_components: int) -> tuple[Names, NDArray[np.float32]]:

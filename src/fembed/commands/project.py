@@ -17,7 +17,7 @@ from fembed.commands.arguments import (
     Transpose,
     WorkerCount,
 )
-from fembed.terminal import errors_told
+from fembed.output.terminal import errors_told
 
 
 @errors_told()
@@ -41,8 +41,11 @@ def project(
     An .h5ad output also holds the covariance of every point. Without --workers or --backend, all
     is done in this process by several threads, which is enough but for very many samples.
     """
-    from fembed import projection, readers, store, tables
+    from fembed import store
     from fembed.commands import describe, options
+    from fembed.data import readers
+    from fembed.frozen import projection
+    from fembed.output import tables
 
     tables.check_output(output, overwrite, sources=[data])
     options.check_threads(threads)

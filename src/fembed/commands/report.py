@@ -17,7 +17,7 @@ from fembed.commands.arguments import (
     Threads,
     Transpose,
 )
-from fembed.terminal import errors_told
+from fembed.output.terminal import errors_told
 
 
 @errors_told()

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fembed import durable, readers, tables
+from fembed.data import readers
 from fembed.errors import InputError
+from fembed.files import durable
+from fembed.output import tables
 
 if TYPE_CHECKING:
-    from fembed.expression import Expression
+    from fembed.data.expression import Expression
 
 
 def check_request(

@@ -17,7 +17,7 @@ from fembed.commands.arguments import (
     Transpose,
     WorkerCount,
 )
-from fembed.terminal import CaseBar, JsonLog, errors_told
+from fembed.output.terminal import CaseBar, JsonLog, errors_told
 
 
 @errors_told()
@@ -89,11 +89,11 @@ def sweep(
     Each finished case is stored at once: the same command goes on where a killed one ended.
     """
     from fembed import grid as grids
-    from fembed import readers
     from fembed.commands import describe, options
+    from fembed.data import readers
+    from fembed.data.preprocess import Preprocessing
     from fembed.grid.case import CaseResult
     from fembed.grid.folder import case_name, check
-    from fembed.preprocess import Preprocessing
 
     with JsonLog(log_json) as log, errors_told(log):
         chosen = options.grid(weight_decay, gene_components, grid or [])

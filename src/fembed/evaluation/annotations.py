@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fembed.data.expression import Expression
 from fembed.errors import DataWarning, InputError
 from fembed.evaluation.tasks import Labels
-from fembed.expression import Expression
 
 if TYPE_CHECKING:
     import pandas as pd

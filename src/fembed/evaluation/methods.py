@@ -19,10 +19,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from fembed.chunks import to_float32
+from fembed.data.chunks import to_float32
+from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
 from fembed.estimator import FactorizedEmbedding
-from fembed.preprocess import Preprocessing
 
 RIVALS = ("pca", "umap", "raw")
 OURS = "fembed"

@@ -16,6 +16,7 @@ from sklearn.utils import _safe_indexing
 
 from fembed import parallel
 from fembed.config import MAX_COMPONENTS
+from fembed.data.expression import Expression
 from fembed.errors import DataWarning, InputError
 from fembed.estimator import FactorizedEmbedding
 from fembed.evaluation.folds import Fold, checked_groups, make_folds
@@ -23,7 +24,6 @@ from fembed.evaluation.methods import OURS, Method, limit_embeddings, methods
 from fembed.evaluation.result import CaseResult, Evaluation
 from fembed.evaluation.survival import Survival
 from fembed.evaluation.tasks import Classification, Regression, Task, guess
-from fembed.expression import Expression
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator

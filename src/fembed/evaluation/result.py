@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import durable
-from fembed.arrayfile import plain
 from fembed.errors import InputError
 from fembed.evaluation.methods import OURS
 from fembed.evaluation.tasks import Labels, Task
+from fembed.files import durable
+from fembed.files.arrayfile import plain
 
 if TYPE_CHECKING:
     import pandas as pd

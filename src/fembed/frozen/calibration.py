@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import confidence, residuals
-from fembed.confidence import LEAST_SAMPLES
 from fembed.engine import Float32
 from fembed.errors import InputError
+from fembed.frozen.projection import Matched, match
 from fembed.model import Calibration, Model
-from fembed.placement import place
-from fembed.projection import Matched, match
+from fembed.placing import confidence, residuals
+from fembed.placing.confidence import LEAST_SAMPLES
+from fembed.placing.placement import place
 
 
 def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model:

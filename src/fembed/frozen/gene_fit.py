@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from fembed.engine import Float32, thread_count
 from fembed.parameters import Parameters
-from fembed.placement import even_choice
-from fembed.slopes import network
+from fembed.placing.placement import even_choice
+from fembed.placing.slopes import network
 
 #: Existing genes whose embeddings are tried, the starts that are kept, and the iterations each.
 MOST_TRIED, STARTS, ITERATIONS = 1024, 3, 30

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import engine, placement
+from fembed import engine
 from fembed.engine import Float32
 from fembed.frozen.anchor import anchored
+from fembed.frozen.projection import Matched, as_expression, match
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.projection import Matched, as_expression, match
+from fembed.placing import placement
 
 #: Rounds in which the place gives way to the residual factors and they to it. A second one took
 #: a hundredth off the error at 10 % of the genes; a third, nothing.

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.config import FitConfig
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32
 from fembed.errors import DataWarning, TrainingError
 from fembed.evaluation.folds import Fold
-from fembed.expression import Expression
+from fembed.frozen.projection import project
 from fembed.grid.classifier import NetworkClassifier
 from fembed.model import Model
-from fembed.preprocess import Preprocessing
-from fembed.projection import project
 from fembed.train import fit
 
 NEIGHBOURS = 5

@@ -15,9 +15,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fembed import arrayfile, durable, store
+from fembed import store
 from fembed.config import FitConfig
 from fembed.errors import InputError
+from fembed.files import arrayfile, durable
 from fembed.grid.case import MEASURES, CaseResult, Shared
 
 KIND = "sweep case"

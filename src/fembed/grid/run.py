@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import durable, parallel
+from fembed import parallel
 from fembed.config import FitConfig
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
 from fembed.evaluation.annotations import labelled
 from fembed.evaluation.folds import checked_groups, make_folds
 from fembed.evaluation.tasks import Classification
-from fembed.expression import Expression
+from fembed.files import durable
 from fembed.grid.case import CaseResult, Protocol, Shared, run_case
 from fembed.grid.folder import SweepFolder, check, settings_of
 from fembed.grid.options import Grid
 from fembed.grid.result import Sweep
-from fembed.preprocess import Preprocessing
 
 FOLDS = 5
 TABLE = "table.csv"

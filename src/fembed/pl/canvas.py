@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fembed import durable
 from fembed.errors import InputError
+from fembed.files import durable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

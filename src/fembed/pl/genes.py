@@ -15,7 +15,7 @@ from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.labels import write_labels
 from fembed.pl.palette import SEQUENTIAL, styles
 from fembed.pl.points import Categories, colouring
-from fembed.placement import even_choice
+from fembed.placing.placement import even_choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fembed import durable
+from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.expression import Expression
+from fembed.files import durable
 from fembed.model import Model
 from fembed.pl import page
 from fembed.pl.payload import map_payload

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fembed.errors import InputError
+from fembed.frozen.projection import as_expression, project
 from fembed.model import Model
 from fembed.pl import canvas
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.palette import DIVERGING, SEQUENTIAL
 from fembed.pl.points import axis_names
-from fembed.placement import even_choice
-from fembed.projection import as_expression, project
+from fembed.placing.placement import even_choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fembed.model import Model
 from fembed.pl.palette import MISSING_LABEL, styles
 from fembed.pl.samples import MapSamples
-from fembed.placement import even_choice
+from fembed.placing.placement import even_choice
 
 #: Bytes of measured expression in a page, before base64: the page stays mailable.
 MEASURED_BYTES = 2_000_000

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.expression import Expression
+from fembed.frozen.projection import as_expression, project
 from fembed.model import Model
 from fembed.pl import canvas
 from fembed.pl.canvas import SavePath
 from fembed.pl.landscapes import scale_name
 from fembed.pl.palette import SEQUENTIAL
 from fembed.pl.points import BASIS, coordinates
-from fembed.placement import even_choice
-from fembed.projection import as_expression, project
+from fembed.placing.placement import even_choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data.expression import Expression
 from fembed.errors import DataWarning
-from fembed.expression import Expression
+from fembed.frozen.projection import outlier_score, project
 from fembed.model import Model
-from fembed.projection import outlier_score, project
 
 Names = NDArray[np.object_]
 

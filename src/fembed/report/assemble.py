@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fembed import durable
-from fembed.expression import Expression
+from fembed.data.expression import Expression
+from fembed.files import durable
 from fembed.model import Model
 from fembed.pl import canvas, page
 from fembed.pl.interactive import map_data, map_scripts

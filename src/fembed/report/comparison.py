@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fembed.model import Model
 from fembed.pl.samples import MapSamples, Names
-from fembed.placement import even_choice
+from fembed.placing.placement import even_choice
 
 #: Entries that the principal components are computed from; of a larger matrix, evenly many genes.
 PCA_ENTRIES = 20_000_000

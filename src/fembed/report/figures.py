@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fembed.model import Model
 from fembed.pl import canvas, curves, genes, maps, placed, quality
 from fembed.pl.samples import MapSamples
-from fembed.placement import even_choice
+from fembed.placing.placement import even_choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

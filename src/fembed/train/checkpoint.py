@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fembed import arrayfile
-from fembed.arrayfile import Arrays, Document, PathLike
 from fembed.config import FitConfig
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning, InputError
-from fembed.expression import Expression
-from fembed.preprocess import Preprocessing
+from fembed.files import arrayfile
+from fembed.files.arrayfile import Arrays, Document, PathLike
 from fembed.train.heldout import HeldOut
 from fembed.train.loop import Loop
 

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
-from fembed import placement
 from fembed.errors import DataWarning
 from fembed.parameters import Parameters
+from fembed.placing import placement
 
 
 def warn_of_dead_units(parameters: Parameters) -> None:

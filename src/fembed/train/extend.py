@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import placement
 from fembed.config import FitConfig
 from fembed.engine import Float32
 from fembed.parameters import Parameters
+from fembed.placing import placement
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import Plan, plan
 from fembed.train.start import Units, in_units, standardise

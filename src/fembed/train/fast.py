@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import placement, residuals
 from fembed.config import FitConfig
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
+from fembed.placing import placement, residuals
 from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.dead import warn_of_dead_units
 from fembed.train.gauge import fix_gauge

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import engine, placement
-from fembed.chunks import row_chunks
+from fembed import engine
 from fembed.config import FitConfig
+from fembed.data.chunks import row_chunks
 from fembed.engine import Float32, take_genes
+from fembed.placing import placement
 from fembed.train.recipe import Plan
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fembed.engine import Float32
-from fembed.placement import even_choice
+from fembed.placing.placement import even_choice
 
 #: Distances are taken between scores on so many principal components.
 SCORES = 50

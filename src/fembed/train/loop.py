@@ -15,7 +15,7 @@ from fembed.config import FitConfig
 from fembed.engine import AdamState, Float32
 from fembed.errors import TrainingError
 from fembed.parameters import Parameters
-from fembed.placement import even_choice
+from fembed.placing.placement import even_choice
 from fembed.train.blocks import BlockStream
 from fembed.train.recipe import Plan
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fembed import placement, residuals
 from fembed.config import FitConfig
 from fembed.engine import Float32
+from fembed.placing import placement, residuals
 from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.dead import warn_of_dead_units
 from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, hold_out

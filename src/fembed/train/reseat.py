@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fembed import engine
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
-from fembed.placement import candidate_points, even_choice, grid_points
+from fembed.placing.placement import candidate_points, even_choice, grid_points
 
 #: Genes that decide; more would cost time and change few decisions.
 GENES = 512

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from fembed import confidence
 from fembed.config import FitConfig
+from fembed.data.expression import Expression
+from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32, thread_count
 from fembed.errors import DataWarning, InputError
-from fembed.expression import Expression
 from fembed.model import Model
-from fembed.preprocess import Preprocessing
+from fembed.placing import confidence
 from fembed.train.checkpoint import Checkpoint, about
 from fembed.train.fast import fit_fast
 from fembed.train.loop import Progress

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from fembed.chunks import row_chunks
 from fembed.config import FitConfig
+from fembed.data.chunks import row_chunks
 from fembed.engine import Float32
 from fembed.parameters import Parameters, layer_shapes
 from fembed.train import layout

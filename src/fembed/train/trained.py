@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import confidence
 from fembed.engine import Float32
 from fembed.model import Calibration
 from fembed.parameters import Parameters
-from fembed.residuals import Residuals
+from fembed.placing import confidence
+from fembed.placing.residuals import Residuals
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import durable
 from fembed.errors import InputError
+from fembed.files import durable
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from fembed.frozen.projection import Projection
     from fembed.model import Model
-    from fembed.projection import Projection
 
 PathLike = str | os.PathLike[str]
 Names = NDArray[np.object_]

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 from threadpoolctl import threadpool_limits
 
-from fembed import placement
 from fembed.engine import Float32, Solution, take_genes, thread_count
 from fembed.parameters import Parameters
-from fembed.slopes import Slopes
+from fembed.placing import placement
+from fembed.placing.slopes import Slopes
 
 Float64 = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fembed import engine
 from fembed.engine import Float32
 from fembed.parameters import Parameters
-from fembed.placement import even_choice
+from fembed.placing.placement import even_choice
 
 #: Training samples that are compared with.
 CANDIDATES = 64

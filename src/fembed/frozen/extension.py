@@ -10,9 +10,9 @@ import numpy as np
 
 from fembed.engine import Float32
 from fembed.errors import InputError
+from fembed.frozen.projection import match
 from fembed.model import Model
-from fembed.placement import place
-from fembed.projection import match
+from fembed.placing.placement import place
 from fembed.train import Progress
 from fembed.train.extend import grow
 

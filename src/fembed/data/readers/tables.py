@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.chunks import empty_matrix, not_a_number
+from fembed.data.chunks import empty_matrix, not_a_number
+from fembed.data.expression import Expression
+from fembed.data.readers.damage import damage_reported
 from fembed.errors import InputError
-from fembed.expression import Expression
-from fembed.readers.damage import damage_reported
 
 # Text is parsed in pieces of this many bytes; pandas has a fixed cost per column and piece, so
 # pieces of a wide table must hold many rows.

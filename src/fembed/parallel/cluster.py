@@ -1,40 +1,40 @@
-"""Cases on a Dask cluster: data sent once a worker, lost workers survived; see `parallel.run`."""
+"""Cases on a Dask cluster: data sent once a worker, lost workers survived; see `fembed.parallel.run`."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fembed import parallel
 from fembed.errors import InputError, WorkerError
+from fembed.parallel.workers import ATTEMPTS, Finish, Workers, alone, core_count, limit_threads
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-Finish = Callable[[int, Any], None]
-
+#: Beyond it and the import of Dask (1 to 2 s), a user would take the program for hanging.
+CONNECT_SECONDS = 6.0
 _POLL_SECONDS = 1.0
 
 
 def run_on_dask(
-    task: Any, shared: Any, cases: Sequence[Any], workers: parallel.Workers, finish: Finish
+    task: Any, shared: Any, cases: Sequence[Any], workers: Workers, finish: Finish
 ) -> None:
     """Run every case, calling ``finish`` as they come; the errors are those of `parallel.run`."""
     waiting = dict(enumerate(cases))
     with _client(workers.scheduler) as client:
         # Dask itself moves the cases of a lost worker to another. Only where the last worker with
         # the shared data is lost is there nothing left to move: then all is sent anew.
-        for _ in range(parallel.ATTEMPTS):
+        for _ in range(ATTEMPTS):
             _wait_for_workers(client, workers.patience_seconds)
             if _run_once(client, task, shared, waiting, workers, finish):
                 return
     raise WorkerError(
         f"{len(waiting)} of {len(cases)} cases are left after all workers of the Dask cluster were "
-        f"lost {parallel.ATTEMPTS} times; see the workers' logs."
+        f"lost {ATTEMPTS} times; see the workers' logs."
     )
 
 
@@ -43,7 +43,7 @@ def _run_once(
     task: Any,
     shared: Any,
     waiting: dict[int, Any],
-    workers: parallel.Workers,
+    workers: Workers,
     finish: Finish,
 ) -> bool:
     """Submit what is ``waiting`` and take away what finishes; False if the shared data are lost."""
@@ -91,8 +91,8 @@ def case_on_worker(task: Any, sent: Sent, case: Any, threads: dict[str, int]) ->
 
     # A worker that came later is alone in not being counted, so it takes one thread.
     n_threads = threads.get(get_worker().address, 1)
-    parallel.limit_threads(n_threads)
-    return parallel.alone(task, sent.value, case, n_threads)
+    limit_threads(n_threads)
+    return alone(task, sent.value, case, n_threads)
 
 
 def describe_worker() -> tuple[str, str, int]:
@@ -101,7 +101,7 @@ def describe_worker() -> tuple[str, str, int]:
 
     from fembed import __version__
 
-    return socket.gethostname(), __version__, parallel.core_count()
+    return socket.gethostname(), __version__, core_count()
 
 
 @contextmanager
@@ -115,9 +115,7 @@ def _client(scheduler: Any) -> Iterator[Client]:
             yield scheduler
         return
     try:
-        client = distributed.Client(
-            scheduler, timeout=parallel.CONNECT_SECONDS, set_as_default=False
-        )
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"No Dask scheduler answers at {scheduler!r} ({error}); start one with 'dask scheduler'"

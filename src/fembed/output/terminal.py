@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from fembed import arrayfile
 from fembed.errors import DataWarning, InputError, TrainingError, WorkerError
+from fembed.files import arrayfile
 
 if TYPE_CHECKING:
     from fembed.train import Progress

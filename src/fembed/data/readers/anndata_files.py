@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fembed.data.expression import Expression, layers_there
+from fembed.data.readers.damage import damage_reported
 from fembed.errors import InputError
-from fembed.expression import Expression, layers_there
-from fembed.readers.damage import damage_reported
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,11 +14,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import chunks
-from fembed.chunks import empty_matrix
+from fembed.data import chunks
+from fembed.data.chunks import empty_matrix
+from fembed.data.expression import Expression
+from fembed.data.readers.damage import damage_reported
 from fembed.errors import InputError
-from fembed.expression import Expression
-from fembed.readers.damage import damage_reported
 
 _ERRORS = (OSError, EOFError, ValueError, OverflowError, zlib.error)
 

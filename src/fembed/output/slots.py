@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import arrayfile, store
+from fembed import store
+from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.expression import Expression
+from fembed.files import arrayfile
 from fembed.model import Model
 
 if TYPE_CHECKING:

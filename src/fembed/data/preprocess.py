@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fembed.chunks import row_chunks
+from fembed.data.chunks import row_chunks
 from fembed.errors import InputError
 
 Transform = Literal["log10", "cpm", "none"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.chunks import frame_to_float32, row_chunks, to_float32
+from fembed.data.chunks import frame_to_float32, row_chunks, to_float32
 from fembed.errors import InputError
 
 if TYPE_CHECKING:

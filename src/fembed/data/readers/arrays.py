@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from fembed.data.expression import Expression
+from fembed.data.readers.damage import damage_reported
 from fembed.errors import InputError
-from fembed.expression import Expression
-from fembed.readers.damage import damage_reported
 
 # What numpy, zipfile and scipy raise for damaged headers, members and indices.
 _ERRORS = (

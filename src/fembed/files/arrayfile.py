@@ -5,7 +5,7 @@ Three layouts share one set of checks:
 * a *folder* (a model): ``<kind>.safetensors`` + ``<kind>.json``, readable by people and by other
   programs;
 * a *single file* (a checkpoint): one ``.safetensors`` file with the document in its metadata,
-  because a file can be replaced atomically and a folder cannot (see `fembed.durable`). A
+  because a file can be replaced atomically and a folder cannot (see `fembed.files.durable`). A
   checkpoint is replaced many times in a run, unattended; a model once, on the user's word;
 * arrays and a *text* (a model inside an AnnData object), which another library writes.
 """
@@ -24,8 +24,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import durable
 from fembed.errors import InputError
+from fembed.files import durable
 
 #: 2: a model may hold what is learnt after its training; version 1 is read as before.
 SCHEMA_VERSION = 2

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from fembed.data.expression import Expression
+from fembed.data.readers import anndata_files, arrays, parquet, published, tables, tenx
 from fembed.errors import InputError
-from fembed.expression import Expression
-from fembed.readers import anndata_files, arrays, parquet, published, tables, tenx
 
 __all__ = ["ENDINGS", "read"]
 

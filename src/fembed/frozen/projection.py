@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import confidence, depth, parallel, placement
+from fembed import parallel
+from fembed.data.expression import Expression
 from fembed.engine import Float32, Solution, take_genes
 from fembed.errors import DataWarning, InputError
-from fembed.expression import Expression
 from fembed.model import Model
 from fembed.parameters import Parameters
+from fembed.placing import confidence, depth, placement
 
 #: Losses of a panel are not those of whole profiles: below this share of the genes, no p-value.
 LEAST_SHARE = 0.5
@@ -35,10 +36,10 @@ class Projection:
         Mean squared error over the sample's observed genes, on the model's scale.
     covariance : float64, k x n_components x n_components
         Of the coordinates: how far they would move if other genes of the same kind had been
-        measured; see `fembed.confidence`. Multiplied by the model's factor, with which ellipses
-        cover as often as they say; a model without one (`fembed.fit(calibrate=False)`, or extended)
-        has ellipses that cover less often. Infinite where the observed genes are fewer than the
-        coordinates or do not determine them.
+        measured (see `fembed.placing.confidence`). Multiplied by the model's factor, with which
+        ellipses cover as often as they say; a model without one (`fembed.fit(calibrate=False)`, or
+        extended) has ellipses that cover less often. Infinite where the observed genes are fewer
+        than the coordinates or do not determine them.
     n_genes : int64, k
         Observed genes that were used.
     outlier : float64, k
@@ -83,7 +84,8 @@ def project(
         New samples in the units of the training data. Genes are matched by name: extra genes are
         dropped, absent genes and NaN entries are left out of the loss. An array without names
         must have the model's genes, in the model's order. The data are not changed. With the
-        transform ``cpm`` the total of a sample that lacks genes is estimated (`fembed.depth`).
+        transform ``cpm`` the total of a sample that lacks genes is estimated; see
+        `fembed.placing.depth`.
     n_threads : int, optional
         Threads of the engine; all processors by default.
     workers : Workers, optional

@@ -1,0 +1,1 @@
+"""The expression matrix: files (`readers`), values with names, transforms, walks over its rows."""

@@ -1,0 +1,1 @@
+"""Files of arrays that are whole or absent, and checked when they are read."""

@@ -1,0 +1,58 @@
+"""Cases in this process, or in processes of this machine by joblib."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+from fembed.errors import WorkerError
+from fembed.parallel.workers import ATTEMPTS, Finish, alone, limit_threads
+
+
+def run_here(task: Any, shared: Any, cases: Sequence[Any], n_threads: int, finish: Finish) -> None:
+    """One case after the other in this process."""
+    from threadpoolctl import threadpool_limits
+
+    for index, case in enumerate(cases):
+        with threadpool_limits(1, user_api="blas"):
+            result = task(shared, case, n_threads)
+        finish(index, result)
+
+
+def run_on_processes(
+    task: Any, shared: Any, cases: Sequence[Any], n_workers: int, n_threads: int, finish: Finish
+) -> None:
+    """Through joblib. A process that dies takes its pool along, and a new pool does the rest."""
+    import joblib
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    waiting = dict(enumerate(cases))
+    for _ in range(ATTEMPTS):
+        calls = [
+            joblib.delayed(local_case)(task, shared, index, case, n_threads)
+            for index, case in waiting.items()
+        ]
+        try:
+            with joblib.parallel_config("loky", inner_max_num_threads=n_threads):
+                pool = joblib.Parallel(n_workers, return_as="generator_unordered", batch_size=1)
+                with warnings.catch_warnings(), closing(pool(calls)) as outputs:
+                    # Of results that nobody waits for, when the caller gives up.
+                    warnings.filterwarnings("ignore", r"\d+ tasks ")
+                    for index, result in outputs:
+                        del waiting[index]
+                        finish(index, result)
+            return
+        except BrokenProcessPool:
+            continue
+    raise WorkerError(
+        f"{len(waiting)} of {len(cases)} cases are left after {ATTEMPTS} pools of worker processes "
+        "were lost, probably for want of memory; use fewer workers or a larger machine."
+    )
+
+
+def local_case(task: Any, shared: Any, index: int, case: Any, n_threads: int) -> tuple[int, Any]:
+    """One case in a process of its own, with all its threads limited."""
+    limit_threads(n_threads)
+    return index, alone(task, shared, case, n_threads)

@@ -1,0 +1,108 @@
+"""Who runs the cases, with how many threads each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fembed.errors import InputError
+
+#: Called with the number of a case and its result, as they come.
+Finish = Callable[[int, Any], None]
+
+Backend = Literal["local", "dask"]
+BACKENDS: tuple[Backend, ...] = ("local", "dask")
+
+#: Times that a lost pool of processes, or lost shared data on a cluster, are made anew.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where cases run.
+
+    Attributes
+    ----------
+    backend : {"local", "dask"}
+        Processes of this machine (joblib), or the workers of a Dask cluster.
+    scheduler : str or distributed.Client, optional
+        Of a Dask cluster: its address, such as ``tcp://10.0.0.1:8786``, or a client of yours (for
+        TLS, say), which stays open.
+    n_workers : int, optional
+        Processes; at most one a case. Default: cores / ``threads``. A Dask cluster's are its own.
+    threads : int, optional
+        Threads a case. Default: cores / ``n_workers``; on Dask, the cores of a machine divided by
+        the Dask threads of all workers there.
+    patience_seconds : float, default 30
+        How long a cluster may be without any worker before that is an error.
+    """
+
+    backend: Backend = "local"
+    scheduler: Any = None
+    n_workers: int | None = None
+    threads: int | None = None
+    patience_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise InputError(f"The backend {self.backend!r} is not known; choose local or dask.")
+        for name in ("n_workers", "threads"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} is {value!r}; choose a whole number of at least 1.")
+        if self.backend == "dask" and self.scheduler is None:
+            raise InputError(
+                "The backend dask needs the address of a scheduler, such as tcp://10.0.0.1:8786."
+            )
+        if self.backend == "dask" and self.n_workers is not None:
+            raise InputError(
+                "A Dask cluster has the workers that were started for it; leave n_workers out."
+            )
+        if self.backend == "local" and self.scheduler is not None:
+            raise InputError("A scheduler is for the backend dask; choose that backend too.")
+
+    def share(self, n_cases: int) -> tuple[int, int]:
+        """Processes and threads a process for ``n_cases`` cases on this machine."""
+        cores = core_count()
+        wanted = self.n_workers or max(1, cores // (self.threads or 1))
+        n_workers = max(1, min(wanted, n_cases))
+        threads = self.threads or _at_most_omp(max(1, cores // n_workers))
+        if threads > 1 and n_workers * threads > cores:
+            raise InputError(
+                f"{n_workers} workers of {threads} threads are more than this machine's {cores} "
+                "cores; ask for fewer workers or threads."
+            )
+        return n_workers, threads
+
+
+def core_count() -> int:
+    """Processors this process may use (affinity, container quota)."""
+    import joblib
+
+    return int(joblib.cpu_count())
+
+
+def limit_threads(n_threads: int) -> None:
+    """Limit the thread pools of a worker process, for good: tasks may overlap there."""
+    # Only pools that are loaded can be limited: these imports load BLAS and OpenMP.
+    import scipy.linalg  # noqa: F401
+    import sklearn.neighbors  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits({"openmp": n_threads, "blas": 1})
+
+
+def alone(task: Any, shared: Any, case: Any, n_threads: int) -> Any:
+    """Run a task on a worker: whatever it parallelises through joblib itself runs in line."""
+    import joblib
+
+    with joblib.parallel_config("sequential"):
+        return task(shared, case, n_threads)
+
+
+def _at_most_omp(threads: int) -> int:
+    """``threads``, or OMP_NUM_THREADS where that is less: it is the user's word for a process."""
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return min(threads, int(given)) if given.isdigit() and int(given) > 0 else threads
