@@ -13,7 +13,7 @@ import pytest
 
 from fembed import store
 from fembed.errors import InputError
-from fembed.files import arrayfile
+from fembed.files import arrayfile, sealed
 from fembed.model import Model
 from tests.tiny_model import tiny_model
 
@@ -40,7 +40,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object], sign: bool = 
     path = folder / "model.json"
     document = json.loads(path.read_text())
     change(document)
-    path.write_text(json.dumps(arrayfile._signed(document) if sign else document))
+    path.write_text(json.dumps(sealed.signed(document) if sign else document))
 
 
 def forge(folder: Path, change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:

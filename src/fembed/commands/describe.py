@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fembed.data.chunks import row_chunks
-from fembed.files import arrayfile
+from fembed.files.sealed import plain
 
 if TYPE_CHECKING:
     from fembed.data.expression import Expression
@@ -123,7 +123,7 @@ _TITLES = {
 
 def as_json(facts: Mapping[str, Any]) -> str:
     """``facts`` as one JSON object."""
-    return json.dumps(arrayfile.plain(facts), allow_nan=False)
+    return json.dumps(plain(facts), allow_nan=False)
 
 
 def lines(facts: Mapping[str, Any]) -> list[str]:

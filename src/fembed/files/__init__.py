@@ -1,1 +1,1 @@
-"""Files of arrays that are whole or absent, and checked when they are read."""
+"""Files that are whole or absent (`durable`), their arrays checked (`sealed`, `arrayfile`)."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from fembed import store
 from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.files import arrayfile
+from fembed.files.sealed import seal, unseal
 from fembed.model import Model
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def expression_of(adata: AnnData, matrix: str) -> Expression:
 
 def put_model(adata: AnnData, model: Model, matrix: str, key: str = KEY) -> None:
     """Put ``model`` into ``uns[key]`` and its gene embedding into ``varm[key]``."""
-    arrays, text = arrayfile.sealed(*store.contents(model), store.KIND)
+    arrays, text = seal(*store.contents(model), store.KIND)
     with _filling(adata):
         adata.uns[key] = {"arrays": arrays, "model": text, "matrix": matrix}
         adata.varm[key] = _gene_rows(model, adata.var_names)
@@ -137,7 +137,7 @@ def find_model(adata: AnnData, key: str = KEY) -> tuple[Model, str]:
     if not isinstance(stored["model"], str) or not isinstance(stored["arrays"], Mapping):
         raise InputError(f"{origin} is not a fembed model; was it written by something else?")
     arrays = {str(name): np.array(array) for name, array in stored["arrays"].items()}
-    document = arrayfile.unsealed(arrays, stored["model"], origin, store.KIND)
+    document = unseal(arrays, stored["model"], origin, store.KIND)
     return store.rebuild(arrays, document, origin), str(stored["matrix"])
 
 

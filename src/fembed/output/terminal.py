@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from fembed.errors import DataWarning, InputError, TrainingError, WorkerError
-from fembed.files import arrayfile
+from fembed.files.sealed import plain
 
 if TYPE_CHECKING:
     from fembed.train import Progress
@@ -94,7 +94,7 @@ class JsonLog(AbstractContextManager["JsonLog"]):
     def write(self, event: str, **fields: Any) -> None:
         """Add one line; numbers that JSON does not have become null."""
         if self._stream is not None:
-            line = json.dumps(arrayfile.plain({"event": event, **fields}), allow_nan=False)
+            line = json.dumps(plain({"event": event, **fields}), allow_nan=False)
             print(line, file=self._stream, flush=True)
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""Cases on a Dask cluster: data sent once a worker, lost workers survived; see `fembed.parallel.run`."""
+"""Cases on a Dask cluster: data sent once a worker, lost workers survived; see `door.run`."""
 
 from __future__ import annotations
 

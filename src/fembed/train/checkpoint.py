@@ -19,7 +19,7 @@ from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning, InputError
 from fembed.files import arrayfile
-from fembed.files.arrayfile import Arrays, Document, PathLike
+from fembed.files.sealed import Arrays, Document, PathLike, plain
 from fembed.train.heldout import HeldOut
 from fembed.train.loop import Loop
 
@@ -72,7 +72,7 @@ class Checkpoint:
 
     def __init__(self, path: PathLike, about: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        self._about = arrayfile.plain(about)
+        self._about = plain(about)
         self._kept_at = time.perf_counter()
         self._found: tuple[Arrays, Document] | None = None
         if self.path.exists():
