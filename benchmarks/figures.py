@@ -204,12 +204,12 @@ def time_to_quality(document: Document) -> Figure | None:
             "marker": marker,
             "linestyle": style,
             "markersize": 4,
-            "label": name + (" (seconds computed)" if computed else ""),
+            "label": name + ("\n(seconds computed)" if computed else ""),
         }
         loss.plot(seconds, [point["loss"] for point in curve], **options)
         knn.plot(seconds, [point["knn"] for point in curve], **options)
-    target = loss.axhline(found["target loss"], color=GREY, linewidth=1, linestyle=":")
-    loss.legend([target], ["published recipe's final loss"], frameon=False, fontsize=8)
+    target = "published recipe's final loss"
+    loss.axhline(found["target loss"], color=GREY, linewidth=1, linestyle=":", label=target)
     for panel, title in ((loss, "training loss (MSE)"), (knn, "kNN-5 of held-out samples")):
         panel.set_xscale("log")
         panel.set_xlabel("seconds")
@@ -217,8 +217,8 @@ def time_to_quality(document: Document) -> Figure | None:
     loss.set_yscale("log")
     loss.yaxis.set_major_formatter(ScalarFormatter())
     loss.yaxis.set_minor_formatter(ScalarFormatter())
-    knn.legend(frameon=False, fontsize=8)
     figure.tight_layout()
+    _one_legend(figure, [loss])
     return figure
 
 
