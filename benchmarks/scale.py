@@ -23,6 +23,7 @@ from benchmarks.published_recipe import EngineRun, Thesis
 from benchmarks.report import RESULTS, Bar, Report
 from benchmarks.simulate import simulated_expression
 from benchmarks.timing import steps_for, timed
+from fembed.data.choice import even_choice
 from fembed.parameters import Parameters
 from fembed.placing import placement
 
@@ -331,7 +332,7 @@ def sampled_loss(
     parameters: Parameters, values: NDArray[np.float32], threads: int, most: int = 1024
 ) -> float:
     """Mean squared error over all genes of evenly many samples: all of them up to ``most``."""
-    rows = placement.even_choice(len(values), most)
+    rows = even_choice(len(values), most)
     positions = np.ascontiguousarray(parameters.sample_embedding[rows], np.float32)
     _, loss = placement.refine(
         parameters,

@@ -12,7 +12,8 @@ from fembed.config import FitConfig
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
 from fembed.files import arrayfile
-from fembed.files.sealed import Arrays, Document, PathLike, Source
+from fembed.files.plain import PathLike
+from fembed.files.sealed import Arrays, Document, Source
 from fembed.model import Calibration, Model
 from fembed.parameters import Parameters
 from fembed.placing.residuals import Residuals

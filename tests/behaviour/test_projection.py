@@ -14,11 +14,11 @@ from scipy.stats import chi2
 
 from fembed import store
 from fembed.config import FitConfig
+from fembed.data.choice import even_choice
 from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError
 from fembed.frozen.projection import Projection, project
 from fembed.model import Model
-from fembed.placing.placement import even_choice
 from fembed.train import fit
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
 

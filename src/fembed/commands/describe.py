@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fembed.data.chunks import row_chunks
-from fembed.files.sealed import plain
+from fembed.files.plain import plain
 
 if TYPE_CHECKING:
     from fembed.data.expression import Expression

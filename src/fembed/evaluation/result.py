@@ -17,7 +17,7 @@ from fembed.errors import InputError
 from fembed.evaluation.methods import OURS
 from fembed.evaluation.tasks import Labels, Task
 from fembed.files import durable
-from fembed.files.sealed import plain
+from fembed.files.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,16 +24,15 @@ from numpy.typing import NDArray
 
 from fembed.errors import InputError
 from fembed.files import durable
+from fembed.files.plain import PathLike, plain
 from fembed.files.sealed import (
     Arrays,
     Document,
-    PathLike,
     check_described,
     check_digest,
     checked_document,
     heading,
     native,
-    plain,
     seal,
     signed,
 )
@@ -56,7 +55,7 @@ def write_folder(
         Named numeric arrays of any shape.
     document
         JSON-able apart from NumPy numbers and non-finite ones (see `plain`); without the keys
-        that this module adds (``format``, ``schema_version``, ``package_version``, ``arrays``,
+        that are added in writing (``format``, ``schema_version``, ``package_version``, ``arrays``,
         ``arrays_bytes``, ``arrays_sha256``, ``document_sha256``).
     kind
         What the folder holds and what its files are called, e.g. ``"model"``.

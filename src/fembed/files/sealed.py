@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,27 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
+from fembed.files.plain import plain
 
 #: 2: a model may hold what is learnt after its training; version 1 is read as before.
 SCHEMA_VERSION = 2
 
 Arrays = dict[str, NDArray[Any]]
 Document = dict[str, Any]
-PathLike = str | os.PathLike[str]
 Source = Path | str  # what a message calls the place that something was read from
-
-
-def plain(value: Any) -> Any:
-    """``value`` as plain JSON: NumPy numbers and arrays become Python's, non-finite ones null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def seal(arrays: Mapping[str, NDArray[Any]], document: Document, kind: str) -> tuple[Arrays, str]:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from fembed.data.choice import even_choice
 from fembed.engine import Float32, thread_count
 from fembed.parameters import Parameters
-from fembed.placing.placement import even_choice
 from fembed.placing.slopes import network
 
 #: Existing genes whose embeddings are tried, the starts that are kept, and the iterations each.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.engine import Float32
 from fembed.errors import InputError
@@ -19,7 +20,6 @@ from fembed.frozen.gene_fit import solve_genes, with_unknowns
 from fembed.frozen.projection import as_expression, project
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.placing.placement import even_choice
 
 #: Samples that decide; for the some hundred unknowns of a gene more would decide nothing else.
 MOST_SAMPLES = 4096

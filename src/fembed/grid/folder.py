@@ -19,11 +19,11 @@ from fembed import store
 from fembed.config import FitConfig
 from fembed.errors import InputError
 from fembed.files import arrayfile, durable
+from fembed.files.plain import PathLike
 from fembed.grid.case import MEASURES, CaseResult, Shared
 
 KIND = "sweep case"
 SETTINGS = "sweep.json"
-PathLike = str | os.PathLike[str]
 
 #: How a message calls a setting that another run had otherwise.
 _CALLED = {

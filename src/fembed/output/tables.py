@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fembed.errors import InputError
 from fembed.files import durable
+from fembed.files.plain import PathLike
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from fembed.frozen.projection import Projection
     from fembed.model import Model
 
-PathLike = str | os.PathLike[str]
 Names = NDArray[np.object_]
 
 TEXT_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")

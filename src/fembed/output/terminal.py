@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from fembed.errors import DataWarning, InputError, TrainingError, WorkerError
-from fembed.files.sealed import plain
+from fembed.files.plain import plain
 
 if TYPE_CHECKING:
     from fembed.train import Progress

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data.choice import even_choice
 from fembed.errors import InputError
 from fembed.model import Model
 from fembed.pl import canvas, maps
@@ -15,7 +16,6 @@ from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.labels import write_labels
 from fembed.pl.palette import SEQUENTIAL, styles
 from fembed.pl.points import Categories, colouring
-from fembed.placing.placement import even_choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fembed.data.choice import even_choice
 from fembed.errors import InputError
 from fembed.frozen.projection import as_expression, project
 from fembed.model import Model
@@ -14,7 +15,6 @@ from fembed.pl import canvas
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.palette import DIVERGING, SEQUENTIAL
 from fembed.pl.points import axis_names
-from fembed.placing.placement import even_choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

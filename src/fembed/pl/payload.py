@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data.choice import even_choice
 from fembed.model import Model
 from fembed.pl.palette import MISSING_LABEL, styles
 from fembed.pl.samples import MapSamples
-from fembed.placing.placement import even_choice
 
 #: Bytes of measured expression in a page, before base64: the page stays mailable.
 MEASURED_BYTES = 2_000_000

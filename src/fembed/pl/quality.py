@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.errors import InputError
 from fembed.frozen.projection import as_expression, project
@@ -16,7 +17,6 @@ from fembed.pl.canvas import SavePath
 from fembed.pl.landscapes import scale_name
 from fembed.pl.palette import SEQUENTIAL
 from fembed.pl.points import BASIS, coordinates
-from fembed.placing.placement import even_choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

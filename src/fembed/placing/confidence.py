@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 from threadpoolctl import threadpool_limits
 
+from fembed.data.choice import even_choice
 from fembed.engine import Float32, Solution, take_genes, thread_count
 from fembed.parameters import Parameters
 from fembed.placing import placement
@@ -72,7 +73,7 @@ def _covariance(slopes: Slopes, profile: Float32, place: Float32, curvature: Flo
         return np.full((d, d), np.inf)
     inverse = np.linalg.inv(curvature)
     most = max(GENES, GENES_A_DIMENSION * d)
-    genes = observed[placement.even_choice(len(observed), most)]
+    genes = observed[even_choice(len(observed), most)]
     decoded, slope = slopes.at(place, genes)
     slope = slope.astype(np.float64)
     leverage = np.einsum("ja,ab,jb->j", slope, inverse, slope)
@@ -94,7 +95,7 @@ def ellipse_factor(
     holds what the linear theory leaves out: kinks of the network, and samples whose halves lie in
     two minima.
     """
-    rows = placement.even_choice(len(profiles), MOST_SAMPLES)
+    rows = even_choice(len(profiles), MOST_SAMPLES)
     d = parameters.n_components
     order = np.random.default_rng(0x68616C76).permutation(parameters.n_genes)[:MOST_GENES]
     middle = len(order) // 2

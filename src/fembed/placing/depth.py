@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import engine
+from fembed.data.choice import even_choice
 from fembed.engine import Float32
 from fembed.parameters import Parameters
-from fembed.placing.placement import even_choice
 
 #: Training samples that are compared with.
 CANDIDATES = 64

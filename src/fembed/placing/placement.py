@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import engine
+from fembed.data.choice import even_choice
 from fembed.engine import Float32, Solution
 from fembed.parameters import Parameters
 
@@ -24,12 +25,6 @@ START_GENES = 1024
 TOLERANCE = 1e-5
 #: Profiles placed in one call of the engine; bounds the memory of their curvatures.
 PROFILES_AT_ONCE = 512
-
-
-def even_choice(total: int, most: int) -> NDArray[np.intp]:
-    """All of ``total`` things, or ``most`` of them at even distances."""
-    chosen: NDArray[np.intp] = np.linspace(0, total - 1, min(total, most)).round().astype(np.intp)
-    return chosen
 
 
 def candidate_points(sample_embedding: Float32, n_genes: int) -> Float32:

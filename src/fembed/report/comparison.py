@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data.choice import even_choice
 from fembed.model import Model
 from fembed.pl.samples import MapSamples, Names
-from fembed.placing.placement import even_choice
 
 #: Entries that the principal components are computed from; of a larger matrix, evenly many genes.
 PCA_ENTRIES = 20_000_000

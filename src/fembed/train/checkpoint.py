@@ -19,7 +19,8 @@ from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning, InputError
 from fembed.files import arrayfile
-from fembed.files.sealed import Arrays, Document, PathLike, plain
+from fembed.files.plain import PathLike, plain
+from fembed.files.sealed import Arrays, Document
 from fembed.train.heldout import HeldOut
 from fembed.train.loop import Loop
 

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
+from fembed.data.choice import even_choice
 from fembed.errors import DataWarning
 from fembed.parameters import Parameters
-from fembed.placing import placement
 
 
 def warn_of_dead_units(parameters: Parameters) -> None:
@@ -26,8 +26,8 @@ def warn_of_dead_units(parameters: Parameters) -> None:
 def dead_unit_share(parameters: Parameters, n_points: int = 64) -> float:
     """Share of the last hidden layer's units that are inactive on a sample of pairs."""
     p = parameters
-    rows = placement.even_choice(p.n_samples, n_points)
-    genes = placement.even_choice(p.n_genes, n_points)
+    rows = even_choice(p.n_samples, n_points)
+    genes = even_choice(p.n_genes, n_points)
     layers = p.layers()
     first, d = layers[0], p.n_components
     by_sample = p.sample_embedding[rows] @ first.weight[:, :d].T

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.config import FitConfig
+from fembed.data.choice import even_choice
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
 from fembed.placing import placement, residuals
@@ -129,7 +130,7 @@ def _join(loop: Loop, held_out: HeldOut, stage: Stage, calibrate: bool) -> None:
         stage.ellipse_factor = held_out_factor(trained, values, held_out.samples, threads)
     if held_out.samples.size:
         # They go on from here, so a part of the genes and a few iterations do.
-        genes = placement.even_choice(parameters.n_genes, placement.START_GENES)
+        genes = even_choice(parameters.n_genes, placement.START_GENES)
         placed = placement.place(
             take_genes(trained, genes),
             np.ascontiguousarray(values[np.ix_(held_out.samples, genes)]),
@@ -147,7 +148,7 @@ def _last_solve(parameters: Parameters, values: Float32, config: FitConfig) -> N
     deciding, profiles = parameters, values
     if iterations < 1:
         most = max(LAST_SOLVE_GENES, 256 * config.n_components)
-        genes = placement.even_choice(parameters.n_genes, most)
+        genes = even_choice(parameters.n_genes, most)
         if len(genes) < parameters.n_genes:
             deciding, profiles = take_genes(parameters, genes), values[:, genes]
     places, loss = placement.refine(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fembed import engine
 from fembed.config import FitConfig
+from fembed.data.choice import even_choice
 from fembed.data.chunks import row_chunks
 from fembed.engine import Float32, take_genes
 from fembed.placing import placement
@@ -86,7 +87,7 @@ class HeldOut:
 
     def _loss_of_samples(self, loop: Loop) -> float:
         rows = self.samples[:SAMPLES]
-        genes = placement.even_choice(loop.parameters.n_genes, GENES)
+        genes = even_choice(loop.parameters.n_genes, GENES)
         some = take_genes(loop.parameters, genes)
         profiles = np.ascontiguousarray(loop.values[np.ix_(rows, genes)])
         threads = loop.config.n_threads
@@ -111,7 +112,7 @@ class HeldOut:
         assert self.entries is not None and self.entry_values is not None
         rows, columns = np.divmod(self.entries, loop.values.shape[1])
         present = np.unique(rows)
-        looked_at = present[placement.even_choice(len(present), ENTRY_SAMPLES)]
+        looked_at = present[even_choice(len(present), ENTRY_SAMPLES)]
         total, count = 0.0, 0
         for row in looked_at:
             mine = slice(*np.searchsorted(rows, (row, row + 1)))

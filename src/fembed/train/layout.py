@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from fembed.data.choice import even_choice
 from fembed.engine import Float32
-from fembed.placing.placement import even_choice
 
 #: Distances are taken between scores on so many principal components.
 SCORES = 50

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fembed import engine
 from fembed.config import FitConfig
+from fembed.data.choice import even_choice
 from fembed.engine import AdamState, Float32
 from fembed.errors import TrainingError
 from fembed.parameters import Parameters
-from fembed.placing.placement import even_choice
 from fembed.train.blocks import BlockStream
 from fembed.train.recipe import Plan
 

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import engine
+from fembed.data.choice import even_choice
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
-from fembed.placing.placement import candidate_points, even_choice, grid_points
+from fembed.placing.placement import candidate_points, grid_points
 
 #: Genes that decide; more would cost time and change few decisions.
 GENES = 512
