@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fembed.data.readers.damage import damage_reported
 from fembed.errors import InputError
-from fembed.output.tables import Names, PathLike, component_names, ending_of
+from fembed.files.plain import PathLike
+from fembed.output.tables import Names, component_names, ending_of
 
 
 def read(path: PathLike, n_components: int) -> tuple[Names, NDArray[np.float32]]:
