@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -186,6 +187,47 @@ def test_output_paths_that_make_no_sense(here: Path, capsys: Capture) -> None:
     refused("fit data.csv -o new --log-json data.csv --overwrite", "is also the input", capsys)
 
 
+def test_a_model_is_a_folder_of_its_own_files_alone(here: Path, capsys: Capture) -> None:
+    for words in ("project model data.csv", "impute model data.csv", "decode model data.csv"):
+        refused(f"{words} -o model/new.csv", "lies in the model model", capsys)
+    refused("fit model -o new", "model is a fembed model, not data", capsys)
+    refused("project model model -o new.csv", "not data", capsys)
+
+
+def test_empty_paths(here: Path, capsys: Capture) -> None:
+    refused(["fit", "data.csv", "-o", ""], "The path of the model is empty", capsys)
+    refused(["fit", "", "-o", "new"], "The path of the data is empty", capsys)
+
+
+def test_genes_and_points_that_cannot_be_decoded(here: Path, capsys: Capture) -> None:
+    assert app.run(["project", "model", "data.csv", "-o", "points.csv", "-q"]) == 0
+    words = ["decode", "model", "points.csv", "-o", "new.csv", "--genes"]
+    gene = frame().columns[1]
+    refused([*words, f"{gene}, {gene}"], f"--genes names '{gene}' twice", capsys)
+    refused([*words, " "], "--genes names no gene", capsys)
+    assert app.run([*words, f" {gene} ,{frame().columns[0]}", "-q"]) == 0
+    assert list(pd.read_csv("new.csv", index_col=0).columns) == [gene, frame().columns[0]]
+    points = pd.read_csv("points.csv", index_col=0)
+    points.iloc[2, 0] = 1e9
+    points.to_csv("far.csv")
+    message = f"The point '{points.index[2]}' in far.csv lies so far from the map"
+    refused("decode model far.csv -o far_decoded.csv", message, capsys)
+
+
+def test_decoded_expression_can_be_projected(here: Path) -> None:
+    assert app.run(["project", "model", "data.csv", "-o", "points.csv", "-q"]) == 0
+    assert app.run(["decode", "model", "points.csv", "-o", "decoded.csv", "-q"]) == 0
+    assert pd.read_csv("decoded.csv", index_col=0).to_numpy().min() >= 0
+    assert app.run(["project", "model", "decoded.csv", "-o", "again.csv", "-q"]) == 0
+
+
+def test_extending_asks_for_the_values_of_the_training(here: Path, capsys: Capture) -> None:
+    (frame() * 50 + 7).to_csv("other.csv")
+    frame().iloc[:3].rename(index=lambda name: f"new {name}").to_csv("new.csv")
+    words = "extend model new.csv --training other.csv -o grown"
+    refused(words, "are not those that the model was trained on", capsys)
+
+
 def test_outputs_are_checked_before_the_data_are_read(here: Path, capsys: Capture) -> None:
     for words in ("fit absent.csv -o model", "project absent absent.csv -o data.csv"):
         refused(words, "exists", capsys)
@@ -198,6 +240,42 @@ def test_a_disk_that_fills_up(here: Path, capsys: Capture, monkeypatch: pytest.M
     monkeypatch.setattr("fembed.output.tables._write_text", full)
     words = "project model data.csv -o new.csv"
     refused(words, "new.csv cannot be written (No space left on device)", capsys)
+
+
+# ---- standard output
+
+
+def shell(words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = f"{sys.executable} -m fembed {words}"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a device that is always full")
+def test_standard_output_that_is_full(here: Path) -> None:
+    done = shell("info model > /dev/full")
+    assert done.returncode == 2
+    assert done.stderr.startswith("fembed: Standard output cannot be written: No space left")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs a shell with pipefail")
+def test_a_reader_that_has_seen_enough(here: Path) -> None:
+    done = shell("info model | true")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs a shell")
+def test_a_terminal_without_the_letters_of_a_name(here: Path) -> None:
+    frame().rename(columns=lambda name: f"gène {name}").to_csv("letters.csv")
+    done = shell("info letters.csv", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="C")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\xe8" in done.stdout
 
 
 # ---- options

@@ -15,8 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 
-from fembed import FactorizedEmbedding, InputError, Workers, evaluate
+from fembed import DataWarning, Expression, FactorizedEmbedding, InputError, Workers, evaluate
 from fembed.commands.app import run
+from fembed.evaluation.annotations import labelled
 from tests.small_expression import frame, write_csv, write_h5ad
 
 HERE = Workers(n_workers=1)
@@ -241,6 +242,15 @@ class TestCommand:
         table.write_text(content)
         assert run(["evaluate", str(data), "--label", "age", "--annotations", str(table)]) == 2
         assert re.search(words, capsys.readouterr().err)
+
+    def test_empty_text_is_no_label(self):
+        names = [f"s{i}" for i in range(4)]
+        obs = pd.DataFrame({"type": pd.Categorical(["a", "", "b", " "])}, index=names)
+        data = Expression.from_array(np.ones((4, 3)), names, obs=obs)
+        with pytest.warns(DataWarning, match="2 of 4 samples have no value for type"):
+            found = labelled(data, ["type"], None)
+        assert found.expression.sample_names.tolist() == ["s0", "s2"]
+        assert found.y.tolist() == ["a", "b"]
 
     def test_samples_without_a_label_are_left_out_and_told(self, tmp_path, capsys):
         data, table = write_csv(tmp_path / "data.csv"), tmp_path / "annotations.tsv"

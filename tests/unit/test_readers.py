@@ -216,6 +216,10 @@ def test_text_tables_as_other_programs_write_them(tmp_path):
     ):
         path.write_bytes(text.encode())
         assert_is(read(path), expected, ["s1", "s2"], ["a", "b"])
+    path.write_text("id,a,b\n1,1,\n2,NaN,2.5\n")
+    assert_is(read(path), expected, ["1", "2"], ["a", "b"])
+    path.write_text(",a,b\n1.5,1,\n2.5,NaN,2.5\n")  # names that are numbers, under no gene
+    assert_is(read(path), expected, ["1.5", "2.5"], ["a", "b"])
 
 
 def test_text_tables_keep_duplicate_names_for_the_check(tmp_path):

@@ -5,6 +5,7 @@ The library is imported inside the commands, so that ``fembed --help`` is quick.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -86,4 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the command ``fembed``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Where a name has letters that the terminal lacks, it gets their numbers.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run())

@@ -28,20 +28,30 @@ def decode(
     quiet: Quiet = False,
 ) -> None:
     """Expression at POINTS of the map of MODEL: one row a point, one column a gene."""
+    import numpy as np
+
     from fembed import store
     from fembed.commands import describe, options
     from fembed.commands import points as points_table
+    from fembed.errors import InputError
     from fembed.output import tables
 
     options.check_choice("--scale", scale, ("input", "model"))
     tables.check_output(output, overwrite, sources=[points])
+    tables.check_beside_model(output, model, overwrite, sources=[points])
     options.check_threads(threads)
     trained = store.load(model)
     names, coordinates = points_table.read(points, trained.n_components)
-    rows = trained.gene_rows(genes.split(",")) if genes is not None else None
+    rows = trained.gene_rows(options.gene_names(genes)) if genes is not None else None
     values = trained.decode(coordinates, rows, threads)
     if scale == "input":
         values = trained.preprocessing.invert(values)
+    beyond = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if beyond.size:
+        raise InputError(
+            f"The point '{names[beyond[0]]}' in {points} lies so far from the map that its "
+            "expression is beyond the range of 32-bit floats; give points in or near the map."
+        )
     gene_names = trained.gene_names if rows is None else trained.gene_names[rows]
     tables.write(tables.ExpressionTable(names, gene_names, values), output, overwrite)
     describe.show({"points": len(names), "genes": len(gene_names), "table": output}, quiet)

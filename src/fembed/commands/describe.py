@@ -11,6 +11,7 @@ import numpy as np
 
 from fembed.data.chunks import row_chunks
 from fembed.files.plain import plain
+from fembed.output.terminal import say
 
 if TYPE_CHECKING:
     from fembed.data.expression import Expression
@@ -215,4 +216,4 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def show(facts: Facts, quiet: bool) -> None:
     """Print facts as lines, unless the user wants quiet."""
     if not quiet:
-        print("\n".join(lines(facts)))
+        say("\n".join(lines(facts)))

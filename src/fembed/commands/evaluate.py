@@ -18,7 +18,7 @@ from fembed.commands.arguments import (
     Transpose,
     WorkerCount,
 )
-from fembed.output.terminal import CaseBar, JsonLog, errors_told
+from fembed.output.terminal import CaseBar, JsonLog, errors_told, say
 
 
 @errors_told()
@@ -168,4 +168,4 @@ def evaluate(
             found.save(output, settings=settings, figure=figure, overwrite=overwrite)
             log.write("done", folder=output)
         if not (quiet or log.takes_stdout):
-            print("\n".join(describe.evaluation_lines(found)))
+            say("\n".join(describe.evaluation_lines(found)))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fembed.commands.arguments import Layer, Raw, Transpose
-from fembed.output.terminal import errors_told
+from fembed.output.terminal import errors_told, say
 
 
 @errors_told()
@@ -27,4 +27,4 @@ def info(
         facts = describe.model_facts(store.load(path))
     else:
         facts = describe.data_facts(readers.read(path, layer=layer, raw=raw, transpose=transpose))
-    print(describe.as_json(facts) if json else "\n".join(describe.lines(facts)))
+    say(describe.as_json(facts) if json else "\n".join(describe.lines(facts)))

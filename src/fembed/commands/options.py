@@ -76,6 +76,17 @@ def whole_numbers(option: str, text: str) -> list[int]:
     return numbers
 
 
+def gene_names(text: str) -> list[str]:
+    """``"TP53,EGFR"`` as names; InputError for none, or the same twice."""
+    names = [name for word in text.split(",") if (name := word.strip())]
+    if not names:
+        raise InputError("--genes names no gene; give NAME,NAME,... or leave it out for all genes.")
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise InputError(f"--genes names '{name}' twice; name every gene once.")
+    return names
+
+
 def grid(weight_decay: str | None, gene_components: str | None, others: Sequence[str]) -> Grid:
     """The grid of a sweep's options: the two usual ones, and OPTION=V1,V2,... of any other."""
     from fembed.grid.options import Grid

@@ -17,7 +17,7 @@ from fembed.commands.arguments import (
     Transpose,
     WorkerCount,
 )
-from fembed.output.terminal import CaseBar, JsonLog, errors_told
+from fembed.output.terminal import CaseBar, JsonLog, errors_told, say
 
 
 @errors_told()
@@ -151,4 +151,4 @@ def sweep(
             draw_sweep(found, output, limits=box)
         log.write("done", folder=output)
         if not (quiet or log.takes_stdout):
-            print("\n".join(describe.sweep_lines(found)))
+            say("\n".join(describe.sweep_lines(found)))

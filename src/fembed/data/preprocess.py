@@ -83,8 +83,8 @@ class Preprocessing:
     def invert(self, values: ArrayLike) -> NDArray[np.float32]:
         """Values on the model's scale in the units of the input, as a new float32 array.
 
-        ``log10`` gives 10**x - 1, ``cpm`` counts per million, ``none`` the values themselves. Any
-        shape; a result beyond float32 is infinite.
+        ``log10`` gives 10**x - 1 but at least 0, as expression is; ``cpm`` counts per million;
+        ``none`` the values themselves. Any shape; a result beyond float32 is infinite.
         """
         inverted = np.array(values, dtype=np.float32, order="C", ndmin=1)
         if self.transform != "none":
@@ -93,7 +93,8 @@ class Preprocessing:
                 for part in row_chunks(flat.size, 1):
                     # The exponent needs more digits than float32 has: its error is multiplied by
                     # the exponent, 16 for a value of ten million.
-                    flat[part] = np.expm1(flat[part].astype(np.float64) * _LN_10)
+                    linear = np.expm1(flat[part].astype(np.float64) * _LN_10)
+                    flat[part] = np.maximum(linear, 0.0)
         return inverted.reshape(np.shape(values))
 
     def _refuse_negative(
@@ -107,8 +108,8 @@ class Preprocessing:
                 raise InputError(
                     f"{origin} holds the negative value {values[sample, gene]:g} for sample "
                     f"{_called(sample_names, sample)} and gene {_called(gene_names, gene)}, which "
-                    f"the transform {self.transform} cannot take; if the data are on a log scale "
-                    "already, use --transform none."
+                    f"the transform {self.transform} cannot take: it is for linear values. A model "
+                    "of data on a log scale is fitted with --transform none."
                 )
 
     def to_dict(self) -> dict[str, Any]:

@@ -60,7 +60,10 @@ def labelled(
     """
     table = None if annotations is None else read_annotations(annotations, expression)
     found = [_column(expression, table, name) for name in columns]
-    kept = np.logical_and.reduce([column.notna().to_numpy() for column in found])
+    # AnnData and tables keep a label that nobody gave as empty text, too.
+    kept = np.logical_and.reduce(
+        [(column.notna() & (column.astype(str).str.strip() != "")).to_numpy() for column in found]
+    )
     called = " and ".join(columns)
     if not kept.any():
         raise InputError(f"No sample of {expression.origin} has a value for {called}.")

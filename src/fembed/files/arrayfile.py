@@ -150,6 +150,8 @@ def read_file(path: PathLike, kind: str) -> tuple[Arrays, Document]:
 
 def check_output(path: PathLike, kind: str, overwrite: bool) -> None:
     """Raise InputError if `write_folder` could not write to ``path``; call it before long work."""
+    if not os.fspath(path):
+        raise InputError(f"The path of the {kind} is empty; say where it is to be written.")
     target = Path(os.path.realpath(path))
     if os.path.lexists(target):
         _check_replaceable(path, target, kind, overwrite)

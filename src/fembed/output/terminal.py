@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -30,6 +31,27 @@ class Failed(Exception):
 def tell(message: str) -> None:
     """One line on standard error, in the name of the program."""
     print(f"fembed: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Lines on standard output, which is for what a command has found."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _leave_stdout()  # its reader has seen enough, which is no failure of ours
+    except OSError as error:
+        _leave_stdout()
+        raise InputError(
+            f"Standard output cannot be written: {error.strerror or error}; files that the command "
+            "has written are complete."
+        ) from error
+
+
+def _leave_stdout() -> None:
+    """What is still buffered would be tried again, and fail again, when Python ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 @contextmanager
@@ -95,7 +117,10 @@ class JsonLog(AbstractContextManager["JsonLog"]):
         """Add one line; numbers that JSON does not have become null."""
         if self._stream is not None:
             line = json.dumps(plain({"event": event, **fields}), allow_nan=False)
-            print(line, file=self._stream, flush=True)
+            if self.takes_stdout:
+                say(line)
+            else:
+                print(line, file=self._stream, flush=True)
 
     def __exit__(
         self,

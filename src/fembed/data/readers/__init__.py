@@ -57,6 +57,8 @@ def read(
     InputError
         If there is nothing to read at ``path``, or it is not what its ending says.
     """
+    if not os.fspath(path):
+        raise InputError("The path of the data is empty; give a file or a folder.")
     path = Path(path)
     ending = _ending(path)
     is_folder = _refuse_unreadable(path)
@@ -65,6 +67,8 @@ def read(
     if is_folder and ending != ".zarr":
         if ending:
             raise InputError(f"{path} is a folder, but a {ending} file is expected; give a file.")
+        if (path / "model.safetensors").is_file():
+            raise InputError(f"{path} is a fembed model, not data; give an expression matrix.")
         _refuse_layers(path, "a 10x folder", layer, raw)
         return tenx.read(path, transpose)
     if ending == ".h5ad":

@@ -38,6 +38,7 @@ def read(path: Path, transpose: bool) -> Expression:
             names, block = _parse(piece, table)
             target[len(row_names) : len(row_names) + len(names)] = block
             row_names += names
+    _refuse_lost_column(table, row_names)
     samples, genes = (table.columns, row_names) if transpose else (row_names, table.columns)
     return Expression.adopt(values, samples, genes, origin=str(path))
 
@@ -48,6 +49,41 @@ class _Table:
     separator: str
     columns: list[str]
     n_rows: int
+    corner: str  # what stands above the names of the rows
+
+
+def _refuse_lost_column(table: _Table, row_names: list[str]) -> None:
+    """A first column of measurements is not one of names (whole numbers may be)."""
+    if not table.corner or all(name.isdigit() for name in row_names):
+        return
+    try:
+        for name in row_names:
+            float(name)
+    except ValueError:
+        return
+    raise InputError(
+        f"The first column of {table.path}, '{table.corner}', holds numbers such as {row_names[0]} "
+        "where the names of the rows belong; write the table with its row names first."
+    )
+
+
+_SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons"}
+_INSTEAD = {
+    ",": "name it .csv",
+    "\t": "name it .tsv",
+    ";": "save it with commas, and with points in its numbers",
+}
+
+
+def _refuse_other_separator(header: list[str], separator: str, path: Path) -> None:
+    if len(header) != 1:
+        return
+    for other, called in _SEPARATORS.items():
+        if other != separator and other in header[0]:
+            raise InputError(
+                f"{path} is separated by {called}, not by {_SEPARATORS[separator]}; "
+                f"{_INSTEAD[other]}."
+            )
 
 
 def _separator(path: Path) -> str:
@@ -83,6 +119,7 @@ def _scan(path: Path) -> _Table:
     for number, line in _lines(path):
         if not header:
             header = _cells(line, path, number)
+            _refuse_other_separator(header, separator, path)
             continue
         # Counting bytes is 20 times faster than splitting; only quotes can hide a separator.
         quoted = b'"' in line
@@ -99,14 +136,15 @@ def _scan(path: Path) -> _Table:
         n_rows += 1
     if not header:
         raise InputError(f"{path} holds no text; give a table with a header and one row a sample.")
-    columns = header if n_cells == len(header) + 1 else header[1:]
+    bare = n_cells == len(header) + 1
+    columns = header if bare else header[1:]
     if not columns:
         character = "tab" if separator == "\t" else "comma"
         raise InputError(
             f"{path} has a single column when split at every {character}; "
             "give row names and at least one column of numbers, or the right ending (.csv, .tsv)."
         )
-    return _Table(path, separator, columns, n_rows)
+    return _Table(path, separator, columns, n_rows, "" if bare else header[0].strip())
 
 
 def _pieces(path: Path) -> Iterator[list[tuple[int, bytes]]]:

@@ -125,8 +125,9 @@ def _find(folder: Path, *names: str) -> Path:
         if candidate.is_file():
             return candidate
     raise InputError(
-        f"{folder} lacks {' or '.join(names)} (plain or .gz), so it is not a 10x folder; a 10x "
-        "folder holds matrix.mtx, features.tsv or genes.tsv, and barcodes.tsv."
+        f"{folder} lacks {' or '.join(names)} (plain or .gz), so it is not a 10x folder, "
+        "nor does its name end in .zarr; a 10x folder holds matrix.mtx, features.tsv or genes.tsv, "
+        "and barcodes.tsv."
     )
 
 
