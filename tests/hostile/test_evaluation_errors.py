@@ -222,7 +222,7 @@ class TestCommand:
         path = tmp_path / "negative.h5ad"
         anndata.AnnData(COUNTS - 5.0, obs=obs).write_h5ad(path)
         assert run(["evaluate", str(path), "--label", "group"]) == 2
-        assert "use --transform none" in capsys.readouterr().err
+        assert "--transform none" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("content", "words"),
