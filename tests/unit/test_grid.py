@@ -77,7 +77,7 @@ def test_impossible_values_are_refused(values: dict[str, object], message: str) 
 
 def test_values_are_shown_as_people_write_them() -> None:
     written = [shown(value) for value in (0.0, 1e-8, 0.005, 1000, (100, 50), None, "fast", 1e20)]
-    assert written == ["0", "1e-8", "0.005", "1000", "100-50", "default", "fast", "1e20"]
+    assert written == ["0", "1e-8", "5e-3", "1000", "100-50", "default", "fast", "1e20"]
 
 
 def test_a_case_has_the_name_of_its_options_and_of_nothing_else() -> None:

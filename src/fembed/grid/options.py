@@ -109,11 +109,14 @@ def known_option(option: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a person writes it: ``1e-08`` is ``1e-8``, ``(100, 50)`` is ``100-50``."""
+    """A value as a person writes it: ``0.0001`` is ``1e-4``, ``(100, 50)`` is ``100-50``."""
     if isinstance(value, tuple):
         return "-".join(map(str, value))
     if isinstance(value, float):
-        digits, _, exponent = f"{value:g}".partition("e")
+        small = 0.0 < abs(value) < 0.01  # in a row of 1e-5, 1e-4, 1e-3 none is to look different
+        digits, _, exponent = (f"{value:.5e}" if small else f"{value:g}").partition("e")
+        if "." in digits:
+            digits = digits.rstrip("0").rstrip(".")
         return digits + (f"e{int(exponent)}" if exponent else "")
     return "default" if value is None else str(value)
 
