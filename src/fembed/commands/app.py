@@ -80,7 +80,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except _UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]
-        tell(f"{message.rstrip('.')}; see fembed --help.")
+        context = getattr(error, "ctx", None)
+        tell(f"{message.rstrip('.')}; see {context.command_path if context else 'fembed'} --help.")
         return 2
     return status if isinstance(status, int) else 0
 

@@ -63,8 +63,11 @@ def _choose(root: Any, path: Path, layer: str | None, raw: bool) -> tuple[Any, s
         stored = root[where]
         there = getattr(stored, "shape", None) != ()  # anndata writes a missing X as a null scalar
     if not there:
-        raw_there = "it has a raw matrix" if "raw" in root else "it has no raw matrix"
-        raise InputError(f"{path} has no {missing}; {layers_there(layers)}, and {raw_there}.")
+        there_are = [layers_there(layers)]
+        if not raw:
+            there_are.append("it has a raw matrix" if "raw" in root else "it has no raw matrix")
+        remedy = "; choose with --layer NAME" if layers else ""
+        raise InputError(f"{path} has no {missing}; {', and '.join(there_are)}{remedy}.")
     return _open_matrix(stored, path, where), "raw/var" if raw else "var"
 
 
