@@ -37,8 +37,7 @@ def decode(
     from fembed.output import tables
 
     options.check_choice("--scale", scale, ("input", "model"))
-    tables.check_output(output, overwrite, sources=[points])
-    tables.check_beside_model(output, model, overwrite, sources=[points])
+    tables.check_output(output, overwrite, sources=[points], model=model)
     options.check_threads(threads)
     trained = store.load(model)
     names, coordinates = points_table.read(points, trained.n_components)

@@ -47,8 +47,7 @@ def impute(
 
     options.check_choice("--observed", observed, ("keep", "replace"))
     options.check_choice("--scale", scale, ("input", "model"))
-    tables.check_output(output, overwrite, sources=[panel])
-    tables.check_beside_model(output, model, overwrite, sources=[panel])
+    tables.check_output(output, overwrite, sources=[panel], model=model)
     options.check_threads(threads)
     trained = store.load(model)
     expression = readers.read(panel, layer=layer, raw=raw, transpose=transpose)

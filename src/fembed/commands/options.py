@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,9 +82,9 @@ def gene_names(text: str) -> list[str]:
     names = [name for word in text.split(",") if (name := word.strip())]
     if not names:
         raise InputError("--genes names no gene; give NAME,NAME,... or leave it out for all genes.")
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            raise InputError(f"--genes names '{name}' twice; name every gene once.")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"--genes names '{twice[0]}' twice; name every gene once.")
     return names
 
 
@@ -158,8 +159,7 @@ def check_fit_outputs(
         raise InputError("--label is for the table of --embedding; give --embedding FILE too.")
     tables.check_label_names(labels, n_components)
     if embedding is not None:
-        tables.check_output(embedding, overwrite, sources=[data])
-        tables.check_beside_model(embedding, model, overwrite, sources=[data])
+        tables.check_output(embedding, overwrite, sources=[data], model=model)
     if log is not None and log != "-":
         tables.check_beside_model(log, model, overwrite, sources=[data])
         if embedding is not None and Path(log).absolute() == Path(embedding).absolute():

@@ -47,8 +47,7 @@ def project(
     from fembed.frozen import projection
     from fembed.output import tables
 
-    tables.check_output(output, overwrite, sources=[data])
-    tables.check_beside_model(output, model, overwrite, sources=[data])
+    tables.check_output(output, overwrite, sources=[data], model=model)
     options.check_threads(threads)
     places = options.workers(backend, scheduler, workers, threads)
     here = backend == "local" and workers is None

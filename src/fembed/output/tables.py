@@ -132,7 +132,7 @@ class ExpressionTable:
 def check_beside_model(
     path: PathLike, model: PathLike, overwrite: bool, sources: Sequence[PathLike]
 ) -> None:
-    """As `check_file`, for another output of the command that writes the folder ``model``.
+    """As `check_file`, for another output of a command on the folder ``model``.
 
     A model is a folder of its own files alone, so another output has no place in it.
     """
@@ -155,13 +155,22 @@ def check_label_names(names: Sequence[str], n_components: int) -> None:
             )
 
 
-def check_output(path: PathLike, overwrite: bool = False, sources: Sequence[PathLike] = ()) -> None:
+def check_output(
+    path: PathLike,
+    overwrite: bool = False,
+    sources: Sequence[PathLike] = (),
+    model: PathLike | None = None,
+) -> None:
     """Raise InputError if `write` would fail for ``path``; for a check before long work.
 
-    ``sources`` are files that the work reads and must not replace.
+    ``sources`` are files that the work reads and must not replace; ``model`` is the model's folder
+    that it reads or writes.
     """
     ending_of(Path(path))
-    check_file(path, overwrite, sources)
+    if model is None:
+        check_file(path, overwrite, sources)
+    else:
+        check_beside_model(path, model, overwrite, sources)
 
 
 def check_file(path: PathLike, overwrite: bool = False, sources: Sequence[PathLike] = ()) -> None:

@@ -63,7 +63,8 @@ def _refuse_lost_column(table: _Table, row_names: list[str]) -> None:
         return
     raise InputError(
         f"The first column of {table.path}, '{table.corner}', holds numbers such as {row_names[0]} "
-        "where the names of the rows belong; write the table with its row names first."
+        "where the names of the rows belong; write the table with its row names first, or, if they "
+        f"are names, leave '{table.corner}' out of the header."
     )
 
 
