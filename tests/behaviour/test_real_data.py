@@ -18,7 +18,7 @@ from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.frozen.projection import project
 from fembed.model import Model
-from fembed.train import fit
+from fembed.train import fast, fit
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 COHORTS, COUNTS = DATA / "tcga_11_cohorts.h5ad", DATA / "tcga_7_types_counts.h5ad"
@@ -95,6 +95,22 @@ def test_training_patients_find_themselves(split: Split) -> None:
     assert np.median(gap) < 3e-3
     assert np.quantile(gap, 0.8) < 1e-2
     assert np.quantile(found.loss / model.sample_loss, 0.98) < 1.001
+
+
+def test_few_patients_are_no_reason_to_fit_their_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last solve of the genes, on 120 samples: new samples are predicted better."""
+    whole = data(COHORTS)
+    chosen = np.random.default_rng(0).permutation(len(whole.values))
+    genes = np.arange(0, whole.n_genes, 2)
+    new = part(whole, chosen[120:320], genes)
+    loss = {}
+    for solved in (True, False):
+        if not solved:
+            monkeypatch.setattr(fast, "can_solve_genes", lambda parameters: False)
+        few = part(whole, chosen[:120], genes)
+        model = fit(few, FitConfig(n_components=8, iterations=1000), preprocessing=AS_IT_IS)
+        loss[solved] = project(model, new).loss.mean()
+    assert loss[True] < 0.98 * loss[False]
 
 
 def test_raw_counts_of_whole_profiles() -> None:

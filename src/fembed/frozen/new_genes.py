@@ -16,10 +16,11 @@ from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.engine import Float32
 from fembed.errors import InputError
-from fembed.frozen.gene_fit import solve_genes, with_unknowns
+from fembed.frozen.gene_fit import solve_genes
 from fembed.frozen.projection import as_expression, project
 from fembed.model import Model
 from fembed.parameters import Parameters
+from fembed.placing.genes import with_unknowns
 
 #: Samples that decide; for the some hundred unknowns of a gene more would decide nothing else.
 MOST_SAMPLES = 4096

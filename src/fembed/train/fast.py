@@ -15,6 +15,7 @@ from fembed.placing import placement, residuals
 from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.dead import warn_of_dead_units
 from fembed.train.gauge import fix_gauge
+from fembed.train.genes import can_solve_genes, solve_genes
 from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, HeldOut, hold_out
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import COOLDOWN, WARMUP_STEPS, Plan
@@ -62,8 +63,10 @@ def fit_fast(
     held_out.release(values)
     _cool_down(loop, held_out, stage, calibrate)
     loop.report("placing samples")
-    fix_gauge(parameters, config.n_threads)
     reseat(parameters, values, config.n_threads)
+    if config.weight_decay == 0.0 and can_solve_genes(parameters):
+        solve_genes(parameters, values, config.n_threads)
+    fix_gauge(parameters, config.n_threads)
     loss = _last_solve(parameters, values, config)
     warn_of_dead_units(parameters)
     sure = left = None
