@@ -1,5 +1,6 @@
 """Places of samples in a network that stands still: the mathematics of training and projection.
 
-`placement` finds the best place of a profile; `confidence` says how sure it is, by the derivatives
-of `slopes`; `residuals` holds what the map leaves; `depth` the totals of profiles that lack genes.
+`placement` finds the best place of a profile, and `genes` a gene's unknowns by the same solver;
+`confidence` says how sure a place is, by the derivatives of `slopes`; `residuals` holds what the
+map leaves; `depth` the totals of profiles that lack genes.
 """

@@ -2,7 +2,7 @@
 
 `run` is the whole fit. It asks `recipe` for the schedule, `start` for the first parameters and
 `heldout` for what is kept back; `loop` takes the steps on the blocks that `blocks` deals out;
-`reseat` and `gauge` move samples and turn the map.
+`reseat` and `gauge` move samples and turn the map; `genes` solves what steps left noisy.
 """
 
 from fembed.train.loop import Progress

@@ -25,7 +25,7 @@ MOST_SAMPLES, MOST_UNKNOWNS = 2_500, 128
 #: So many genes for each unknown, or their distribution is not known well enough to be of help.
 LEAST_GENES_PER_UNKNOWN = 30
 #: Genes that say how genes are distributed, rounds of it, and iterations of every gene's solve.
-PRIOR_GENES, ROUNDS, ITERATIONS = 512, 3, 2
+PRIOR_GENES, ROUNDS, ITERATIONS = 384, 2, 2
 #: Genes solved in one call of the engine; bounds the memory of their curvatures.
 GENES_AT_ONCE = 512
 #: Of the variance of the values, which is one: noise below it is none.

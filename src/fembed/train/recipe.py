@@ -15,8 +15,8 @@ COOLDOWN = 0.4
 #: Steps over which the learning rates rise at the start of the fast recipe; a short schedule
 #: takes a tenth of its own.
 WARMUP_STEPS = 500
-#: The fast recipe's default number of steps: six passes, but at least and at most so many.
-FAST_PASSES, FAST_LEAST_STEPS, FAST_MOST_STEPS = 6.0, 5_000, 120_000
+#: The fast recipe's default number of steps: 5.5 passes, but at least and at most so many.
+FAST_PASSES, FAST_LEAST_STEPS, FAST_MOST_STEPS = 5.5, 5_000, 120_000
 #: Where samples are moved out of local minima, as shares of all steps. Not of a map
 #: that starts at a neighbour embedding: reseating would unmake it.
 RESEATING = (0.05, 0.15, 0.3, 0.45)
