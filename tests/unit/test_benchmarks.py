@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,6 +197,23 @@ def test_a_measured_process_answers_or_says_what_failed():
         assert [worker(2), worker(3)] == [9, 27]
     with pytest.raises(RuntimeError, match="ValueError: invalid literal"):
         alone(int, "no")
+
+
+def test_a_measured_process_does_not_outlive_a_killed_benchmark():
+    code = (
+        "from functools import partial\nfrom benchmarks.process import Worker\n"
+        "if __name__ == '__main__':\n"
+        "    worker = Worker(partial, eval)\n"
+        "    worker('print(1, flush=True)')\n"
+        "    worker('__import__(\"time\").sleep(600)')\n"
+    )
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline().strip() == b"1"
+        parent.kill()
+        # The measured process writes to the same pipe, which ends when both are gone.
+        assert parent.communicate(timeout=30) == (b"", None)
 
 
 def test_plain_torch_takes_the_same_step_as_the_engine():
