@@ -22,8 +22,6 @@ from fembed.placing.slopes import network
 
 #: Existing genes whose embeddings are tried, the starts that are kept, and the iterations each.
 MOST_TRIED, STARTS, ITERATIONS = 1024, 3, 30
-#: Genes solved in one call of the engine; bounds the memory of their curvatures.
-GENES_AT_ONCE = 512
 #: Entries of the widest array of one batch (80 MB).
 BATCH_FLOATS = 20_000_000
 
@@ -54,20 +52,10 @@ def solve_genes(
     float32, n_new x n_unknowns
     """
     frozen = Frozen(replace(parameters, sample_embedding=places), _prior_of(parameters, noise))
-    parts = []
     with threadpool_limits(1, user_api="blas"):  # or the bits would depend on how many there are
         starts = _Starts(parameters, places)
-        for begin in range(0, values.shape[1], GENES_AT_ONCE):
-            profiles = np.ascontiguousarray(values[:, begin : begin + GENES_AT_ONCE].T)
-            several = np.stack([starts.of(profile) for profile in profiles])
-            solution = frozen.solve(
-                profiles,
-                several.astype(np.float32),
-                max_iterations=ITERATIONS,
-                n_threads=n_threads,
-            )
-            parts.append(solution.u)
-    return np.concatenate(parts)
+        several = np.stack([starts.of(profile) for profile in values.T]).astype(np.float32)
+    return frozen.solve_all(values, several, max_iterations=ITERATIONS, n_threads=n_threads)
 
 
 def _prior_of(parameters: Parameters, noise: float) -> Prior:

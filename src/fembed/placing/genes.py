@@ -19,6 +19,8 @@ from fembed.parameters import Parameters
 
 #: An input so far below every hidden unit's threshold that none of them acts.
 SILENCE = 1e6
+#: Genes solved in one call of the engine; bounds the memory of their curvatures.
+GENES_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,26 @@ class Frozen:
             curvature=curvature,
             n_threads=n_threads,
         )
+
+    def solve_all(
+        self,
+        values: Float32,
+        starts: Float32,
+        *,
+        max_iterations: int,
+        n_threads: int | None = None,
+    ) -> Float32:
+        """The unknowns of many genes, ``values`` being n_samples x n_genes; see `solve`."""
+        found = np.empty((len(starts), starts.shape[2]), np.float32)
+        for begin in range(0, len(found), GENES_AT_ONCE):
+            genes = slice(begin, begin + GENES_AT_ONCE)
+            found[genes] = self.solve(
+                values[:, genes].T,
+                starts[genes],
+                max_iterations=max_iterations,
+                n_threads=n_threads,
+            ).u
+        return found
 
 
 def _mirrored(parameters: Parameters, root: NDArray[np.float64]) -> Parameters:

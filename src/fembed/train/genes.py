@@ -26,8 +26,6 @@ MOST_SAMPLES, MOST_UNKNOWNS = 2_500, 128
 LEAST_GENES_PER_UNKNOWN = 30
 #: Genes that say how genes are distributed, rounds of it, and iterations of every gene's solve.
 PRIOR_GENES, ROUNDS, ITERATIONS = 384, 2, 2
-#: Genes solved in one call of the engine; bounds the memory of their curvatures.
-GENES_AT_ONCE = 512
 #: Of the variance of the values, which is one: noise below it is none.
 LEAST_NOISE = 1e-6
 
@@ -58,15 +56,9 @@ def solve_genes(parameters: Parameters, values: Float32, n_threads: int | None =
     with threadpool_limits(1, user_api="blas"):
         prior = _prior_of(parameters, values, found, n_threads)
         frozen = Frozen(parameters, prior)
-    for begin in range(0, len(found), GENES_AT_ONCE):
-        genes = slice(begin, begin + GENES_AT_ONCE)
-        solution = frozen.solve(
-            values[:, genes].T,
-            found[genes, None, :],
-            max_iterations=ITERATIONS,
-            n_threads=n_threads,
-        )
-        found[genes] = solution.u
+    found = frozen.solve_all(
+        values, found[:, None, :], max_iterations=ITERATIONS, n_threads=n_threads
+    )
     solved = with_unknowns(parameters, found)
     for name, array in solved.arrays().items():
         parameters.arrays()[name][:] = array
