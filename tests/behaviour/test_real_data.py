@@ -16,9 +16,10 @@ from fembed.config import FitConfig
 from fembed.data import readers
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
+from fembed.frozen import extension
 from fembed.frozen.projection import project
 from fembed.model import Model
-from fembed.train import fast, fit
+from fembed.train import extend, fast, fit
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 COHORTS, COUNTS = DATA / "tcga_11_cohorts.h5ad", DATA / "tcga_7_types_counts.h5ad"
@@ -106,11 +107,32 @@ def test_few_patients_are_no_reason_to_fit_their_noise(monkeypatch: pytest.Monke
     loss = {}
     for solved in (True, False):
         if not solved:
-            monkeypatch.setattr(fast, "can_solve_genes", lambda parameters: False)
+            monkeypatch.setattr(fast, "can_solve_genes", lambda *_: False)
         few = part(whole, chosen[:120], genes)
         model = fit(few, FitConfig(n_components=8, iterations=1000), preprocessing=AS_IT_IS)
         loss[solved] = project(model, new).loss.mean()
     assert loss[True] < 0.98 * loss[False]
+
+
+def test_patients_who_join_make_the_model_better_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = data(COHORTS)
+    chosen = np.random.default_rng(1).permutation(len(whole.values))
+    genes = np.arange(0, whole.n_genes, 2)
+    old, joining, others = (
+        part(whole, chosen[begin:end], genes) for begin, end in ((0, 120), (120, 240), (240, 440))
+    )
+    training = replace(old, values=old.values.copy())  # a fit overwrites what it is given
+    model = fit(training, FitConfig(n_components=8, iterations=1000), preprocessing=AS_IT_IS)
+    loss = {"before": project(model, others).loss.mean()}
+    for solved in ("genes solved", "genes as trained"):
+        if solved == "genes as trained":
+            monkeypatch.setattr(extend, "can_solve_genes", lambda *_: False)
+        grown = extension.extend(model, joining, old)
+        assert grown.training["extension"]["drift"] < 0.1
+        loss[solved] = project(grown, others).loss.mean()
+    assert loss["genes solved"] < 0.98 * loss["genes as trained"] < 0.98 * loss["before"]
 
 
 def test_raw_counts_of_whole_profiles() -> None:

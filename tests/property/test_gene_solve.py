@@ -120,13 +120,19 @@ def test_values_without_noise_and_genes_without_variance_are_no_obstacle() -> No
 
 
 def test_who_is_not_solved() -> None:
-    def solvable(n_samples: int, n_genes: int, gene_components: int) -> bool:
+    def solvable(
+        n_samples: int, n_genes: int, gene_components: int, decay: float = 0.0, linear: bool = True
+    ) -> bool:
         rng = np.random.default_rng(0)
-        p = random_parameters(rng, n_samples, 1, 2, gene_components, (4,), loading=True, bias=True)
+        p = random_parameters(
+            rng, n_samples, 1, 2, gene_components, (4,), loading=linear, bias=linear
+        )
         genes = np.zeros((n_genes, gene_components))
-        return can_solve_genes(replace(p, gene_embedding=genes))
+        return can_solve_genes(replace(p, gene_embedding=genes), decay)
 
     assert solvable(2500, 30 * 53, 50)
+    assert not solvable(2500, 30 * 53, 50, decay=1e-6)
+    assert not solvable(2500, 30 * 53, 50, linear=False)  # the published model
     assert not solvable(2501, 30 * 53, 50)
     assert not solvable(2500, 30 * 53 - 1, 50)
     assert not solvable(100, 9000, 200)

@@ -18,6 +18,7 @@ from fembed.config import FitConfig
 from fembed.engine import Float32
 from fembed.parameters import Parameters
 from fembed.placing import placement
+from fembed.train.genes import can_solve_genes, solve_genes
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import Plan, plan
 from fembed.train.start import Units, in_units, standardise
@@ -67,6 +68,9 @@ def grow(
         return np.minimum(steps / warm, 1.0 - steps / n_steps)
 
     loop.advance(n_steps, np.arange(len(values)), risen_and_falling)
+    if can_solve_genes(grown, config.weight_decay):
+        loop.report("solving genes")
+        solve_genes(grown, values, config.n_threads)
     loop.report("placing samples")
     places, loss = placement.refine(
         grown,

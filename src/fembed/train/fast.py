@@ -62,10 +62,11 @@ def fit_fast(
         stage.stopped = stopped
     held_out.release(values)
     _cool_down(loop, held_out, stage, calibrate)
-    loop.report("placing samples")
     reseat(parameters, values, config.n_threads)
-    if config.weight_decay == 0.0 and can_solve_genes(parameters):
+    if can_solve_genes(parameters, config.weight_decay):
+        loop.report("solving genes")
         solve_genes(parameters, values, config.n_threads)
+    loop.report("placing samples")
     fix_gauge(parameters, config.n_threads)
     loss = _last_solve(parameters, values, config)
     warn_of_dead_units(parameters)

@@ -30,9 +30,15 @@ PRIOR_GENES, ROUNDS, ITERATIONS = 384, 2, 2
 LEAST_NOISE = 1e-6
 
 
-def can_solve_genes(parameters: Parameters) -> bool:
-    """Whether the genes of such a model can be solved, and are worth it."""
+def can_solve_genes(parameters: Parameters, weight_decay: float) -> bool:
+    """Whether the genes of such a model can be solved, and are worth it.
+
+    A model without loading and bias is the published one, whose genes are left as they are; so are
+    those that a weight decay holds.
+    """
     p = parameters
+    if weight_decay > 0.0 or p.gene_loading is None or p.gene_bias is None:
+        return False
     n_unknowns = p.gene_components + p.n_components + 1
     return (
         p.n_samples <= MOST_SAMPLES
