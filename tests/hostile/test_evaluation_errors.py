@@ -188,6 +188,7 @@ class TestCommand:
             ("--label group --epochs 0", "--epochs is 0"),
             ("--label group --transform log2", "no transform 'log2'"),
             ("--label group --annotations nowhere.csv", "nowhere.csv is not a file"),
+            ("--label group --quiet", "would show and keep nothing"),
             ("--label group -o {folder}", "is not an evaluation's folder"),
         ],
     )

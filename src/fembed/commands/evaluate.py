@@ -90,12 +90,17 @@ def evaluate(
     from fembed.commands import describe, options
     from fembed.data import readers
     from fembed.data.preprocess import Preprocessing
+    from fembed.errors import InputError
     from fembed.estimator import FactorizedEmbedding
     from fembed.evaluation.annotations import labelled
     from fembed.evaluation.figure import check_drawing
     from fembed.evaluation.result import CaseResult, check_folder
 
     with JsonLog(log_json) as log, errors_told(log):
+        if quiet and output is None and log_json is None:
+            raise InputError(
+                "--quiet without a folder (-o) or --log-json would show and keep nothing; give one."
+            )
         columns = options.label_columns(label, time, event, task)
         config = options.config(
             gene_components=gene_components,
