@@ -8,6 +8,7 @@ import queue
 import tempfile
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -226,10 +227,13 @@ def _finish(options: ProtocolOptions, found: CaseFile, report: Report, output: P
     settings: dict[str, Any] = {}
     for about in found.runs.values():
         settings |= about["rivals"]
+    measured = {case.rival for case in found.scores}
+    settings = {row: about for row, about in settings.items() if row in measured}
     report.measures |= {
         "cases": options.cases.name,
         "n_cases": len(found.scores),
         "runs": found.runs,
+        "cases of runs": Counter(found.run_of[case] for case in found.scores),
         "folds": options.folds,
         "defaults": {row: about["defaults"] for row, about in settings.items()},
         "options": {row: about["options"] for row, about in settings.items()},

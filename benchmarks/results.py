@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,7 @@ def protocol_tables(document: Document) -> str:
             table = _by_dimension(of_set, "fembed less this", measure, digits)
             if table:
                 parts.append(f"**{title}: fembed less the rival, paired**\n\n{table}")
-    parts.append(_rivals(found))
+    parts += [_rivals(found), _sessions(found)]
     if found["failed"]:
         parts.append(f"{len(found['failed'])} cases failed:\n")
         parts += [f"- {item['case']}: {item['error']}" for item in found["failed"][:20]]
@@ -231,6 +232,21 @@ def _rivals(found: dict[str, Any]) -> str:
     for what, why in found["not measured"].items():
         lines.append(f"- Not measured: {what}: {why}.")
     return "\n".join(lines) + "\n"
+
+
+def _sessions(found: dict[str, Any]) -> str:
+    """Which cases were measured by which commit, and with what threads."""
+    counts: Counter[tuple[str, int, int]] = Counter()
+    for run, n_cases in found["cases of runs"].items():
+        about = found["runs"].get(run)
+        if about is not None:
+            commit = about["versions"].get("commit", "unknown")
+            counts[commit, about["threads"], about["workers"]] += n_cases
+    lines = [
+        f"- commit {commit}: {n_cases} cases, {workers} at a time, with {threads} thread(s) each"
+        for (commit, threads, workers), n_cases in counts.items()
+    ]
+    return "\n".join(["### When the cases were measured\n", *lines]) + "\n"
 
 
 def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -208,7 +208,8 @@ def variant(text: str) -> Entry:
 
     typed = {key: _value(value) for key, value in options.items()}
     FitConfig.from_dict(typed)  # refuses what is unknown or impossible, before hours of work
-    return RIVALS["fembed"].with_options(f"({name})", **typed)
+    entry = RIVALS["fembed"].with_options(f"({name})", **typed)
+    return replace(entry, defaults=f"the default fit but for {given.replace(',', ', ')}")
 
 
 def _value(text: str) -> Any:

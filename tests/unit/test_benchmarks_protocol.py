@@ -100,6 +100,9 @@ def test_a_variant_is_fembed_with_checked_options():
     found = registry.variant("wide:hidden=200-100,weight_decay=1e-6,block_samples=16")
     assert found.shown == "fembed (wide)"
     assert found.options == {"hidden": (200, 100), "weight_decay": 1e-6, "block_samples": 16}
+    assert found.defaults == (
+        "the default fit but for hidden=200-100, weight_decay=1e-6, block_samples=16"
+    )
     assert registry.RIVALS["fembed"].options == {}
     for wrong in ("wide", "wide:hidden", "wide:no_such=1", "wide:block_samples=0"):
         with pytest.raises(InputError):

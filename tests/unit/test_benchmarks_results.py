@@ -223,6 +223,11 @@ def protocol_report():
         "defaults": {"PCA": "exact"},
         "not measured": {"UMAP": "umap is not installed"},
         "failed": [],
+        "runs": {
+            "monday": {"versions": {"commit": "abc"}, "threads": 1, "workers": 2},
+            "tuesday": {"versions": {"commit": "abc"}, "threads": 1, "workers": 2},
+        },
+        "cases of runs": {"monday": 3, "tuesday": 4},
     }
     report.add("a set, 2-D: difference", math.inf, Bar("<", 5.0), note="never | reached")
     return report
@@ -244,6 +249,7 @@ def test_the_page_says_what_the_files_say_and_nothing_else(tmp_path):
     assert "| thesis B | 0.300 ± 0.010 [2] | 0.300 ± 0.010 [2] |" in text
     assert "| PCA | 0.300 ± 0.010 | 0.300 ± 0.010 |" in text  # the paired differences
     assert "- Not measured: UMAP: umap is not installed." in text
+    assert "- commit abc: 7 cases, 2 at a time, with 1 thread(s) each" in text
     assert "![Accuracy.](figures/accuracy.png)" in text
     assert text.count("Not measured yet.") == 8  # the benchmarks without a file
     assert found["train"]["hardware"]["cpu"] in text
