@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fembed import engine
+from fembed.data.chunks import row_chunks
 from fembed.engine import Float32
 from fembed.parameters import Parameters
 
@@ -124,8 +125,10 @@ def learn(
     """
     n_samples = len(values)
     rows = np.linspace(0, n_samples - 1, min(n_samples, MOST_SAMPLES)).round().astype(np.intp)
-    left = np.array(values[rows], np.float32)
-    left -= engine.decode(parameters, parameters.sample_embedding[rows], n_threads=n_threads)
+    left = values[rows]  # a copy
+    for chunk in row_chunks(*left.shape):
+        places = np.ascontiguousarray(parameters.sample_embedding[rows[chunk]])
+        left[chunk] -= engine.decode(parameters, places, n_threads=n_threads)
     with threadpool_limits(1, user_api="blas"):
         independent_genes = _chosen(left)
         if independent_genes is None:
@@ -134,8 +137,11 @@ def learn(
 
 
 def _factors(left: Float32, independent_genes: float) -> Residuals | None:
-    """The leading principal components of the residuals, by the smaller Gram matrix."""
-    left = np.nan_to_num(left)
+    """The leading principal components of the residuals, by the smaller Gram matrix.
+
+    Missing residuals become zero in place.
+    """
+    np.nan_to_num(left, copy=False)
     n_samples, n_genes = left.shape
     count = min(MOST_FACTORS, n_samples // 4, n_genes // 2)
     if count < 1:
@@ -148,7 +154,7 @@ def _factors(left: Float32, independent_genes: float) -> Residuals | None:
     else:
         deviation = np.sqrt(np.maximum(squares[::-1][:count], 0.0) / n_samples)
         loading = vectors * deviation.astype(np.float32)
-    variance = np.square(left).mean(axis=0, dtype=np.float64)
+    variance = np.einsum("ij,ij->j", left, left, dtype=np.float64) / n_samples
     rest = variance - np.square(loading).sum(axis=1, dtype=np.float64)
     least = max(1e-2 * float(variance.mean()), 1e-12)
     noise = np.maximum(rest, least).astype(np.float32)
@@ -157,7 +163,7 @@ def _factors(left: Float32, independent_genes: float) -> Residuals | None:
 
 def _chosen(left: Float32) -> float | None:
     """`independent_genes` by trial: factors of one half of the samples, error on the other."""
-    learning = _factors(left[::2], 1.0)
+    learning = _factors(left[::2].copy(), 1.0)
     if learning is None:
         return None
     loading, noise = learning.loading.astype(np.float64), learning.noise.astype(np.float64)

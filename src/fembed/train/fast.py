@@ -154,7 +154,7 @@ def _last_solve(parameters: Parameters, values: Float32, config: FitConfig) -> N
         most = max(LAST_SOLVE_GENES, 256 * config.n_components)
         genes = even_choice(parameters.n_genes, most)
         if len(genes) < parameters.n_genes:
-            deciding, profiles = take_genes(parameters, genes), values[:, genes]
+            deciding, profiles = take_genes(parameters, genes), np.take(values, genes, axis=1)
     places, loss = placement.refine(
         deciding,
         np.ascontiguousarray(profiles),
