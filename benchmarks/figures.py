@@ -19,6 +19,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
+from numpy.typing import NDArray
 
 Document = dict[str, Any]
 
@@ -254,7 +255,7 @@ def growth(document: Document) -> Figure | None:
                 panel.loglog(sizes, fitted, color=BLUE, linewidth=1.2, label=label)
                 panel.legend(frameon=False, fontsize=8)
             panel.set_xlabel(titles[name])
-            panel.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], rotation=45)
+            panel.set_xticks(sizes, _apart(sizes), rotation=45)
             panel.xaxis.set_minor_locator(NullLocator())
             _plain_ticks(panel, values)
         axes[0][column].set_title(_fixed(name, fits[0]), fontsize=8)
@@ -264,10 +265,21 @@ def growth(document: Document) -> Figure | None:
     return figure
 
 
+def _apart(sizes: NDArray[np.float64]) -> list[str]:
+    """A label a size, empty where it would lie on the one before it."""
+    places = np.log(sizes) / max(float(np.log(sizes[-1] / sizes[0])), 1e-9)
+    labels, last = [], -np.inf
+    for size, place in zip(sizes, places, strict=True):
+        free = place - last >= 0.1
+        labels.append(f"{size:,.0f}" if free else "")
+        last = place if free else last
+    return labels
+
+
 def _plain_ticks(panel: Axes, values: list[float]) -> None:
     """A few round numbers in place of powers of ten."""
     low, high = min(values), max(values)
-    digits = (1, 2, 5) if high > 10 * low else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+    digits = (1, 2, 5) if high > 3 * low else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
     steps = [k * 10.0**power for power in range(-3, 6) for k in digits]
     ticks = [tick for tick in steps if low / 1.15 <= tick <= high * 1.15]
     panel.set_yticks(ticks, [f"{tick:,.12g}" for tick in ticks])
