@@ -52,8 +52,8 @@ class FitConfig:
         chapter's text; its stored runs say 10).
     learning_rate : float, optional
         Of the network and the genes: 5e-3 in both recipes (the chapter's text; its stored runs
-        say 1e-2). The fast recipe moves samples ten times
-        faster, in maps that start at neighbours 0.3 times as fast.
+        say 1e-2). The fast recipe moves samples ten times as fast, but 0.3 times in maps that
+        start at neighbours.
     weight_decay : float
         Coupled L2: Adam sees ``gradient + weight_decay * value`` (0, the chapter's best).
     validation : float, optional

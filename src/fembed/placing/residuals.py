@@ -125,7 +125,7 @@ def learn(
     """
     n_samples = len(values)
     rows = np.linspace(0, n_samples - 1, min(n_samples, MOST_SAMPLES)).round().astype(np.intp)
-    left = values[rows]  # a copy
+    left = values[rows]  # a copy, since the rows are given by their indices
     for chunk in row_chunks(*left.shape):
         places = np.ascontiguousarray(parameters.sample_embedding[rows[chunk]])
         left[chunk] -= engine.decode(parameters, places, n_threads=n_threads)
