@@ -123,6 +123,16 @@ def test_training_samples_that_the_data_lack_have_no_label_and_no_measured_expre
     assert np.isnan(samples.measured[3:]).all() and np.isfinite(samples.measured[:3]).all()
 
 
+def test_training_data_of_other_genes_bring_their_labels_and_a_word_about_the_genes() -> None:
+    model = tiny_model()
+    some = data(list(model.sample_names))
+    other = replace(some, gene_names=np.array([f"other {j}" for j in range(some.n_genes)], object))
+    with pytest.warns(DataWarning, match=f"has only 0 of the model's {model.n_genes} genes"):
+        samples = map_samples(model, other, ["group"])
+    assert list(samples.labels["group"]) == ["a", "b", "a", "b", "a"]
+    assert samples.measured is not None and np.isnan(samples.measured).all()
+
+
 def test_the_data_are_left_as_they_were() -> None:
     given_data = data()
     before = given_data.values.copy()

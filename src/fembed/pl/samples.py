@@ -81,7 +81,7 @@ def map_samples(
     Warns
     -----
     DataWarning
-        If some training samples are not in the data.
+        If some training samples, or more than half of the model's genes, are not in the data.
     """
     trained = MapSamples(
         names=model.sample_names,
@@ -151,7 +151,15 @@ def _measured(model: Model, data: Expression, rows: NDArray[np.intp]) -> NDArray
     some = replace(
         data, values=data.values[rows[there]], sample_names=data.sample_names[rows[there]], obs=None
     )
-    values, _ = some.take_genes(model.gene_names)
+    values, n_matched = some.take_genes(model.gene_names)
+    only_training = len(rows) == model.n_samples  # or `project` has said it
+    if only_training and there.any() and n_matched < 0.5 * model.n_genes:
+        warnings.warn(
+            f"{data.origin} has only {n_matched} of the model's {model.n_genes} genes; the others "
+            "have no measured expression.",
+            DataWarning,
+            stacklevel=3,
+        )
     model.preprocessing.apply(
         values, data.origin, sample_names=some.sample_names, gene_names=model.gene_names
     )
