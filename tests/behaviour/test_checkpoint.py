@@ -174,9 +174,13 @@ def test_the_same_command_goes_on_after_a_kill(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert kept.exists() and not (tmp_path / "killed").exists()
+    (tmp_path / ".killed.checkpoint.0123abcd.tmp").write_bytes(b"killed while it was written")
+    (tmp_path / ".other.checkpoint.0123abcd.tmp").write_bytes(b"of another fit, which goes on")
     done = subprocess.run(
         command("killed"), cwd=tmp_path, check=True, capture_output=True, text=True
     )
     assert "Found killed.checkpoint; going on" in done.stderr
-    assert not kept.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".other.checkpoint.0123abcd.tmp", "data.npz", "killed", "whole",
+    ]  # fmt: skip
     assert_same(store.load(tmp_path / "killed"), store.load(tmp_path / "whole"))

@@ -66,6 +66,7 @@ def fit(
     from fembed.commands import describe, options
     from fembed.data import readers
     from fembed.data.preprocess import Preprocessing
+    from fembed.files import durable
     from fembed.output import tables
 
     with JsonLog(log_json) as log, errors_told(log):
@@ -112,7 +113,7 @@ def fit(
                 checkpoint=checkpoint,
             )
         store.save(model, output, overwrite)
-        checkpoint.unlink(missing_ok=True)
+        durable.discard(checkpoint)
         if embedding is not None:
             tables.write(tables.EmbeddingTable.of_training(model, labels), embedding, overwrite)
         facts = describe.training_facts(model)

@@ -12,6 +12,7 @@ replaced unattended, again and again (a checkpoint), should therefore be a file.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,18 @@ def replace_folder(target: Path, files: Mapping[str, bytes]) -> None:
             _write(temporary / name, content)
         _flush_folder(temporary)
         _swap_in(temporary, target)
+
+
+def discard(target: Path) -> None:
+    """Remove the file ``target``, if there, and what processes killed while writing it left.
+
+    For a file that nobody else writes now.
+    """
+    target.unlink(missing_ok=True)
+    abandoned = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.tmp")
+    for sibling in target.parent.iterdir():
+        if abandoned.fullmatch(sibling.name) and sibling.is_file():
+            sibling.unlink(missing_ok=True)
 
 
 def check_writable(target: Path) -> None:
