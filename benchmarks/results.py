@@ -69,10 +69,11 @@ def read(folder: Path) -> dict[str, Document]:
 
 
 def joined(old: Document, new: Document) -> Document:
-    """Two parts of one benchmark: what both have is the newer one's."""
+    """Two parts of one benchmark, which stay known; what both measured is the newer one's."""
     known = {check["what"] for check in new["checks"]}
     return {
         **new,
+        "parts": [*old.get("parts", [old]), new],
         "checks": [check for check in old["checks"] if check["what"] not in known] + new["checks"],
         "measures": old["measures"] | new["measures"],
     }
@@ -87,7 +88,7 @@ def written(documents: dict[str, Document], drawn: dict[str, tuple[str, str]]) -
             parts.append("Not measured yet.\n")
             continue
         document = documents[name]
-        parts.append(_ran_on(document))
+        parts += [_ran_on(part) for part in document.get("parts", [document])]
         parts += [
             f"![{words}](figures/{file})\n\n*{words}*\n"
             for file, (benchmark, words) in drawn.items()
@@ -160,8 +161,10 @@ def _ran_on(document: Document) -> str:
     """Hardware, versions and options, and whether the machine was quiet."""
     machine, versions = document["hardware"], document["versions"]
     memory = machine.get("memory_bytes")
+    _, _, part = document["benchmark"].partition("-")
     text = (
-        f"{document['started'][:10]}, {machine['cpu']} ({machine['cores']} cores, "
+        (f"{part}: " if part else "")
+        + f"{document['started'][:10]}, {machine['cpu']} ({machine['cores']} cores, "
         f"{machine['isa']}"
         + (f", {memory / 2**30:.0f} GiB" if memory else "")
         + f"), {machine['system']}; {document['threads']} threads; "

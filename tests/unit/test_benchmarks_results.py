@@ -270,6 +270,8 @@ def test_parts_of_scale_are_one_section_and_the_newest_counts(tmp_path):
     values = {check["what"]: check["value"] for check in found["scale"]["checks"]}
     assert values == {"scale-growth": 1.0, "shared": 2.0, "scale-rates": 2.0}
     assert set(found["scale"]["measures"]) == {"scale-growth", "scale-rates"}
+    starts = [line[:8] for line in results.written(found, {}).splitlines()]
+    assert starts.count("growth: ") == starts.count("rates: 2") == 1  # each with its own versions
     (tmp_path / "wrong.json").write_text("[1]")
     with pytest.raises(InputError, match=r"wrong\.json is not a result file"):
         results.read(tmp_path)
