@@ -22,6 +22,30 @@ if TYPE_CHECKING:
 Names = NDArray[np.object_]
 
 
+@dataclass(frozen=True)
+class Source:
+    """How a file was taken: what its format says, and what the reader did with it.
+
+    Attributes
+    ----------
+    format : str
+        The format as its users call it, such as ``"GCT 1.2"`` or ``"CellRanger .h5 (v3)"``.
+    units : str or None
+        What the format itself says of its values, such as ``"counts"``, ``"TPM"`` or ``"log1p"``;
+        None where it says nothing.
+    oriented : bool
+        The format says which axis holds the samples, so that the names need not.
+    notes : tuple of str
+        Sentences about what the reader took for what, or left out. (What a user should see at
+        once is a `DataWarning` besides.)
+    """
+
+    format: str = ""
+    units: str | None = None
+    oriented: bool = False
+    notes: tuple[str, ...] = ()
+
+
 @dataclass
 class Expression:
     """Samples x genes, with the names of both.
@@ -35,6 +59,8 @@ class Expression:
         Annotations of the samples, one row a sample in the order of ``values``.
     origin : str
         What to call the data in a message, the path of its file for instance.
+    source : Source
+        How the file was taken, where there was one.
     """
 
     values: NDArray[np.float32]
@@ -42,6 +68,7 @@ class Expression:
     gene_names: Names
     obs: pd.DataFrame | None = None
     origin: str = "the data"
+    source: Source = Source()
 
     @property
     def n_samples(self) -> int:
