@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from fembed.data import account
 from fembed.data.expression import Expression
 from fembed.data.readers import anndata_files, arrays, parquet, published, tables, tenx
 from fembed.errors import InputError
@@ -88,7 +89,8 @@ def read(
             "and a folder with a 10x matrix."
         )
     _refuse_layers(path, f"a {ending} file", layer, raw)
-    return _FILES[ending](path, transpose)
+    expression = _FILES[ending](path, transpose)
+    return expression if transpose else account.oriented(expression)
 
 
 def _ending(path: Path) -> str:

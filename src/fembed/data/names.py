@@ -1,0 +1,243 @@
+"""Names of samples and genes: what kind they are, and which of two lists mean the same thing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# ---------------------------------------------------------------------------- kinds of names
+
+#: Kinds of gene names, most specific first: what a reader calls them, and how one is recognised.
+_GENE_KINDS: dict[str, re.Pattern[str]] = {
+    "Ensembl gene IDs with version": re.compile(r"ENS[A-Z]{0,6}G\d{11}\.\d+(_PAR_Y)?"),
+    "Ensembl gene IDs": re.compile(r"ENS[A-Z]{0,6}G\d{11}(_PAR_Y)?"),
+    "Ensembl transcript IDs": re.compile(r"ENS[A-Z]{0,6}T\d{11}(\.\d+)?"),
+    "RefSeq transcript IDs": re.compile(r"[NX][MR]_\d+(\.\d+)?"),
+    "FlyBase gene IDs": re.compile(r"FBgn\d{7}"),
+    "WormBase gene IDs": re.compile(r"WBGene\d{8}"),
+    "yeast gene names": re.compile(r"Y[A-P][LR]\d{3}[WC](-[A-Z])?|Q0\d{3}"),
+    "Arabidopsis gene IDs": re.compile(r"AT[1-5CM]G\d{5}"),
+    "symbols with Entrez IDs": re.compile(r"(\?|[A-Za-z][\w.@-]*)\|\d+"),
+    "array probe sets": re.compile(r"(AFFX-)?[\w/-]+_at|ILMN_\d+|A_\d{2}_P\d+"),
+}
+# A gene symbol looks like any other word, but no list of symbols is without members of the large
+# families (HGNC, https://www.genenames.org/data/genegroup/) and the genes everybody measures.
+_SYMBOL = re.compile(
+    r"RP[LS]P?\d+[AXYL]?\d*|M[TtRr][-.].+|M?RP[LS]\d+|ZNF\d+|Zfp\d+|SLC\d+A\d+|TMEM\d+[A-Z]?"
+    r"|FAM\d+[A-Z]\d?|COL\d+A\d|KRT\d+|CD\d{1,3}[A-Z]?|IL\d+[AR]?[A-Z]?\d?|HLA[-.].+|H2[-.].+"
+    r"|LINC\d{5}|LOC\d+|MIR\d+.*|SNOR[AD]\d+.*|OR\d+[A-Z]\d+|CXC[LR]\d+|CCL\d+|HOX[ABCD]\d+"
+    r"|NDUF[ABS]\d+|PSM[ABCD]\d+|EIF\d[A-Z]?\d?|KIF\d+[A-C]?|ABC[A-G]\d+|GPR\d+|RAB\d+[A-D]?"
+    r"|ACT[AB]|ACTG1|GAPDH|TP53|EGFR|MYC|B2M|PTEN|KRAS|BRCA[12]|ERBB2|ESR1|VIM|TUBB|TUBA1A"
+    r"|ALB|AFP|HPRT1|PGK1|TBP|PPIA|GUSB|STAT\d[AB]?|JUN|FOS|MKI67|PTPRC|EPCAM|CDH1|FN1|SOX2"
+    r"|GATA[1-6]|NANOG|POU5F1|NOTCH[1-4]|BRAF|RB1|AKT[1-3]|MTOR|TNF|TGFB[1-3]|IFNG|FOXP3|MS4A1"
+    r"|A1BG|A1CF|A2M|A2ML1|A4GALT|AAAS|AACS|DDR1|RFC2|HSPA[1568][AB]?|NEAT1|MALAT1|XIST",
+    re.IGNORECASE,
+)
+_SAMPLE_KINDS: dict[str, re.Pattern[str]] = {
+    "TCGA barcodes": re.compile(r"TCGA[-.]\w{2}[-.]\w{4}([-.].*)?"),
+    "GEO samples": re.compile(r"GSM\d+.*"),
+    "sequencing runs": re.compile(r"[SED]R[RSX]\d{5,}.*"),
+    "BioSamples": re.compile(r"SAM(N|D|EA)\d+.*"),
+    "GTEx samples": re.compile(r"GTEX-.+"),
+    "cell barcodes": re.compile(r"(.*[_#:-])?[ACGT]{12,}([-_.].+|x)?"),
+}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+#: A share of names that settles what a list holds, and one that speaks against it.
+_MOST, _FEW = 0.5, 0.05
+#: Of a list of gene symbols at least this share, and number, is of the families above.
+_SYMBOL_SHARE, _SYMBOL_COUNT = 0.05, 3
+_LOOKED_AT = 2000  # names of a long list that decide, at even distances
+
+
+def gene_kind(names: Sequence[str] | NDArray[np.object_]) -> str | None:
+    """What kind of gene names these are, such as ``"Ensembl gene IDs"``; None if they look none.
+
+    Examples
+    --------
+    >>> gene_kind(["ENSG00000141510.16", "ENSG00000146648.17"])
+    'Ensembl gene IDs with version'
+    >>> gene_kind(["TP53", "EGFR", "MYC", "RPL3"])
+    'gene symbols'
+    >>> gene_kind(["S1", "S2"]) is None
+    True
+    """
+    looked_at = _some(names)
+    kind = _most_common(looked_at, _GENE_KINDS)
+    if kind is not None:
+        return kind
+    n_symbols = sum(_SYMBOL.fullmatch(name) is not None for name in looked_at)
+    if n_symbols >= max(_SYMBOL_COUNT, _SYMBOL_SHARE * len(looked_at)):
+        return "gene symbols"
+    return None
+
+
+def sample_kind(names: Sequence[str] | NDArray[np.object_]) -> str | None:
+    """As `gene_kind`, for samples: ``"TCGA barcodes"``, ``"cell barcodes"``, ..."""
+    return _most_common(_some(names), _SAMPLE_KINDS)
+
+
+def are_numbers(names: Sequence[str] | NDArray[np.object_]) -> bool:
+    """Whether every name is a number, as values that were taken for names are."""
+    return len(names) > 0 and all(_NUMBER.fullmatch(name) for name in names)
+
+
+def reversed_axes(rows: NDArray[np.object_], columns: NDArray[np.object_]) -> bool:
+    """Whether the names say that a matrix taken for samples x genes is genes x samples.
+
+    They say so where the rows are genes and the columns are not, or where the columns are samples
+    and the rows are neither samples nor genes of which the columns hold some too.
+    """
+    rows_are, columns_are = gene_kind(rows), gene_kind(columns)
+    if rows_are is not None:
+        return columns_are is None
+    if columns_are is not None:
+        return False
+    return sample_kind(columns) is not None and sample_kind(rows) is None
+
+
+def _some(names: Sequence[str] | NDArray[np.object_]) -> list[str]:
+    step = max(1, len(names) // _LOOKED_AT)
+    return [str(name).strip() for name in names[::step]]
+
+
+def _most_common(names: list[str], kinds: dict[str, re.Pattern[str]]) -> str | None:
+    found: Counter[str] = Counter()
+    for name in names:
+        kind = next((kind for kind, form in kinds.items() if form.fullmatch(name)), None)
+        if kind is not None:
+            found[kind] += 1
+    if not names or found.total() <= _MOST * len(names):
+        return None
+    return found.most_common(1)[0][0]
+
+
+# ------------------------------------------------------------------- two spellings of one name
+
+_VERSION = re.compile(r"(ENS[A-Z]*[GTP]\d{11})\.\d+")
+
+
+def _without_blanks(name: str) -> str:
+    return " ".join(name.split())
+
+
+def _as_number(name: str) -> str:
+    """``0017`` and ``17.0`` are 17 to a program that took names for numbers."""
+    name = _without_blanks(name)
+    whole, point, rest = name.partition(".")
+    if whole.isdecimal() and (not point or (rest and not rest.strip("0"))):
+        return whole.lstrip("0") or "0"
+    return name
+
+
+def _without_version(name: str) -> str:
+    return _VERSION.sub(r"\1", _without_blanks(name))
+
+
+def _as_r_writes(name: str) -> str:
+    """R's ``make.names`` turns dashes and blanks to points, and sets X before a digit."""
+    name = re.sub(r"[^A-Za-z0-9.|]", ".", _without_version(name))
+    return name[1:] if re.match(r"X[\d.]", name) else name
+
+
+#: Other spellings of a name, tried in this order: how a message calls one, and a common form.
+_SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("without blanks around them", _without_blanks),
+    ("as whole numbers", _as_number),
+    ("without Ensembl versions", _without_version),
+    ("with points, dashes and blanks taken as one", _as_r_writes),
+)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Where names stand in another list.
+
+    Attributes
+    ----------
+    position : intp array, a number for every name looked up
+        Its place in the other list, -1 where it is not there.
+    respelled : dict of str to list of (name, name)
+        For every spelling that found any: the names looked up, and as what they were found.
+    """
+
+    position: NDArray[np.intp]
+    respelled: dict[str, list[tuple[str, str]]]
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Which names are there."""
+        there: NDArray[np.bool_] = self.position >= 0
+        return there
+
+    @property
+    def n_found(self) -> int:
+        return int(np.count_nonzero(self.position >= 0))
+
+    def sentence(self, what: str, origin: str) -> str | None:
+        """What to tell a user about names found in another spelling; None if there are none."""
+        if not self.respelled:
+            return None
+        parts = [
+            f"{len(pairs)} {how} ('{pairs[0][1]}' is taken for '{pairs[0][0]}')"
+            for how, pairs in self.respelled.items()
+        ]
+        return (
+            f"Some {what} names of {origin} are spelled otherwise and were matched: "
+            f"{'; '.join(parts)}."
+        )
+
+
+def look_up(wanted: Iterable[str], there: Iterable[str]) -> Lookup:
+    """Find names in another list, by themselves or else by a spelling that only they share.
+
+    Parameters
+    ----------
+    wanted, there : iterables of str
+        No name stands twice in ``wanted``. One that stands twice in ``there`` is found at its
+        first place (callers refuse that where it matters).
+
+    Examples
+    --------
+    >>> found = look_up(["ENSG00000141510.16", "HLA-A"], ["HLA.A", "ENSG00000141510.4"])
+    >>> found.position.tolist()
+    [1, 0]
+    """
+    wanted, there = list(wanted), list(there)
+    place: dict[str, int] = {}
+    for position, name in enumerate(there):
+        place.setdefault(name, position)
+    positions = np.array([place.get(name, -1) for name in wanted], np.intp)
+    respelled: dict[str, list[tuple[str, str]]] = {}
+    lacking = [k for k, position in enumerate(positions) if position < 0]
+    known = set(wanted)
+    free = [position for name, position in place.items() if name not in known]
+    for how, form in _SPELLINGS:
+        if not lacking or not free:
+            break
+        pairs = _only_shared(
+            {k: form(wanted[k]) for k in lacking}, {j: form(there[j]) for j in free}
+        )
+        for k, j in pairs.items():
+            positions[k] = j
+            respelled.setdefault(how, []).append((wanted[k], there[j]))
+        taken = set(pairs.values())
+        lacking = [k for k in lacking if k not in pairs]
+        free = [j for j in free if j not in taken]
+    return Lookup(positions, respelled)
+
+
+def _only_shared(first: dict[int, str], second: dict[int, str]) -> dict[int, int]:
+    """Pairs of numbers whose texts are equal, and no other's on either side is."""
+    counts = Counter(first.values()), Counter(second.values())
+    by_text = {text: number for number, text in second.items() if counts[1][text] == 1}
+    return {
+        number: by_text[text]
+        for number, text in first.items()
+        if counts[0][text] == 1 and text in by_text
+    }
