@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fembed.errors import InputError
+import numpy as np
+
+from fembed.errors import InputError, shown
 
 Recipe = Literal["fast", "published"]
 RECIPES: tuple[Recipe, ...] = ("fast", "published")
@@ -20,6 +22,14 @@ MOST_NEIGHBOUR_COMPONENTS, LEAST_NEIGHBOUR_SAMPLES = 3, 20
 MAX_COMPONENTS = 128
 MAX_HIDDEN_LAYERS = 32
 MAX_THREADS = 256
+#: Of a hidden layer, and of the gene embedding: as wide as the largest matrices have genes.
+MAX_WIDTH = 100_000
+#: Beyond these a training would not end in a lifetime, or its numbers would leave 32-bit floats.
+MAX_STEPS, MAX_EPOCHS, MAX_WEIGHT_DECAY = 10**12, 10**9, 1000
+#: Of generators of random numbers, some of which take 64 bits and no sign.
+MAX_SEED = 2**63 - 1
+#: A whole number beyond this is none that a float can hold.
+LARGEST = 2**63
 
 
 @dataclass(frozen=True)
@@ -86,70 +96,77 @@ class FitConfig:
     n_threads: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _native(getattr(self, field.name)))
         self._check_recipe()
         self._check_sizes()
         self._check_training()
+        for name in _REAL:
+            value = getattr(self, name)
+            if value is not None:
+                # 1 and 1.0, or 0.0 and -0.0, are one option, also where they are written.
+                object.__setattr__(self, name, float(value) + 0.0)
 
     def _check_recipe(self) -> None:
         if self.recipe not in RECIPES:
             raise InputError(
-                f"The recipe {self.recipe!r} is not known; choose 'fast' or 'published'."
+                f"The recipe {shown(self.recipe)} is not known; choose 'fast' or 'published'."
             )
         if self.start is not None and self.start not in STARTS:
             raise InputError(
-                f"start is {self.start!r}; choose 'neighbours' or 'components', or leave it out."
+                f"start is {shown(self.start)}; choose 'neighbours' or 'components', or leave it "
+                "out."
             )
         if self.start is not None and self.recipe == "published":
             raise InputError("start is for the fast recipe; the published one starts at random.")
+        if self.epochs is not None and self.iterations is not None:
+            raise InputError("Both epochs and iterations are given; choose one of them.")
+
+    def _check_sizes(self) -> None:
+        for name, low, high in _WHOLE:
+            value, optional = getattr(self, name), getattr(type(self), name) is None
+            if not ((value is None and optional) or is_whole(value, low, high)):
+                raise InputError(
+                    f"{name} is {shown(value)}; choose a whole number from {low} to {high}."
+                )
+        if (
+            not isinstance(self.hidden, tuple)
+            or not 1 <= len(self.hidden) <= MAX_HIDDEN_LAYERS
+            or not all(is_whole(width, 1, MAX_WIDTH) for width in self.hidden)
+        ):
+            raise InputError(
+                f"hidden is {shown(self.hidden)}; give 1 to {MAX_HIDDEN_LAYERS} layer widths from "
+                f"1 to {MAX_WIDTH}, such as 100,50,50."
+            )
         if self.start == "neighbours" and self.n_components > MOST_NEIGHBOUR_COMPONENTS:
             raise InputError(
                 f"start is 'neighbours', which is for at most {MOST_NEIGHBOUR_COMPONENTS} "
                 "components; leave it out."
             )
-        if self.epochs is not None and self.iterations is not None:
-            raise InputError("Both epochs and iterations are given; choose one of them.")
-
-    def _check_sizes(self) -> None:
-        if not _whole(self.n_components, 1, MAX_COMPONENTS):
-            raise InputError(
-                f"n_components is {self.n_components!r}; choose a whole number from 1 to "
-                f"{MAX_COMPONENTS}."
-            )
-        for name in ("gene_components", "block_samples", "block_genes", "iterations"):
-            value = getattr(self, name)
-            if value is not None and not _whole(value, 1):
-                raise InputError(f"{name} is {value!r}; choose a whole number of at least 1.")
-        if self.n_threads is not None and not _whole(self.n_threads, 1, MAX_THREADS):
-            raise InputError(
-                f"n_threads is {self.n_threads!r}; choose a whole number from 1 to {MAX_THREADS}."
-            )
-        if not 1 <= len(self.hidden) <= MAX_HIDDEN_LAYERS or not all(
-            _whole(width, 1) for width in self.hidden
-        ):
-            raise InputError(
-                f"hidden is {self.hidden!r}; give 1 to {MAX_HIDDEN_LAYERS} layer widths of at "
-                "least 1, such as 100,50,50."
-            )
-        if not _whole(self.seed, 0):
-            raise InputError(f"seed is {self.seed!r}; choose a whole number of at least 0.")
 
     def _check_training(self) -> None:
-        if self.epochs is not None and not (_number(self.epochs) and self.epochs > 0):
-            raise InputError(f"epochs is {self.epochs!r}; choose a number above 0.")
-        if self.learning_rate is not None and not (
-            _number(self.learning_rate) and 0 < self.learning_rate <= 1
-        ):
+        epochs, rate, decay = self.epochs, self.learning_rate, self.weight_decay
+        if epochs is not None and not (is_number(epochs) and 0 < epochs <= MAX_EPOCHS):
             raise InputError(
-                f"learning_rate is {self.learning_rate!r}; choose a number above 0 and at most 1."
+                f"epochs is {shown(epochs)}; choose a number above 0 and at most {MAX_EPOCHS}."
             )
-        if not (_number(self.weight_decay) and self.weight_decay >= 0):
-            raise InputError(f"weight_decay is {self.weight_decay!r}; choose a number from 0 up.")
+        if rate is not None and not (is_number(rate) and 0 < rate <= 1):
+            raise InputError(
+                f"learning_rate is {shown(rate)}; choose a number above 0 and at most 1."
+            )
+        if not (is_number(decay) and 0 <= decay <= MAX_WEIGHT_DECAY):
+            raise InputError(
+                f"weight_decay is {shown(decay)}; choose a number from 0 to {MAX_WEIGHT_DECAY}."
+            )
         if self.validation is not None and not (
-            _number(self.validation) and 0 <= self.validation < 0.9
+            is_number(self.validation) and 0 <= self.validation < 0.9
         ):
             raise InputError(
-                f"validation is {self.validation!r}; choose a share from 0 up to below 0.9."
+                f"validation is {shown(self.validation)}; choose a share from 0 up to below 0.9."
+            )
+        if not isinstance(self.validation_entries, bool):
+            raise InputError(
+                f"validation_entries is {shown(self.validation_entries)}; choose True or False."
             )
 
     def starts_at_neighbours(self, n_samples: int) -> bool:
@@ -171,15 +188,39 @@ class FitConfig:
         unknown = sorted(set(options) - known)
         if unknown:
             raise InputError(f"The option {unknown[0]!r} is not known to this version of fembed.")
-        try:
-            return cls(**{**options, "hidden": tuple(options.get("hidden", cls.hidden))})
-        except TypeError:
-            raise InputError(f"The option hidden is {options['hidden']!r}, not a list.") from None
+        return cls(**options)
 
 
-def _whole(value: Any, low: int, high: float = math.inf) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+def is_whole(value: Any, low: int, high: float = math.inf) -> bool:
+    """Whether ``value`` is a whole number (not True or False) from ``low`` to ``high``."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and low <= value <= high
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite number (not True or False)."""
+    if isinstance(value, int | np.integer):
+        return not isinstance(value, bool) and abs(int(value)) <= LARGEST
+    return isinstance(value, float | np.floating) and math.isfinite(value)
+
+
+def _native(value: Any) -> Any:
+    """NumPy numbers as Python's, which JSON can hold, and a list of widths as a tuple."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(_native(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+#: Whole options with their limits.
+_WHOLE = (
+    ("n_components", 1, MAX_COMPONENTS),
+    ("gene_components", 1, MAX_WIDTH),
+    ("block_samples", 1, MAX_STEPS),
+    ("block_genes", 1, MAX_STEPS),
+    ("iterations", 1, MAX_STEPS),
+    ("n_threads", 1, MAX_THREADS),
+    ("seed", 0, MAX_SEED),
+)
+_REAL = ("epochs", "learning_rate", "weight_decay", "validation")

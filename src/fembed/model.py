@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from fembed.data.preprocess import Preprocessing
     from fembed.placing.residuals import Residuals
 
+#: Of a single parameter. Those of a fit are below it for any data that a fit takes; beyond it, sums
+#: of squares leave 32-bit floats.
+LARGEST_VALUE = 1e15
+#: Of a loss, a factor or a number of genes.
+LARGEST_LOSS = 1e100
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -169,43 +175,36 @@ class Model:
         """Raise InputError, naming the field, unless shapes, types, names and values are sound."""
         for name, wanted in self._expected_shapes().items():
             array = self.parameters.arrays().get(name, self.sample_loss)
-            dtype = np.float64 if name == "sample_loss" else np.float32
-            if array.dtype != dtype:
-                raise InputError(f"The array '{name}' is {array.dtype}, not {np.dtype(dtype)}.")
-            if array.shape != wanted:
-                raise InputError(f"The array '{name}' has shape {array.shape} instead of {wanted}.")
-            if not np.isfinite(array).all():
-                row = int(np.argwhere(~np.isfinite(array))[0][0])
-                raise InputError(
-                    f"The array '{name}' holds a value that is not finite (row {row})."
-                )
-        if self.sample_loss.min(initial=0.0) < 0:
-            raise InputError("The array 'sample_loss' holds a negative value.")
+            _check_array(name, array, wanted, np.float64 if name == "sample_loss" else np.float32)
+        _check_losses("sample_loss", self.sample_loss)
         _check_names("sample_names", self.sample_names, self.n_samples)
         _check_names("gene_names", self.gene_names, self.n_genes)
         self._check_learnt()
+        from fembed.placing.reach import within_reach  # the compiled extension
+
+        if not within_reach(self.parameters):
+            raise InputError(
+                "The arrays hold numbers so large that the expression of the model's own samples "
+                "is beyond the range of 32-bit floats; train the model again."
+            )
 
     def _check_learnt(self) -> None:
         """The same for what was learnt after the training."""
         n_genes = self.n_genes
         if self.residuals is not None:
             loading, noise = self.residuals.loading, self.residuals.noise
-            if loading.ndim != 2 or len(loading) != n_genes or noise.shape != (n_genes,):
-                raise InputError(
-                    f"The arrays 'residual_loading' {loading.shape} and 'residual_noise' "
-                    f"{noise.shape} do not fit the model's {n_genes} genes."
-                )
-            if not np.isfinite(loading).all() or not (np.isfinite(noise) & (noise > 0)).all():
-                raise InputError(
-                    "The array 'residual_loading' or 'residual_noise' holds an impossible value."
-                )
-            if not self.residuals.independent_genes > 0:
+            n_factors = loading.shape[1] if loading.ndim == 2 else 0
+            _check_array("residual_loading", loading, (n_genes, max(1, n_factors)), np.float32)
+            _check_array("residual_noise", noise, (n_genes,), np.float32)
+            if not noise.min() > 0:
+                raise InputError("The array 'residual_noise' holds a value that is not above 0.")
+            if not 0 < self.residuals.independent_genes <= LARGEST_LOSS:
                 raise InputError("The field 'independent_genes' is not a number above 0.")
         if self.calibration is not None:
             loss = self.calibration.reference_loss
-            if loss.ndim != 1 or not np.isfinite(loss).all() or (loss < 0).any():
-                raise InputError("The array 'reference_loss' holds an impossible value.")
-            if not 0 < self.calibration.ellipse_factor < np.inf:
+            _check_array("reference_loss", loss, (loss.size,), np.float64)
+            _check_losses("reference_loss", loss)
+            if not 0 < self.calibration.ellipse_factor <= LARGEST_LOSS:
                 raise InputError("The field 'ellipse_factor' is not a number above 0.")
 
     def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -240,6 +239,25 @@ class Model:
             row = int(np.argwhere(~np.isfinite(array))[0][0])
             raise InputError(f"Point {row} (counted from 0) has a coordinate that is not finite.")
         return array
+
+
+def _check_array(name: str, array: Any, shape: tuple[int, ...], dtype: type) -> None:
+    if array.dtype != dtype:
+        raise InputError(f"The array '{name}' is {array.dtype}, not {np.dtype(dtype)}.")
+    if array.shape != shape:
+        raise InputError(f"The array '{name}' has shape {array.shape} instead of {shape}.")
+    largest = LARGEST_LOSS if dtype is np.float64 else LARGEST_VALUE
+    outside = ~(np.abs(array) <= largest)
+    if outside.any():
+        row = int(np.argwhere(outside)[0][0])
+        finite = bool(np.isfinite(array[row]).all())
+        fault = f"beyond {largest:g}" if finite else "that is not finite"
+        raise InputError(f"The array '{name}' holds a value {fault} (row {row}).")
+
+
+def _check_losses(name: str, losses: NDArray[np.float64]) -> None:
+    if losses.min(initial=0.0) < 0:
+        raise InputError(f"The array '{name}' holds a negative value.")
 
 
 def _check_names(field_name: str, names: NDArray[np.object_], count: int) -> None:

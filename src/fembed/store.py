@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fembed.config import FitConfig
+from fembed.config import MAX_HIDDEN_LAYERS, MAX_WIDTH, FitConfig
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
 from fembed.files import arrayfile
-from fembed.files.plain import PathLike
+from fembed.files.plain import PathLike, plain
+from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
 from fembed.files.sealed import Arrays, Document, Source
 from fembed.model import Calibration, Model
 from fembed.parameters import Parameters
@@ -23,6 +24,65 @@ REQUIRED = ("sample_embedding", "gene_embedding", "network", "sample_loss")
 OPTIONAL = ("gene_loading", "gene_bias")
 #: Learnt after the training, since schema version 2.
 LEARNT = ("residual_loading", "residual_noise", "reference_loss")
+
+#: Points of a training curve: a fit keeps 200.
+MOST_POINTS = 100_000
+_SIZE = number(0.0)
+#: What a fit reports of itself (see `fembed.train`), as far as commands and figures use it.
+TRAINING = Record(
+    {},
+    {
+        "steps": whole(),
+        "passes": _SIZE,
+        "seconds": _SIZE,
+        "pairs_per_second": _SIZE,
+        "mse": _SIZE,
+        "explained_variance": number(high=1.0),
+        "pca_explained_variance": nullable(number()),
+        "held_out_mse": nullable(_SIZE),
+        "n_held_out": nullable(whole()),
+        "missing_share": number(0.0, 1.0),
+        "n_threads": nullable(whole(1)),
+        "stopped": nullable(text),
+        "added_genes": whole(),
+        "history": several(
+            Record(
+                {},
+                {
+                    "step": nullable(whole()),
+                    "seconds": nullable(_SIZE),
+                    "loss": nullable(_SIZE),
+                    "held_out": nullable(_SIZE),
+                    "pearson_r": nullable(number(-1.01, 1.01)),  # rounded
+                    "learning_rate": nullable(_SIZE),
+                    "network_rate": nullable(_SIZE),
+                    "gene_rate": nullable(_SIZE),
+                    "sample_rate": nullable(_SIZE),
+                },
+                other=True,
+            ),
+            most=MOST_POINTS,
+        ),
+    },
+    other=True,
+)
+#: The document of a model, beside what `fembed.files.sealed` says and checks of it.
+DOCUMENT = Record(
+    {
+        "preprocessing": Record({"transform": text}, {}),
+        "config": Record({}, {}, other=True),  # `FitConfig` checks its options
+        "hidden": several(whole(1, MAX_WIDTH), most=MAX_HIDDEN_LAYERS),
+        "training": TRAINING,
+        "sample_names": several(text),
+        "gene_names": several(text),
+    },
+    {
+        "independent_genes": number(above=0.0),
+        "ellipse_factor": number(above=0.0),
+        "calibrated_on_held_out": truth,
+    },
+    other=True,
+)
 
 Made = TypeVar("Made")
 
@@ -46,6 +106,7 @@ def save(model: Model, path: PathLike, overwrite: bool = False) -> None:
     """
     model.check()
     arrays, document = contents(model)
+    check(plain(document), DOCUMENT, "The model cannot be saved")
     arrayfile.write_folder(path, arrays, document, KIND, overwrite)
 
 
@@ -110,6 +171,7 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
     InputError
         A field is absent or wrong; the message begins with ``origin``.
     """
+    check(document, DOCUMENT, f"{origin}, {KIND}.json" if isinstance(origin, Path) else origin)
     for name in REQUIRED:
         if name not in arrays:
             raise InputError(f"{origin}: the array {name!r} is absent.")
@@ -121,16 +183,16 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
             sample_embedding=arrays["sample_embedding"],
             gene_embedding=arrays["gene_embedding"],
             network=arrays["network"],
-            hidden=_hidden(document, origin),
+            hidden=tuple(document["hidden"]),
             gene_loading=arrays.get("gene_loading"),
             gene_bias=arrays.get("gene_bias"),
         ),
-        sample_names=np.array(_list(document, "sample_names", origin), dtype=object),
-        gene_names=np.array(_list(document, "gene_names", origin), dtype=object),
+        sample_names=np.array(document["sample_names"], dtype=object),
+        gene_names=np.array(document["gene_names"], dtype=object),
         preprocessing=_made(Preprocessing.from_dict, document, "preprocessing", origin),
         config=_made(FitConfig.from_dict, document, "config", origin),
         sample_loss=arrays["sample_loss"],
-        training=_mapping(document, "training", origin),
+        training=document["training"],
         residuals=_residuals(arrays, document, origin),
         calibration=_calibration(arrays, document, origin),
     )
@@ -141,57 +203,36 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
     return model
 
 
-def _residuals(arrays: Arrays, document: Document, origin: Path | str) -> Residuals | None:
+def _residuals(arrays: Arrays, document: Document, origin: Source) -> Residuals | None:
     if "residual_loading" not in arrays:
         return None
     if "residual_noise" not in arrays:
         raise InputError(f"{origin}: the array 'residual_noise' is absent.")
-    number = _field(document, "independent_genes", float, "a number", origin)
+    number = float(_beside(document, "independent_genes", origin))
     return Residuals(arrays["residual_loading"], arrays["residual_noise"], number)
 
 
-def _calibration(arrays: Arrays, document: Document, origin: Path | str) -> Calibration | None:
+def _calibration(arrays: Arrays, document: Document, origin: Source) -> Calibration | None:
     if "reference_loss" not in arrays:
         return None
-    factor = _field(document, "ellipse_factor", float, "a number", origin)
-    held_out = _field(document, "calibrated_on_held_out", bool, "true or false", origin)
+    factor = float(_beside(document, "ellipse_factor", origin))
+    held_out = _beside(document, "calibrated_on_held_out", origin)
     return Calibration(factor, arrays["reference_loss"], held_out)
 
 
-def _field(document: Document, name: str, wanted: type[Made], noun: str, origin: Source) -> Made:
-    value = document.get(name)
-    if not isinstance(value, wanted):
-        state = "absent" if name not in document else f"not {noun}"
-        raise InputError(f"{origin}: the field '{name}' of {KIND}.json is {state}.")
-    return value
-
-
-def _list(document: Document, name: str, origin: Source) -> list[Any]:
-    return _field(document, name, list, "a list", origin)
-
-
-def _mapping(document: Document, name: str, origin: Source) -> dict[str, Any]:
-    return _field(document, name, dict, "an object", origin)
-
-
-def _hidden(document: Document, origin: Source) -> tuple[int, ...]:
-    widths = _list(document, "hidden", origin)
-    for width in widths:
-        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-            raise InputError(
-                f"{origin}: the field 'hidden' of {KIND}.json holds {width!r}, not a layer's width."
-            )
-    return tuple(widths)
+def _beside(document: Document, name: str, origin: Source) -> Any:
+    """A field that comes with an array."""
+    if name not in document:
+        raise InputError(f"{origin}: the field '{name}' is absent.")
+    return document[name]
 
 
 def _made(
     make: Callable[[dict[str, Any]], Made], document: Document, name: str, origin: Source
 ) -> Made:
     """What ``from_dict`` makes of a field, or one sentence that names the field."""
-    values = _mapping(document, name, origin)
     try:
-        return make(values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{origin}: the field '{name}' of {KIND}.json is not valid ({error})."
-        ) from error
+        return make(document[name])
+    except InputError as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"{origin}: the field '{name}' is not valid ({reason}).") from error

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from fembed.errors import InputError
 from fembed.files import durable
 from fembed.files.plain import PathLike, plain
+from fembed.files.schema import parsed, shown
 from fembed.files.sealed import (
     Arrays,
     Document,
@@ -99,8 +100,8 @@ def read_folder(path: PathLike, kind: str) -> tuple[Arrays, Document]:
     if len(payload) != document.get("arrays_bytes"):
         raise InputError(
             f"{array_path} has {len(payload)} bytes where {document_path.name} says "
-            f"{document.get('arrays_bytes')}: it is truncated or of another {kind}; copy the "
-            f"{kind} folder again."
+            f"{shown(document.get('arrays_bytes'))}: it is truncated or of another {kind}; copy "
+            f"the {kind} folder again."
         )
     if hashlib.sha256(payload).hexdigest() != document.get("arrays_sha256"):
         raise InputError(
@@ -211,8 +212,8 @@ def _embedded_document(payload: bytes, source: Path, kind: str) -> bytes:
     # A safetensors file begins with its header: 8 bytes of little-endian length, then JSON.
     stop = 8 + int.from_bytes(payload[:8], "little")
     try:
-        return str(json.loads(payload[8:stop])["__metadata__"]["fembed"]).encode()
-    except (ValueError, RecursionError, KeyError, TypeError):
+        return str(parsed(payload[8:stop])["__metadata__"]["fembed"]).encode()
+    except (ValueError, KeyError, TypeError):
         raise InputError(f"{source} is not a fembed {kind}, or is truncated or altered.") from None
 
 

@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
 from fembed.files.plain import plain
+from fembed.files.schema import parsed, shown
 
 #: 2: a model may hold what is learnt after its training; version 1 is read as before.
 SCHEMA_VERSION = 2
@@ -41,7 +42,8 @@ def unseal(arrays: Arrays, text: str, source: Source, kind: str) -> Document:
     InputError
         The text or an array is altered, or of a newer fembed; the message begins with ``source``.
     """
-    document = checked_document(text.encode(), source, kind)
+    # Half of a surrogate pair passes here, for the reader to name it.
+    document = checked_document(text.encode(errors="surrogatepass"), source, kind)
     check_described(arrays, document, source)
     check_digest(arrays, document, source)
     return document
@@ -85,15 +87,11 @@ def signed(document: Document) -> Document:
     return {**document, "document_sha256": _document_digest(document)}
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
 def checked_document(text: bytes, source: Source, kind: str) -> Document:
     """The parsed document after every check that does not need the arrays."""
     try:
-        document = json.loads(text.decode(), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        document = parsed(text)
+    except ValueError as error:
         raise InputError(
             f"{source} is not valid JSON ({error}): it is truncated or altered."
         ) from None
@@ -104,7 +102,9 @@ def checked_document(text: bytes, source: Source, kind: str) -> Document:
         )
     version = document.get("schema_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise InputError(f"{source}: the field 'schema_version' is {version!r}, not a version.")
+        raise InputError(
+            f"{source}: the field 'schema_version' is {shown(version)}, not a version."
+        )
     if version > SCHEMA_VERSION:
         raise InputError(
             f"{source} was written by a newer fembed (schema version {version}, and this fembed "
@@ -127,7 +127,7 @@ def check_described(arrays: Arrays, document: Document, source: Source) -> None:
         if described[name] != {"shape": list(array.shape), "dtype": array.dtype.name}:
             raise InputError(
                 f"{source}: the array {name!r} is {array.dtype.name} of shape {array.shape}, but "
-                f"the field 'arrays' says {described[name]}."
+                f"the field 'arrays' says {json.dumps(described[name])[:80]}."
             )
 
 
