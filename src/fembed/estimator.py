@@ -14,6 +14,7 @@ from fembed.config import FitConfig, Recipe
 from fembed.data.chunks import row_chunks
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing, Transform
+from fembed.data.sparse import check_sparse, is_sparse
 from fembed.engine import thread_count
 from fembed.errors import InputError
 from fembed.frozen.projection import Projection, project
@@ -260,6 +261,8 @@ class FactorizedEmbedding(
 
     def _validated(self, X: Any, **options: Any) -> Any:
         """``X`` as an array or a CSR/CSC matrix, with the checks that scikit-learn expects."""
+        if is_sparse(X):  # before scikit-learn converts it by unchecked indices
+            check_sparse(X, "X")
         checked = validate_data(
             self, X, accept_sparse=("csr", "csc"), ensure_all_finite="allow-nan", **options
         )

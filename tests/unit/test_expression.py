@@ -117,7 +117,7 @@ def test_what_is_not_a_matrix_of_numbers_is_refused(X, message):
 
 
 def test_a_matrix_beyond_memory_is_refused_with_its_size():
-    with pytest.raises(InputError, match=r"10000 x 100000000000\) needs 4e\+06 GB"):
+    with pytest.raises(InputError, match=r"10000 x 100000000000\) needs 4.01e\+06 GB"):
         chunks.to_float32(sparse.csr_matrix((10**4, 10**11)), origin="f.npz")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data import sparse
+from fembed.data.memory import refuse_beyond_memory, too_large
 from fembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 # 2 M entries are 8 MB as float32 and 16 MB as float64: large enough that a Python step costs
 # nothing beside the work, small enough to vanish beside the matrix.
 ENTRIES_PER_CHUNK = 2_000_000
+#: A stored chunk may be this large, whatever the size of its matrix.
+MAX_CHUNK_BYTES = 256_000_000
 
 
 class Matrix(Protocol):
@@ -57,9 +62,6 @@ def _tiles(shape: tuple[int, int], stored_chunk: tuple[int, int]) -> Iterator[tu
 def _stored_chunk(matrix: Matrix) -> tuple[int, int]:
     """The shape of the pieces in which the entries of ``matrix`` lie together."""
     n_rows, n_columns = matrix.shape
-    sparse_format = getattr(matrix, "format", None)
-    if sparse_format is not None:
-        return (n_rows, 1) if sparse_format == "csc" else (1, n_columns)
     if isinstance(matrix, np.ndarray):
         by_columns = matrix.flags.f_contiguous and not matrix.flags.c_contiguous
         return (n_rows, 1) if by_columns else (1, n_columns)
@@ -69,14 +71,11 @@ def _stored_chunk(matrix: Matrix) -> tuple[int, int]:
 
 def empty_matrix(n_rows: int, n_columns: int, *, origin: str) -> NDArray[np.float32]:
     """An uninitialised float32 array; an `InputError` that says its size if there is no room."""
+    refuse_beyond_memory(n_rows, n_columns, origin)
     try:
         return np.empty((n_rows, n_columns), np.float32)
     except (MemoryError, ValueError) as error:
-        raise InputError(
-            f"The matrix in {origin} ({n_rows} x {n_columns}) needs "
-            f"{4e-9 * n_rows * n_columns:.3g} GB of memory, more than there is; "
-            "take fewer samples or genes."
-        ) from error
+        raise too_large(n_rows, n_columns, origin) from error
 
 
 def to_float32(X: Any, *, origin: str, transpose: bool = False) -> NDArray[np.float32]:
@@ -110,14 +109,32 @@ def to_float32(X: Any, *, origin: str, transpose: bool = False) -> NDArray[np.fl
         )
     n_rows, n_columns = matrix.shape
     shape = (n_columns, n_rows) if transpose else (n_rows, n_columns)
+    if sparse.is_sparse(matrix):
+        values = empty_matrix(*shape, origin=origin)
+        sparse.fill(values, matrix, origin, transpose=transpose)
+        return values
+    _refuse_large_chunks(matrix, origin)
     values = empty_matrix(*shape, origin=origin)
     target = values.T if transpose else values
     # A value beyond float32 becomes infinite here, and Expression.check names its place.
     with np.errstate(over="ignore"):
         for rows, columns in _tiles((n_rows, n_columns), _stored_chunk(matrix)):
-            piece = matrix[rows, columns]
-            target[rows, columns] = piece.toarray() if hasattr(piece, "toarray") else piece
+            target[rows, columns] = matrix[rows, columns]
     return values
+
+
+def _refuse_large_chunks(matrix: Any, origin: str) -> None:
+    """A chunk is decompressed whole, so one much larger than its matrix is a trap or damage."""
+    stored = getattr(matrix, "shards", None) or getattr(matrix, "chunks", None)
+    if stored is None or isinstance(matrix, np.ndarray):
+        return
+    n_bytes = math.prod(stored) * np.dtype(matrix.dtype).itemsize
+    whole = math.prod(matrix.shape) * np.dtype(matrix.dtype).itemsize
+    if n_bytes > max(MAX_CHUNK_BYTES, 2 * whole):
+        raise InputError(
+            f"The matrix in {origin} ({' x '.join(map(str, matrix.shape))}) is stored in chunks of "
+            f"{' x '.join(map(str, stored))}, far beyond its size; it is damaged, write it again."
+        )
 
 
 def _as_matrix(X: Any, origin: str) -> Matrix:
@@ -125,11 +142,7 @@ def _as_matrix(X: Any, origin: str) -> Matrix:
     matrix: Matrix
     if isinstance(X, np.ma.MaskedArray):
         matrix = np.ma.filled(X.astype(np.float32), np.nan)
-    elif isinstance(X, np.ndarray) and X.dtype.kind != "O":
-        matrix = X
-    elif hasattr(X, "format"):
-        matrix = X if X.format in ("csr", "csc") else X.tocsr()
-    elif hasattr(X, "chunks") and not hasattr(X, "compute"):
+    elif _is_ready(X):
         matrix = X
     else:
         try:
@@ -139,6 +152,14 @@ def _as_matrix(X: Any, origin: str) -> Matrix:
                 f"{origin} is not a matrix of numbers ({error}); give samples x genes."
             ) from error
     return matrix
+
+
+def _is_ready(X: Any) -> bool:
+    """Whether ``X`` can be read in pieces as it is."""
+    if isinstance(X, np.ndarray):
+        return X.dtype.kind != "O"
+    stored = hasattr(X, "chunks") and not hasattr(X, "compute")  # but no Dask array
+    return sparse.is_sparse(X) or stored
 
 
 def frame_to_float32(

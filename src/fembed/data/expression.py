@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.chunks import frame_to_float32, row_chunks, to_float32
+from fembed.data.memory import refuse_beyond_memory, refuse_implausible
+from fembed.data.sparse import is_sparse, n_entries
 from fembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -124,6 +126,9 @@ class Expression:
         else:
             if len(getattr(X, "shape", ())) == 2:  # before the entries are read, which takes long
                 n_samples, n_genes = X.shape[::-1] if transpose else X.shape
+                if is_sparse(X):
+                    refuse_implausible(n_samples, n_genes, n_entries(X), origin)
+                refuse_beyond_memory(n_samples, n_genes, origin)
                 sample_names = _names(sample_names, n_samples, "sample", origin)
                 gene_names = _names(gene_names, n_genes, "gene", origin)
             values = to_float32(X, origin=origin, transpose=transpose)

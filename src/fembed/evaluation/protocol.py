@@ -17,6 +17,7 @@ from sklearn.utils import _safe_indexing
 from fembed import parallel
 from fembed.config import MAX_COMPONENTS
 from fembed.data.expression import Expression
+from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import DataWarning, InputError
 from fembed.estimator import FactorizedEmbedding
 from fembed.evaluation.folds import Fold, checked_groups, make_folds
@@ -221,7 +222,8 @@ def _matrix(X: Any) -> tuple[Any, NDArray[np.object_]]:
         X = np.asarray(X)
     if len(X.shape) != 2:
         raise InputError(f"X has shape {X.shape}; give a matrix, n_samples x n_genes.")
-    if hasattr(X, "tocsr"):
+    if is_sparse(X):
+        check_sparse(X, "X")
         X = X.tocsr()  # rows are taken
     return X, np.array([f"sample_{i}" for i in range(X.shape[0])], dtype=object)
 
