@@ -157,7 +157,7 @@ def _as_matrix(X: Any, origin: str) -> Matrix:
 def _is_ready(X: Any) -> bool:
     """Whether ``X`` can be read in pieces as it is."""
     if isinstance(X, np.ndarray):
-        return X.dtype.kind != "O"
+        return bool(X.dtype.kind != "O")
     stored = hasattr(X, "chunks") and not hasattr(X, "compute")  # but no Dask array
     return sparse.is_sparse(X) or stored
 

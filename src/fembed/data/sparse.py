@@ -173,12 +173,12 @@ def _lines(pointers: NDArray[np.int64], start: int, stop: int) -> NDArray[np.int
     """The line of each of the entries from ``start`` to ``stop``."""
     first = int(np.searchsorted(pointers, start, "right")) - 1
     last = int(np.searchsorted(pointers, stop, "left"))
-    counts = np.diff(np.clip(pointers[first : last + 1], start, stop))
-    return np.repeat(np.arange(first, last, dtype=np.int64), counts)
+    bounds = np.clip(pointers[first : last + 1], start, stop)
+    return np.repeat(np.arange(first, last, dtype=np.int64), bounds[1:] - bounds[:-1])
 
 
-def _inside(indices: Any, n: int, shape: tuple[int, ...], origin: str) -> NDArray[np.int64]:
-    indices = np.asarray(indices)
+def _inside(stored: Any, n: int, shape: tuple[int, ...], origin: str) -> NDArray[np.int64]:
+    indices: NDArray[Any] = np.asarray(stored)
     if indices.dtype.kind not in "iu":
         raise _broken(origin, f"indices of type {indices.dtype}")
     if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= n):
@@ -186,7 +186,8 @@ def _inside(indices: Any, n: int, shape: tuple[int, ...], origin: str) -> NDArra
             f"The sparse matrix in {origin} has an entry outside its {shape[0]} samples x "
             f"{shape[1]} genes (as stored); it is damaged, make or fetch it again."
         )
-    return indices.astype(np.int64)
+    places: NDArray[np.int64] = indices.astype(np.int64)
+    return places
 
 
 def _spill_triples(matrix: Any, origin: str, spill: Spill) -> None:
@@ -215,11 +216,11 @@ def _spill_diagonals(matrix: Any, origin: str, spill: Spill) -> None:
 
 def _spill_blocks(matrix: Any, origin: str, spill: Spill) -> None:
     """Every index stands for a block of R x C entries."""
-    data = np.asarray(matrix.data)
+    data: Any = np.asarray(matrix.data)
     n_rows, n_columns = matrix.shape
     if data.ndim != 3 or 0 in data.shape[1:]:
         raise _broken(origin, f"blocks of shape {data.shape[1:]}")
-    height, width = data.shape[1:]
+    _, height, width = data.shape
     if n_rows % height or n_columns % width:
         raise _broken(origin, f"blocks of {height} x {width} in {n_rows} x {n_columns}")
     pointers = _pointers(matrix, n_rows // height, origin)

@@ -144,9 +144,11 @@ def _sparse(members: dict[str, _Member]) -> Any:
     if kind in ("csr", "csc"):
         return Compressed(kind, shape, data, members["indices"].read(), members["indptr"].read())
     if kind == "coo":
-        places = [members[name].read() for name in ("row", "col")] if "row" in members else None
-        places = list(members["coords"].read()) if places is None else places
-        return _Triples(shape, data, *places)
+        if "coords" in members:
+            row, column = members["coords"].read()
+        else:
+            row, column = members["row"].read(), members["col"].read()
+        return _Triples((shape[0], shape[1]), data, row, column)
     if kind == "dia":
         return sparse.dia_array((data, members["offsets"].read()), shape=shape)
     if kind == "bsr":
