@@ -235,7 +235,7 @@ def _spill_blocks(matrix: Any, origin: str, spill: Spill) -> None:
 
 
 def _length(part: Any) -> int:
-    shape = getattr(part, "shape", ())
+    shape: Any = getattr(part, "shape", ())
     return int(shape[0]) if len(shape) else 0
 
 
