@@ -17,6 +17,7 @@ def frame(seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     groups = np.arange(N_SAMPLES) % 3
     means = np.exp(rng.normal(3.0, 1.0, size=(3, N_GENES)))
+    means *= 30.0 * N_GENES / means.sum(axis=1, keepdims=True)  # libraries of one depth
     counts = rng.poisson(means[groups])
     samples = [f"s{i}" for i in range(N_SAMPLES)]
     return pd.DataFrame(counts, samples, [f"G{j}" for j in range(N_GENES)])

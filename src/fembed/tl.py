@@ -8,7 +8,6 @@ neighbours run on them: ``sc.pl.embedding(adata, basis="fembed")``,
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from fembed import train
 from fembed.config import FitConfig
 from fembed.data.preprocess import Preprocessing, Transform
-from fembed.errors import DataWarning, InputError
+from fembed.errors import InputError
 from fembed.frozen import projection
 from fembed.model import Model
 from fembed.output import slots
@@ -83,18 +82,12 @@ def fit(
     Warns
     -----
     DataWarning
-        As `fembed.fit`; and if ``X`` has been through ``sc.pp.log1p`` and is to be logged again.
+        As `fembed.fit`, for an ``X`` that has been through ``sc.pp.log1p`` and is to be logged
+        again among others.
     """
     slots.check_writable(adata, copy)
     matrix = slots.matrix_name(layer, raw)
     config = _config(n_components=n_components, **options)
-    if matrix == "X" and transform != "none" and "log1p" in adata.uns:
-        warnings.warn(
-            f"X has been through sc.pp.log1p (uns['log1p'] is there) and transform='{transform}' "
-            "takes logarithms again; use transform='none'.",
-            DataWarning,
-            stacklevel=2,
-        )
     trained = train.fit(
         slots.expression_of(adata, matrix),
         config,

@@ -401,7 +401,8 @@ class TestConfidence:
             share = (found <= level).mean()
             assert share == pytest.approx(level, abs=3 * np.sqrt(2 * level / 400))
         strange = np.random.default_rng(7).permuted(fresh, axis=1)
-        p = project(known, strange).p_value
+        with pytest.warns(DataWarning, match="do not go with those of the model's genes"):
+            p = project(known, strange).p_value
         assert p is not None and (p <= 0.01).all()
         few = frame(fresh).copy()
         few.iloc[0, 40:] = np.nan

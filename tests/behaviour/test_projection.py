@@ -78,7 +78,8 @@ class TestAlone:
         odd[0, :3], odd[1], odd[2, 50:] = 1.0, 1e4, -1.0
         lacking = fresh.copy()
         lacking[:, 20:33] = np.nan
-        together = project(model, np.concatenate([odd, lacking]))
+        with pytest.warns(DataWarning, match="on another scale"):
+            together = project(model, np.concatenate([odd, lacking]))
         assert_same(project(model, lacking), together, slice(3, None))
 
     def test_more_samples_than_are_placed_at_once(
@@ -266,7 +267,8 @@ class TestConfidence:
         # Above zero: the training samples, which are the measure, took part in the fit.
         assert abs(np.median(project(model, alike).outlier)) < 2.5
         shuffled = rng.permuted(alike, axis=1)
-        assert project(model, shuffled).outlier.min() > 5
+        with pytest.warns(DataWarning, match="do not go with those of the model's genes"):
+            assert project(model, shuffled).outlier.min() > 5
         assert abs(np.median(project(model, curved()).outlier)) < 0.05
         throughout = trained(curved(), iterations=2000, validation=0.0)
         assert (project(throughout, curved()).outlier > 3).mean() < 0.05

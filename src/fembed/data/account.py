@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fembed.data.choice import even_choice
 from fembed.data.chunks import empty_matrix, row_chunks
 from fembed.data.expression import Expression
-from fembed.data.names import are_numbers, gene_kind, reversed_axes, sample_kind
+from fembed.data.names import Lookup, are_numbers, gene_kind, reversed_axes, sample_kind
 from fembed.errors import DataWarning
 
 Kind = Literal["counts", "linear", "log", "centred", "shares", "unknown"]
@@ -31,6 +31,8 @@ MAX_LOG = 30.0
 #: (seen: 40 up).
 MAX_LOG_SKEW = 10.0
 MIN_LINEAR_SKEW = 20.0
+#: From here on every 32-bit float is a whole number, which says nothing.
+ALWAYS_WHOLE = 2.0**23
 #: Fewer positive entries than this say nothing.
 MIN_ENTRIES = 50
 #: Between the tenth and the ninetieth of a hundred samples' totals: libraries differ by more.
@@ -96,7 +98,7 @@ def units_of(values: NDArray[np.float32], declared: str | None = None) -> Units:
     """
     rows = even_choice(len(values), MAX_SAMPLES)
     lowest, highest, whole = np.inf, -np.inf, True
-    n_positive, total, totals = 0, 0.0, np.zeros(len(rows))
+    n_positive, n_small, total, totals = 0, 0, 0.0, np.zeros(len(rows))
     for part in row_chunks(len(rows), values.shape[1]):
         block = values[rows[part]]
         observed = block[np.isfinite(block)]
@@ -104,13 +106,14 @@ def units_of(values: NDArray[np.float32], declared: str | None = None) -> Units:
         highest = max(highest, float(observed.max(initial=-np.inf)))
         whole = whole and bool((observed == np.round(observed)).all())
         positive = observed > 0
+        n_small += int(np.count_nonzero(positive & (observed < ALWAYS_WHOLE)))
         n_positive += int(np.count_nonzero(positive))
         total += float(observed[positive].sum(dtype=np.float64))
         totals[part] = np.where(np.isfinite(block), block, 0).sum(axis=1, dtype=np.float64)
     skew = highest / (total / n_positive) if n_positive else 0.0
     low, high = np.quantile(totals, [0.1, 0.9]) if len(totals) >= 5 else (1.0, 1.0)
     ratio = float(high / low) if low > 0 else 1.0
-    kind = _kind(lowest, highest, whole, skew, n_positive, declared or "")
+    kind = _kind(lowest, highest, whole and n_small > 0, skew, n_positive, declared or "")
     return Units(kind, lowest, highest, ratio, declared)
 
 
@@ -133,7 +136,7 @@ def _kind(
 
 
 def unit_doubt(
-    values: NDArray[np.float32], transform: str, origin: str, declared: str | None
+    values: NDArray[np.float32], transform: str, origin: str, declared: str | None = None
 ) -> str | None:
     """The sentence for values that a transform was hardly meant for; None where nothing is wrong.
 
@@ -144,33 +147,43 @@ def unit_doubt(
     transform : {"log10", "cpm", "none"}
     origin : str
         What to call the data.
-    declared : str or None
+    declared : str, optional
         What the file itself says of its units.
     """
     units = units_of(values, declared)
-    said = "" if declared is None else f" and its file says {declared}"
-    span = f"{origin} holds values from {units.lowest:.4g} to {units.highest:.4g}"
     if units.kind == "log" and transform != "none":
         again = "takes logarithms again" if transform == "log10" else "is for counts"
-        return (
-            f"{span}, which look like a log scale{said}, and the transform {transform} {again}; "
-            "use the transform none."
-        )
+        return f"{_look(units, origin)}, and the transform {transform} {again}; use none."
     if units.kind == "counts" and transform == "log10" and units.depth_ratio > MIN_DEPTH_RATIO:
         return (
-            f"{origin} looks like counts{said}, and the totals of its samples differ (most by up "
-            f"to {units.depth_ratio:.3g} times), which the transform log10 leaves in the map as if "
-            "it were expression; use the transform cpm."
+            f"{_look(units, origin)}, and the totals of its samples differ (most by up to "
+            f"{units.depth_ratio:.3g} times), which the transform log10 leaves in the map as if "
+            "it were expression; use cpm."
         )
     raw = units.kind == "counts" and units.highest > MAX_LOG
     if transform == "none" and (raw or _is_linear(units, values)):
-        looks = "counts" if units.kind == "counts" else "linear values"
         return (
-            f"{span}, which look like {looks}{said} and not like a log scale, and the transform "
-            "none takes them as they are, so that a few large genes rule the map; use the "
-            "transform cpm for counts, log10 for other linear values."
+            f"{_look(units, origin)}, and the transform none takes it as it is, so that a few "
+            "large genes rule the map; use cpm for counts, log10 for other linear values."
         )
     return None
+
+
+def model_unit_doubt(
+    values: NDArray[np.float32], transform: str, origin: str, declared: str | None = None
+) -> str | None:
+    """As `unit_doubt`, for new samples and the transform that a model brings."""
+    units = units_of(values, declared)
+    if units.kind == "log" and transform != "none":
+        return (
+            f"{_look(units, origin)}, and the model's transform {transform} would take logarithms "
+            "again; give the values before the logarithm, in the units of the training data."
+        )
+    return None
+
+
+def _look(units: Units, origin: str) -> str:
+    return f"{origin} ({units.lowest:.4g} to {units.highest:.4g}) looks like {units}"
 
 
 def _is_linear(units: Units, values: NDArray[np.float32]) -> bool:
@@ -208,6 +221,13 @@ def warn_of_doubts(expression: Expression, transform: str, stacklevel: int = 2) 
     unit = unit_doubt(expression.values, transform, expression.origin, expression.source.units)
     for doubt in [*doubts, *([] if unit is None else [unit])]:
         warnings.warn(doubt, DataWarning, stacklevel=stacklevel + 1)
+
+
+def warn_of_spelling(found: Lookup, what: str, origin: str, stacklevel: int = 2) -> None:
+    """Issue a `DataWarning` that says which names were matched in another spelling, if any."""
+    sentence = found.sentence(what, origin)
+    if sentence is not None:
+        warnings.warn(sentence, DataWarning, stacklevel=stacklevel + 1)
 
 
 def oriented(expression: Expression) -> Expression:

@@ -6,15 +6,16 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.chunks import frame_to_float32, row_chunks, to_float32
 from fembed.data.memory import refuse_beyond_memory, refuse_implausible
 from fembed.data.sparse import is_sparse, n_entries
+from fembed.data.names import Lookup, look_up
 from fembed.errors import InputError
 
 if TYPE_CHECKING:
@@ -180,8 +181,11 @@ class Expression:
             matrix = adata.X
         if matrix is None:
             raise InputError(f"{origin} has no X; {layers_there(layers)}.")
-        obs = adata.obs.copy()
-        return cls.from_array(matrix, adata.obs_names, gene_names, origin=origin, obs=obs)
+        logged = not raw and layer is None and "log1p" in adata.uns
+        found = cls.from_array(
+            matrix, adata.obs_names, gene_names, origin=origin, obs=adata.obs.copy()
+        )
+        return replace(found, source=Source("AnnData", "log1p" if logged else None, oriented=True))
 
     def check(self, *, min_samples: int = 2, allow_unobserved_genes: bool = False) -> None:
         """Raise for anything that no model can be trained on.
@@ -196,8 +200,8 @@ class Expression:
         Raises
         ------
         InputError
-            For an empty matrix, too few samples, duplicate names, an infinite entry, or a sample
-            or gene without any observed entry.
+            For an empty matrix, too few samples, blank or duplicate names, an infinite entry, or
+            a sample or gene without any observed entry.
         """
         if self.values.size == 0:
             raise InputError(
@@ -209,6 +213,8 @@ class Expression:
                 f"{self.origin} has {self.n_samples} sample(s) but at least {min_samples} are "
                 "needed; if the file is genes x samples, use --transpose."
             )
+        _refuse_blank(self.sample_names, "sample", self.origin)
+        _refuse_blank(self.gene_names, "gene", self.origin)
         _refuse_duplicates(self.sample_names, "sample", self.origin)
         _refuse_duplicates(self.gene_names, "gene", self.origin)
         observed_by_sample, observed_by_gene = self._count_observed()
@@ -260,7 +266,20 @@ class Expression:
         text[labels.isna().to_numpy()] = "NA"
         return text
 
-    def take_genes(self, gene_names: Iterable[str]) -> tuple[NDArray[np.float32], int]:
+    def find_genes(self, gene_names: Iterable[str]) -> Lookup:
+        """Where genes stand in this data; see `fembed.data.names.look_up`.
+
+        Raises
+        ------
+        InputError
+            If one of ``gene_names`` stands for several columns of this data.
+        """
+        wanted = list(gene_names)
+        known = set(wanted)
+        _refuse_duplicates((n for n in self.gene_names if n in known), "gene", self.origin)
+        return look_up(wanted, self.gene_names)
+
+    def take_genes(self, gene_names: Iterable[str] | Lookup) -> tuple[NDArray[np.float32], int]:
         """The values for ``gene_names``, in that order, matched by name.
 
         Returns
@@ -275,17 +294,22 @@ class Expression:
         InputError
             If one of ``gene_names`` stands for several columns of this data.
         """
-        wanted = list(gene_names)
-        wanted_set = set(wanted)
-        mine = [name for name in self.gene_names if name in wanted_set]
-        _refuse_duplicates(mine, "gene", self.origin)
-        position = {name: j for j, name in enumerate(self.gene_names) if name in wanted_set}
-        to = np.array([k for k, name in enumerate(wanted) if name in position], np.intp)
-        source = np.array([position[wanted[k]] for k in to], np.intp)
-        values = np.full((self.n_samples, len(wanted)), np.nan, np.float32)
-        for rows in row_chunks(self.n_samples, len(wanted)):
-            values[rows, to] = self.values[rows, source]
-        return values, len(to)
+        found = gene_names if isinstance(gene_names, Lookup) else self.find_genes(gene_names)
+        to = np.flatnonzero(found.found)
+        values = np.full((self.n_samples, len(found.position)), np.nan, np.float32)
+        for rows in row_chunks(self.n_samples, len(found.position)):
+            values[rows, to] = self.values[rows, found.position[to]]
+        return values, found.n_found
+
+    def take_samples(self, rows: ArrayLike) -> Expression:
+        """The samples of some rows (numbers or a mask), with copies of their values."""
+        rows = np.asarray(rows)
+        return replace(
+            self,
+            values=np.ascontiguousarray(self.values[rows]),
+            sample_names=self.sample_names[rows],
+            obs=None if self.obs is None else self.obs.iloc[rows],
+        )
 
 
 def layers_there(layers: list[str]) -> str:
@@ -296,13 +320,35 @@ def layers_there(layers: list[str]) -> str:
 def _names(names: Iterable[Any] | None, n: int, what: str, origin: str) -> Names:
     if names is None:
         return np.array([f"{what}_{i}" for i in range(n)], dtype=object)
-    listed = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    listed = [as_text(name) for name in names]
     if len(listed) != n:
         raise InputError(
             f"{origin} has {len(listed)} {what} names for {n} {what}s; "
             "give one name each, or say that the matrix is genes x samples (--transpose)."
         )
     return np.array(listed, dtype=object)
+
+
+def as_text(name: Any) -> str:
+    """A name as text; an index with gaps makes floats of whole numbers, which they are not."""
+    if isinstance(name, str):
+        return name
+    if isinstance(name, bytes):
+        return name.decode()
+    if isinstance(name, tuple):  # of a pandas MultiIndex
+        return "_".join(map(as_text, name))
+    if isinstance(name, float | np.floating) and float(name).is_integer():
+        return str(int(name))
+    return str(name)
+
+
+def _refuse_blank(names: Names, what: str, origin: str) -> None:
+    blank = [position for position, name in enumerate(names) if not name.strip()]
+    if blank:
+        raise InputError(
+            f"The {what} number {blank[0] + 1} of {origin} has no name ({len(blank)} such "
+            f"{what}(s)); name it, or remove it."
+        )
 
 
 def _refuse_duplicates(names: Iterable[str], what: str, origin: str) -> None:

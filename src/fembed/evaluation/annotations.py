@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
+import re
 import warnings
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fembed.data.expression import Expression
+from fembed.data.account import warn_of_spelling
+from fembed.data.expression import Expression, as_text
+from fembed.data.names import look_up
 from fembed.errors import DataWarning, InputError
 from fembed.evaluation.tasks import Labels
 
@@ -73,12 +81,7 @@ def labelled(
             DataWarning,
             stacklevel=2,
         )
-        expression = replace(
-            expression,
-            values=expression.values[kept],
-            sample_names=expression.sample_names[kept],
-            obs=None if expression.obs is None else expression.obs[kept],
-        )
+        expression = expression.take_samples(kept)
         table = None if table is None else table[kept]
     parts = [_plain_array(column[kept]) for column in found]
     y = parts[0] if len(parts) == 1 else _side_by_side(parts)
@@ -87,7 +90,55 @@ def labelled(
 
 
 def read_annotations(path: str, expression: Expression) -> pd.DataFrame:
-    """The table at ``path``, a row for each of the samples, in their order."""
+    """The table at ``path``, a row for each of the samples, in their order.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or has none of the samples, or one of them twice.
+
+    Warns
+    -----
+    DataWarning
+        Of samples that the table spells otherwise.
+    """
+    table = read_table(path)
+    found = look_up(expression.sample_names, table.index)
+    if not found.n_found:
+        raise InputError(
+            f"The table {path} has none of the samples of {expression.origin} (its first is "
+            f"'{table.index[0] if len(table) else ''}', the data's is "
+            f"'{expression.sample_names[0]}'); {_where_names_are(table, expression)}."
+        )
+    named = table.index[found.position[found.found]]
+    twice = table.index[table.index.duplicated()].intersection(named)
+    if len(twice):
+        raise InputError(f"The table {path} has the sample '{twice[0]}' twice; keep one row of it.")
+    warn_of_spelling(found, "sample", path, stacklevel=3)
+    table = table.iloc[np.where(found.found, found.position, 0)].set_axis(expression.sample_names)
+    return table if found.found.all() else table.where(found.found[:, None])
+
+
+def _where_names_are(table: pd.DataFrame, expression: Expression) -> str:
+    """The column that has the samples' names, where it is not the first."""
+    known = set(expression.sample_names)
+    for name in table.columns:
+        if known & set(table[name].astype(str)):
+            return f"its column '{name}' has them, so put it first"
+    return "its first column should be their names"
+
+
+def read_table(path: str) -> pd.DataFrame:
+    """A table of annotations, its first column as the index; identifiers stay texts.
+
+    A column is one of numbers only if every cell is, and none is written as an identifier, with a
+    zero before other digits.
+
+    Raises
+    ------
+    InputError
+        It is not there or cannot be read.
+    """
     import pandas as pd
 
     ending = next((end for end in ENDINGS if path.lower().endswith(end)), None)
@@ -98,28 +149,83 @@ def read_annotations(path: str, expression: Expression) -> pd.DataFrame:
     try:
         if ending == ".parquet":
             table = pd.read_parquet(path)
-            if isinstance(table.index, pd.RangeIndex):
+            if table.index.equals(pd.RangeIndex(len(table))):  # pandas' own numbers, no names
                 table = table.set_index(table.columns[0])
+            columns = dict(table.items())
+            names = [as_text(name) for name in table.index]
         else:
-            separator = "\t" if ".tsv" in ending else ","
-            table = pd.read_csv(path, sep=separator, index_col=0, low_memory=False)
-    except (ValueError, OSError, EOFError, IndexError, ImportError) as error:
+            names, cells = _text_cells(path)
+            columns = {name: _typed(column) for name, column in cells.items()}
+    except (ValueError, OSError, EOFError, IndexError, ImportError, csv.Error, zlib.error) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"The table {path} cannot be read ({error}); give one row a sample, its name first."
         ) from error
-    table.index = table.index.map(str)
-    table.columns = table.columns.map(str)
-    known = table.index.isin(expression.sample_names)
-    if table.index[known].has_duplicates:
-        twice = table.index[known][table.index[known].duplicated()][0]
-        raise InputError(f"The table {path} has the sample '{twice}' twice; keep one row of it.")
-    if not known.any():
-        raise InputError(
-            f"The table {path} has none of the samples of {expression.origin} (its first is "
-            f"'{table.index[0] if len(table) else ''}', the data's is "
-            f"'{expression.sample_names[0]}'); its first column should be their names."
-        )
-    return table.reindex(expression.sample_names)
+    index = pd.Index(names, dtype=object)
+    return pd.DataFrame(
+        {str(name): _series(column, index) for name, column in columns.items()}, index=index
+    )
+
+
+def _series(column: Any, index: Any) -> pd.Series:
+    import pandas as pd
+
+    if isinstance(column, pd.Series):
+        return column.set_axis(index)
+    return pd.Series(column, index, dtype=object).infer_objects()
+
+
+def _text_cells(path: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Names of the rows, and the cells of every column, as texts without blanks around them."""
+    opened = gzip.open if path.lower().endswith(".gz") else open
+    with opened(path, "rt", newline="", encoding="utf-8-sig") as stream:
+        text = re.sub(r"\A(\s*(#.*)?\r?\n)+", "", stream.read())
+    separator = max("\t,;", key=text.partition("\n")[0].count)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows = [[cell.strip() for cell in row] for row in table if any(row)]
+    if not rows:
+        raise InputError(f"The table {path} cannot be read (it is empty); give one row a sample.")
+    header, body = rows[0], rows[1:]
+    lengths = {len(row) for row in body}
+    if lengths == {len(header) + 1}:
+        if all(not row[-1] for row in body) and header[0]:  # rows that end in a separator
+            body = [row[:-1] for row in body]
+        else:  # R's write.table gives the column of row names no header
+            header = ["", *header]
+    for number, row in enumerate(body, start=1):
+        if len(row) != len(header):
+            raise InputError(
+                f"The table {path} cannot be read (row {number}, '{row[0]}', has {len(row)} cells "
+                f"and the header {len(header)}); make all rows equally long."
+            )
+    if len(set(header[1:])) < len(header) - 1:
+        twice = next(name for name in header[1:] if header[1:].count(name) > 1)
+        raise InputError(f"The table {path} has two columns '{twice}'; rename one.")
+    columns = {name: [row[k] for row in body] for k, name in enumerate(header) if k}
+    return [row[0] for row in body], columns
+
+
+_MISSING = frozenset(("", "NA", "N/A", "NaN", "nan", "NAN", "#N/A", "null", "NULL", "None", "<NA>"))
+_WHOLE = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
+_DECIMAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+
+def _typed(cells: list[str]) -> list[Any]:
+    """Whole numbers, decimals, truth values or texts; None where a value is missing."""
+    known = [cell for cell in cells if cell not in _MISSING]
+    kind: Callable[[str], Any] = str
+    if known and all(_WHOLE.fullmatch(cell) for cell in known):
+        kind = int
+    elif known and all(_DECIMAL.fullmatch(cell) for cell in known):
+        kind = float
+    elif known and {cell.lower() for cell in known} <= {"true", "false"}:
+        kind = _truth
+    return [None if cell in _MISSING else kind(cell) for cell in cells]
+
+
+def _truth(cell: str) -> bool:
+    return cell.lower() == "true"
 
 
 def _column(expression: Expression, table: pd.DataFrame | None, name: str) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fembed.engine import Float32
 from fembed.errors import InputError
-from fembed.frozen.projection import Matched, match
+from fembed.frozen.matching import Matched, as_model, match, training_rows
 from fembed.model import Calibration, Model
 from fembed.placing import confidence, residuals
 from fembed.placing.confidence import LEAST_SAMPLES
@@ -44,14 +44,14 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     InputError
         Fewer than 20 samples, genes of the model that are absent, or as `fembed.project`.
     """
+    model = as_model(model)
     found = match(model, data)
     if len(found.genes) < model.n_genes:
         raise InputError(
             f"The data have {len(found.genes)} of the model's {model.n_genes} genes; a calibration "
             "needs all of them."
         )
-    position = {name: row for row, name in enumerate(model.sample_names)}
-    trained_at = np.array([position.get(name, -1) for name in found.sample_names])
+    trained_at = training_rows(model, found.sample_names, "the data")
     trained, held_out = np.flatnonzero(trained_at >= 0), np.flatnonzero(trained_at < 0)
     if max(len(trained), len(held_out)) < LEAST_SAMPLES:
         raise InputError(

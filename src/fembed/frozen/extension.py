@@ -11,7 +11,7 @@ import numpy as np
 from fembed.data.choice import even_choice
 from fembed.engine import Float32
 from fembed.errors import InputError
-from fembed.frozen.projection import match
+from fembed.frozen.matching import as_model, match, training_rows
 from fembed.model import Model
 from fembed.placing.placement import place, refine
 from fembed.train import Progress
@@ -70,11 +70,12 @@ def extend(
     """
     if not (np.isfinite(epochs) and epochs >= 0):
         raise InputError(f"epochs is {epochs!r}; choose a number from 0 up.")
+    model = as_model(model)
     new = match(model, data)
-    known = set(model.sample_names)
-    for name in new.sample_names:
-        if name in known:
-            raise InputError(f"The sample '{name}' is in the model already; leave it out.")
+    known = training_rows(model, new.sample_names, "the new data")
+    if (known >= 0).any():
+        name = new.sample_names[int(np.argmax(known >= 0))]
+        raise InputError(f"The sample '{name}' is in the model already; leave it out.")
     config = replace(model.config, n_threads=n_threads or model.config.n_threads)
     solution = place(new.parameters, new.profiles, n_threads=config.n_threads)
     values = np.full((model.n_samples + len(new.profiles), model.n_genes), np.nan, np.float32)
@@ -119,14 +120,14 @@ def extend(
 def _of_training(model: Model, training: Any) -> Float32:
     """The training matrix on the model's scale, its samples in the model's order."""
     found = match(model, training)
-    position = {name: row for row, name in enumerate(found.sample_names)}
-    for name in model.sample_names:
-        if name not in position:
-            raise InputError(
-                f"The training sample '{name}' is not in the training data; give the matrix that "
-                "the model was trained on."
-            )
-    rows = [position[name] for name in model.sample_names]
+    at = training_rows(model, found.sample_names, "the training data")
+    rows = np.full(model.n_samples, -1, np.intp)
+    rows[at[at >= 0]] = np.flatnonzero(at >= 0)
+    if (rows < 0).any():
+        raise InputError(
+            f"The training sample '{model.sample_names[int(np.argmax(rows < 0))]}' is not in the "
+            "training data; give the matrix that the model was trained on."
+        )
     values = np.full((model.n_samples, model.n_genes), np.nan, np.float32)
     values[:, found.genes] = found.profiles[rows]
     return values

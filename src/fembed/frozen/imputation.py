@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fembed import engine
 from fembed.engine import Float32
 from fembed.frozen.anchor import anchored
-from fembed.frozen.projection import Matched, as_expression, match
+from fembed.frozen.matching import Matched, as_expression, as_model, match
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.placing import placement
@@ -85,6 +85,7 @@ def impute(
     DataWarning
         If the panel has less than half of the model's genes.
     """
+    model, panel = as_model(model), as_expression(panel, as_model(model))
     found = match(model, panel)
     places, values = _expected(model, found, n_threads)
     observed = np.zeros(values.shape, bool)
@@ -96,7 +97,7 @@ def impute(
         if model.preprocessing.transform == "none":
             measured = measured.copy()
         elif model.preprocessing.transform == "log10":  # the very numbers of the panel
-            measured = as_expression(panel, model).take_genes(model.gene_names)[0]
+            measured = panel.take_genes(model.gene_names)[0]
         else:
             measured = model.preprocessing.invert(measured)
         if model.preprocessing.transform != "none":

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data import account
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
+from fembed.data.names import Lookup
 from fembed.engine import Float32
 from fembed.errors import InputError
 from fembed.frozen.gene_fit import solve_genes
-from fembed.frozen.projection import as_expression, project
+from fembed.frozen.matching import as_expression, as_model, training_rows
+from fembed.frozen.projection import project
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.placing.genes import with_unknowns
@@ -63,11 +66,14 @@ def add_genes(
         than 10 observed samples; samples that cannot be placed; with the transform cpm, data
         without most of the model's genes.
     """
+    model = as_model(model)
     expression = _without_empty_samples(as_expression(data, model))
     expression.check(min_samples=LEAST_SAMPLES, allow_unobserved_genes=True)
-    names = _chosen_names(model, expression, genes)
-    _check_depth(model, expression)
-    places = _places(model, expression, n_threads)
+    known = expression.find_genes(model.gene_names)
+    account.warn_of_spelling(known, "gene", expression.origin)
+    names = _chosen_names(expression, known, genes)
+    _check_depth(model, expression, known.n_found)
+    places = _places(model, expression, known.n_found, n_threads)
     values = _values(model, expression, names)
     rows = even_choice(len(values), MOST_SAMPLES)
     noise = max(float(np.median(model.sample_loss)), 1e-12)
@@ -96,10 +102,12 @@ def _joined(old: NDArray[Any] | None, new: NDArray[Any] | None) -> NDArray[Any] 
     return None if old is None or new is None else np.concatenate([old, new])
 
 
-def _chosen_names(model: Model, expression: Expression, genes: Sequence[str] | None) -> list[str]:
-    known, there = set(model.gene_names), set(expression.gene_names)
+def _chosen_names(expression: Expression, known: Lookup, genes: Sequence[str] | None) -> list[str]:
+    """The genes to add: those asked for, or all that the model does not have in any spelling."""
+    of_model = np.zeros(expression.n_genes, bool)
+    of_model[known.position[known.found]] = True
     if genes is None:
-        names = [name for name in expression.gene_names if name not in known]
+        names = list(expression.gene_names[~of_model])
         if not names:
             raise InputError(
                 f"The model has every gene of {expression.origin} already; give data with others."
@@ -108,8 +116,9 @@ def _chosen_names(model: Model, expression: Expression, genes: Sequence[str] | N
     names = list(dict.fromkeys(genes))
     if not names:
         raise InputError("The list of genes to add is empty; name at least one gene.")
+    in_model, there = set(expression.gene_names[of_model]), set(expression.gene_names)
     for name in names:
-        if name in known:
+        if name in in_model:
             raise InputError(f"The gene '{name}' is in the model already; leave it out.")
         if name not in there:
             raise InputError(f"The gene '{name}' is not in {expression.origin}; check its name.")
@@ -119,23 +128,12 @@ def _chosen_names(model: Model, expression: Expression, genes: Sequence[str] | N
 def _without_empty_samples(expression: Expression) -> Expression:
     """Without samples that no gene of these data was measured in."""
     observed = ~np.isnan(expression.values).all(axis=1)
-    return expression if observed.all() else _rows(expression, np.flatnonzero(observed))
+    return expression if observed.all() else expression.take_samples(observed)
 
 
-def _rows(expression: Expression, rows: NDArray[np.intp]) -> Expression:
-    return Expression.adopt(
-        np.ascontiguousarray(expression.values[rows]),
-        expression.sample_names[rows],
-        expression.gene_names,
-        origin=expression.origin,
-    )
-
-
-def _check_depth(model: Model, expression: Expression) -> None:
+def _check_depth(model: Model, expression: Expression, n_common: int) -> None:
     if model.preprocessing.transform != "cpm":
         return
-    there = set(expression.gene_names)
-    n_common = sum(name in there for name in model.gene_names)
     if n_common < 0.9 * model.n_genes:
         raise InputError(
             f"The model counts per million of whole profiles, but {expression.origin} has only "
@@ -143,21 +141,20 @@ def _check_depth(model: Model, expression: Expression) -> None:
         )
 
 
-def _places(model: Model, expression: Expression, n_threads: int | None) -> Float32:
+def _places(model: Model, expression: Expression, n_common: int, n_threads: int | None) -> Float32:
     """Where the samples stand: the training's own places, and those of others by projection."""
-    position = {name: row for row, name in enumerate(model.sample_names)}
-    at = np.array([position.get(name, -1) for name in expression.sample_names])
+    at = training_rows(model, expression.sample_names, expression.origin)
     places = np.empty((expression.n_samples, model.n_components), np.float32)
     places[at >= 0] = model.sample_embedding[at[at >= 0]]
     unknown = np.flatnonzero(at < 0)
     if unknown.size:
-        if not set(model.gene_names) & set(expression.gene_names):
+        if not n_common:
             raise InputError(
                 f"The sample '{expression.sample_names[unknown[0]]}' in {expression.origin} is not "
                 "one of the training and has no gene of the model to be placed by; give samples of "
                 "the training, or those genes too."
             )
-        others = _rows(expression, unknown)
+        others = expression.take_samples(unknown)
         places[unknown] = project(model, others, n_threads=n_threads).sample_embedding
     return places
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import parallel
-from fembed.data.expression import Expression
-from fembed.engine import Float32, Solution, take_genes
-from fembed.errors import DataWarning, InputError
+from fembed.engine import Float32, Solution
+from fembed.frozen.matching import as_model, match
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.placing import confidence, depth, placement
+from fembed.placing import confidence, placement
 
 #: Losses of a panel are not those of whole profiles: below this share of the genes, no p-value.
 LEAST_SHARE = 0.5
@@ -78,14 +76,14 @@ def project(
 
     Parameters
     ----------
-    model : Model
-        A trained model; its training matrix is not needed.
-    data : Expression, AnnData, DataFrame, or array
-        New samples in the units of the training data. Genes are matched by name: extra genes are
-        dropped, absent genes and NaN entries are left out of the loss. An array without names
-        must have the model's genes, in the model's order. The data are not changed. With the
-        transform ``cpm`` the total of a sample that lacks genes is estimated; see
-        `fembed.placing.depth`.
+    model : Model or path
+        A trained model, or its folder; its training matrix is not needed.
+    data : Expression, AnnData, DataFrame, Series, array, sparse matrix or path
+        New samples (a Series is one) in the units of the training data. Genes are matched by
+        name: extra genes are dropped, absent genes and NaN entries are left out of the loss. An
+        array without names must have the model's genes, in the model's order. The data are not
+        changed. With the transform ``cpm`` the total of a sample that lacks genes is estimated;
+        see `fembed.placing.depth`.
     n_threads : int, optional
         Threads of the engine; all processors by default.
     workers : Workers, optional
@@ -107,8 +105,11 @@ def project(
     Warns
     -----
     DataWarning
-        If less than half of the model's genes are in the data.
+        If less than half of the model's genes are in the data, if names match only in another
+        spelling (blanks, dots for dashes, Ensembl versions), or if the values look like other units
+        than those of the training data.
     """
+    model = as_model(model)
     found = match(model, data)
     parameters, profiles = found.parameters, found.profiles
     if workers is None:
@@ -138,60 +139,6 @@ def project(
     )
 
 
-@dataclass(frozen=True)
-class Matched:
-    """New samples in terms of a model: its genes that the data have, and the profiles of those.
-
-    Attributes
-    ----------
-    sample_names : array of str, k
-    genes : row numbers in the model, n_matched
-    parameters : Parameters
-        The model's, of these genes.
-    profiles : float32, k x n_matched
-        On the model's scale; NaN where unobserved.
-    """
-
-    sample_names: NDArray[np.object_]
-    genes: NDArray[np.intp]
-    parameters: Parameters
-    profiles: Float32
-
-
-def match(model: Model, data: Any) -> Matched:
-    """``data`` (as `project` takes them) by the model's gene names and on its scale.
-
-    Raises and warns as `project`.
-    """
-    expression = as_expression(data, model)
-    expression.check(min_samples=1, allow_unobserved_genes=True)
-    profiles, n_matched = expression.take_genes(model.gene_names)
-    _check_overlap(n_matched, model, expression)
-    model.preprocessing.apply(
-        profiles,
-        expression.origin,
-        sample_names=expression.sample_names,
-        gene_names=model.gene_names,
-    )
-    if model.preprocessing.transform == "cpm":
-        depth.rescale(model.parameters, profiles)
-    n_observed = np.array([np.count_nonzero(~np.isnan(profile)) for profile in profiles])
-    if not n_observed.all():
-        lacking = expression.sample_names[int(np.argmin(n_observed))]
-        raise InputError(
-            f"The sample '{lacking}' in {expression.origin} has no observed value for any of the "
-            "model's genes; remove it."
-        )
-    parameters, genes = model.parameters, np.arange(model.n_genes)
-    if n_matched < model.n_genes:
-        # By name and not by what is observed: batch mates must not choose a sample's genes.
-        there = set(expression.gene_names)
-        genes = np.flatnonzero([name in there for name in model.gene_names])
-        parameters = take_genes(parameters, genes)
-        profiles = np.ascontiguousarray(profiles[:, genes])
-    return Matched(expression.sample_names, genes, parameters, profiles)
-
-
 def _p_value(model: Model, solution: Solution) -> NDArray[np.float64] | None:
     assert model.calibration is not None
     reference = model.calibration.reference_loss
@@ -208,23 +155,6 @@ def place_part(shared: tuple[Parameters, Float32], rows: slice, n_threads: int) 
     return placement.place(parameters, np.ascontiguousarray(profiles[rows]), n_threads=n_threads)
 
 
-def as_expression(data: Any, model: Model) -> Expression:
-    """``data`` as an Expression; an array without names takes the model's gene names."""
-    if isinstance(data, Expression):
-        return data
-    if hasattr(data, "obs_names"):
-        return Expression.from_anndata(data)
-    if hasattr(data, "iloc"):
-        return Expression.from_array(data)
-    shape = np.shape(data)
-    if len(shape) == 2 and shape[1] != model.n_genes:
-        raise InputError(
-            f"The array has {shape[1]} genes but the model has {model.n_genes}; give the genes' "
-            "names (a DataFrame or AnnData) so that they can be matched."
-        )
-    return Expression.from_array(data, gene_names=model.gene_names)
-
-
 def outlier_score(
     loss: NDArray[np.float64], training_loss: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -235,19 +165,3 @@ def outlier_score(
     spread = 1.4826 * np.median(np.abs(reference - centre))
     score: NDArray[np.float64] = (np.log(np.maximum(loss, tiny)) - centre) / max(spread, 1e-12)
     return score
-
-
-def _check_overlap(n_matched: int, model: Model, expression: Expression) -> None:
-    if n_matched == 0:
-        raise InputError(
-            f"{expression.origin} and the model have no gene in common (the model's first gene is "
-            f"'{model.gene_names[0]}', the data's is '{expression.gene_names[0]}'); check that "
-            "both use the same kind of gene names, and whether --transpose is needed."
-        )
-    if n_matched < 0.5 * model.n_genes:
-        warnings.warn(
-            f"{expression.origin} has only {n_matched} of the model's {model.n_genes} genes; "
-            "the coordinates rest on those.",
-            DataWarning,
-            stacklevel=4,
-        )

@@ -7,10 +7,13 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from fembed.config import FitConfig
+from fembed.data import account
+from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32, thread_count
@@ -25,7 +28,7 @@ from fembed.train.recipe import plan
 
 
 def fit(
-    expression: Expression,
+    data: Any,
     config: FitConfig | None = None,
     *,
     preprocessing: Preprocessing | None = None,
@@ -38,8 +41,8 @@ def fit(
 
     Parameters
     ----------
-    expression : Expression
-        Samples x genes in the units of the input.
+    data : Expression, AnnData, DataFrame, array, sparse matrix or path
+        n_samples x n_genes, in the units of the input.
     config : FitConfig, optional
         The options; see there.
     preprocessing : Preprocessing, optional
@@ -47,7 +50,8 @@ def fit(
     progress : callable, optional
         Called with a `Progress` a few times a second.
     overwrite_values : bool
-        Train in the memory of ``expression.values``, whose contents are lost, instead of a copy.
+        Train in the memory of an Expression's ``values``, whose contents are lost, instead of a
+        copy.
     calibrate : bool
         Also measure, on held-out samples before they join, the factor of the confidence ellipses,
         and learn the residual factors that imputation uses: a few seconds. Nothing else depends
@@ -74,16 +78,20 @@ def fit(
     Warns
     -----
     DataWarning
-        For genes that are constant, and for a network most of whose units are dead.
+        For genes that are constant, for values and names that do not look like what they are taken
+        for (logarithms taken again, counts as they are, genes as samples), and for a network most
+        of whose units are dead.
     """
     begin = time.perf_counter()
     config = config or FitConfig()
     preprocessing = preprocessing or Preprocessing()
+    expression = as_expression(data)
     _check(expression, config)
+    account.warn_of_doubts(expression, preprocessing.transform)
     kept = None
     if checkpoint is not None:
         kept = Checkpoint(checkpoint, about(expression, preprocessing, config, calibrate))
-    if not overwrite_values:
+    if expression is data and not overwrite_values:
         expression = replace(expression, values=expression.values.copy())
     values = preprocessing.apply(
         expression.values,

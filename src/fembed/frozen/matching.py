@@ -1,0 +1,213 @@
+"""New data in terms of a model: its genes and training samples by name, its scale, its units."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import store
+from fembed.data import account, coerce
+from fembed.data.choice import even_choice
+from fembed.data.expression import Expression
+from fembed.data.names import look_up
+from fembed.engine import Float32, decode, take_genes
+from fembed.errors import DataWarning, InputError
+from fembed.model import Model
+from fembed.parameters import Parameters
+from fembed.placing import depth
+
+#: Places and genes of the model that new data are held against: enough for a mean and a spread.
+_PLACES, _GENES, _SAMPLES = 8, 1000, 64
+#: Fewer genes say nothing of units.
+_MIN_GENES = 50
+#: Spread of the genes' means in new data over that in the model. Laboratories and platforms stay
+#: within these bounds (seen: 0.8 to 1.2); another base of the logarithm does not.
+_MIN_SPREAD, _MAX_SPREAD = 0.74, 1.35
+#: Distance of the means in standard deviations of the genes' means; and the least correlation.
+_MAX_SHIFT, _MIN_CORRELATION = 0.75, 0.3
+_BASES = {
+    3.3219: "log2 where the model has log10",
+    2.3026: "natural logarithms where the model has log10",
+    1.4427: "log2 where the model has natural logarithms",
+    0.6931: "natural logarithms where the model has log2",
+    0.4343: "log10 where the model has natural logarithms",
+    0.3010: "log10 where the model has log2",
+}
+
+
+@dataclass(frozen=True)
+class Matched:
+    """New samples in terms of a model: its genes that the data have, and the profiles of those.
+
+    Attributes
+    ----------
+    sample_names : array of str, k
+    genes : row numbers in the model, n_matched
+    parameters : Parameters
+        The model's, of these genes.
+    profiles : float32, k x n_matched
+        On the model's scale; NaN where unobserved.
+    """
+
+    sample_names: NDArray[np.object_]
+    genes: NDArray[np.intp]
+    parameters: Parameters
+    profiles: Float32
+
+
+def as_model(model: Any) -> Model:
+    """``model`` itself, or the one in the folder that it names.
+
+    Raises
+    ------
+    InputError
+        For anything else, or a folder that is no model.
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return store.load(model)
+    raise InputError(
+        f"A model is needed (of fembed.fit or fembed.load), not {type(model).__name__}."
+    )
+
+
+def as_expression(data: Any, model: Model) -> Expression:
+    """``data`` as an Expression; an array without names takes the model's gene names."""
+    return coerce.as_expression(data, gene_names=model.gene_names)
+
+
+def match(model: Model, data: Any) -> Matched:
+    """``data`` (as `project` takes them) by the model's gene names and on its scale.
+
+    Raises and warns as `project`.
+    """
+    expression = as_expression(data, model)
+    expression.check(min_samples=1, allow_unobserved_genes=True)
+    found = expression.find_genes(model.gene_names)
+    _check_overlap(found.n_found, model, expression)
+    account.warn_of_spelling(found, "gene", expression.origin, stacklevel=4)
+    profiles, n_matched = expression.take_genes(found)
+    transform = model.preprocessing.transform
+    doubt = account.model_unit_doubt(
+        profiles, transform, expression.origin, expression.source.units
+    )
+    model.preprocessing.apply(
+        profiles,
+        expression.origin,
+        sample_names=expression.sample_names,
+        gene_names=model.gene_names,
+    )
+    if transform == "cpm":
+        depth.rescale(model.parameters, profiles)
+    n_observed = np.array([np.count_nonzero(~np.isnan(profile)) for profile in profiles])
+    if not n_observed.all():
+        lacking = expression.sample_names[int(np.argmin(n_observed))]
+        raise InputError(
+            f"The sample '{lacking}' in {expression.origin} has no observed value for any of the "
+            "model's genes; remove it."
+        )
+    parameters, genes = model.parameters, np.arange(model.n_genes)
+    if n_matched < model.n_genes:
+        # By name and not by what is observed: batch mates must not choose a sample's genes.
+        genes = np.flatnonzero(found.found)
+        parameters = take_genes(parameters, genes)
+        profiles = np.ascontiguousarray(profiles[:, genes])
+    doubt = doubt or scale_doubt(parameters, profiles, expression.origin)
+    if doubt is not None:
+        warnings.warn(doubt, DataWarning, stacklevel=3)
+    return Matched(expression.sample_names, genes, parameters, profiles)
+
+
+def training_rows(
+    model: Model, sample_names: Sequence[str] | NDArray[np.object_], origin: str
+) -> NDArray[np.intp]:
+    """For every name the row of that training sample in the model, -1 for another sample.
+
+    Warns
+    -----
+    DataWarning
+        Of training samples that are spelled otherwise.
+    """
+    found = look_up(model.sample_names, sample_names)
+    account.warn_of_spelling(found, "sample", origin, stacklevel=3)
+    rows = np.full(len(sample_names), -1, np.intp)
+    rows[found.position[found.found]] = np.flatnonzero(found.found)
+    return rows
+
+
+def scale_doubt(parameters: Parameters, profiles: Float32, origin: str) -> str | None:
+    """The sentence for data on another scale than the model's; None where they are on it.
+
+    The means of the genes in the data are held against those at some of the model's places: on
+    the same scale the two lie along a line of slope one. What a gene's mean is differs between
+    tissues and laboratories by less than genes differ among themselves.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the genes that the data have.
+    profiles : float32, k x n_genes
+        On what should be the model's scale.
+    origin : str
+        What to call the data.
+    """
+    genes = even_choice(parameters.n_genes, _GENES)
+    places = parameters.sample_embedding[even_choice(parameters.n_samples, _PLACES)]
+    expected = decode(parameters, places, genes=genes, n_threads=1)
+    rows = even_choice(len(profiles), _SAMPLES)
+    some = profiles[np.ix_(rows, genes)]
+    n_observed = np.count_nonzero(~np.isnan(some), axis=0)
+    there = n_observed > 0
+    if np.count_nonzero(there) < _MIN_GENES:
+        return None
+    found = np.nansum(some[:, there], axis=0, dtype=np.float64) / n_observed[there]
+    mean = expected.mean(axis=0, dtype=np.float64)[there]
+    between = float(mean.std())
+    within = float(np.sqrt(expected.var(axis=0, dtype=np.float64).mean()))
+    if not between > within:  # standardised data, whose genes have one mean: no line to compare
+        return None
+    spread, shift = float(found.std()) / between, float(found.mean() - mean.mean()) / between
+    if spread < 1e-6 or np.corrcoef(found, mean)[0, 1] < _MIN_CORRELATION:
+        how = "the means of its genes do not go with those of the model's genes"
+        hint = "z-scores or ratios where the model has expression, or genes of other names"
+    elif not _MIN_SPREAD <= spread <= _MAX_SPREAD:
+        how = f"the means of its genes differ {spread:.2g} times as much as the model's do"
+        base = min(_BASES, key=lambda known: abs(np.log(spread / known)))
+        near = abs(np.log(spread / base)) < 0.15
+        hint = _BASES[base] if near else "another transform or normalisation"
+    elif abs(shift) > _MAX_SHIFT:
+        how = f"its genes lie {abs(found.mean() - mean.mean()):.3g} {_side(shift)} the model's"
+        hint = "another normalisation, such as counts where the model has counts per million"
+    else:
+        return None
+    return (
+        f"{origin} seems to be on another scale than the model: {how} (perhaps {hint}); give the "
+        "samples in the units of the training data, or their places mean little."
+    )
+
+
+def _side(shift: float) -> str:
+    return "above" if shift > 0 else "below"
+
+
+def _check_overlap(n_matched: int, model: Model, expression: Expression) -> None:
+    if n_matched == 0:
+        raise InputError(
+            f"{expression.origin} and the model have no gene in common (the model's first gene is "
+            f"'{model.gene_names[0]}', the data's is '{expression.gene_names[0]}'); check that "
+            "both use the same kind of gene names, and whether --transpose is needed."
+        )
+    if n_matched < 0.5 * model.n_genes:
+        warnings.warn(
+            f"{expression.origin} has only {n_matched} of the model's {model.n_genes} genes; "
+            "the coordinates rest on those.",
+            DataWarning,
+            stacklevel=4,
+        )
