@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.chunks import frame_to_float32, row_chunks, to_float32
 from fembed.data.memory import refuse_beyond_memory, refuse_implausible
-from fembed.data.sparse import is_sparse, n_entries
 from fembed.data.names import Lookup, look_up
+from fembed.data.sparse import is_sparse, n_entries
 from fembed.errors import InputError
 
 if TYPE_CHECKING:
