@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from fembed.pl.categories import categories
 from fembed.pl.samples import MapSamples
 from fembed.report import checks, comparison
 from tests.tiny_model import N_GENES, tiny_model
@@ -27,7 +28,7 @@ def samples(
         loss=np.ones(n),
         outlier=np.zeros(n),
         projected=np.zeros(n, bool),
-        labels={name: np.asarray(column, dtype=object) for name, column in (labels or {}).items()},
+        labels={name: categories(column, name) for name, column in (labels or {}).items()},
     )
     return replace(made, **changes)
 
@@ -40,16 +41,21 @@ def labelled(rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], NDAr
     return points, label.astype(str).astype(object), batch.astype(str).astype(object)
 
 
+def batch_effect(points: NDArray[Any], batch: Any, label: Any) -> checks.Check:
+    of_label = None if label is None else categories(label)
+    return checks.batch_effect(samples(points), categories(batch), of_label, "run")
+
+
 def test_batches_at_random_are_no_batch_effect() -> None:
     points, label, batch = labelled(np.random.default_rng(0))
-    check = checks.batch_effect(samples(points), batch, label, "run")
+    check = batch_effect(points, batch, label)
     assert check.fine and "240 of 240 samples" in check.text
 
 
 def test_batches_apart_within_their_labels_are_found() -> None:
     points, label, batch = labelled(np.random.default_rng(0))
     shifted = points + 4.0 * (batch == "1")[:, None]
-    check = checks.batch_effect(samples(shifted), batch, label, "run")
+    check = batch_effect(shifted, batch, label)
     assert not check.fine and "p = 0.005" in check.text
 
 
@@ -59,18 +65,18 @@ def test_batches_that_the_labels_explain_are_no_batch_effect() -> None:
     # Nine of ten samples of a label are of its own batch: neighbours share it, as they must.
     own = rng.random(N) < 0.9
     batch = np.where(own, label, np.where(label == "0", "1", "0")).astype(object)
-    check = checks.batch_effect(samples(points), batch, label, "run")
+    check = batch_effect(points, batch, label)
     assert check.fine
-    alone = checks.batch_effect(samples(points), batch, None, "run")
+    alone = batch_effect(points, batch, None)
     assert not alone.fine  # without the labels it looks like one
 
 
 def test_labels_of_one_batch_each_cannot_be_told_from_it() -> None:
     points, label, _ = labelled(np.random.default_rng(0))
-    check = checks.batch_effect(samples(points), label, label, "run")
+    check = batch_effect(points, label, label)
     assert not check.fine and "cannot be told apart" in check.text
     one = np.full(N, "a", dtype=object)
-    assert checks.batch_effect(samples(points), one, label, "run").fine
+    assert batch_effect(points, one, label).fine
 
 
 def test_samples_that_fit_badly_are_listed_worst_first() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +64,9 @@ class Expression:
         What to call the data in a message, the path of its file for instance.
     source : Source
         How the file was taken, where there was one.
+    colours : mapping
+        What an AnnData object keeps in ``uns["<column>_colors"]``, by column: the colours that
+        figures give to the column's categories.
     """
 
     values: NDArray[np.float32]
@@ -72,6 +75,7 @@ class Expression:
     obs: pd.DataFrame | None = None
     origin: str = "the data"
     source: Source = Source()
+    colours: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_samples(self) -> int:
@@ -185,7 +189,8 @@ class Expression:
         found = cls.from_array(
             matrix, adata.obs_names, gene_names, origin=origin, obs=adata.obs.copy()
         )
-        return replace(found, source=Source("AnnData", "log1p" if logged else None, oriented=True))
+        source = Source("AnnData", "log1p" if logged else None, oriented=True)
+        return replace(found, source=source, colours=colours_in(adata.uns))
 
     def check(self, *, min_samples: int = 2, allow_unobserved_genes: bool = False) -> None:
         """Raise for anything that no model can be trained on.
@@ -255,16 +260,26 @@ class Expression:
         Raises
         ------
         InputError
-            If there is no such column; the message lists those there are.
+            As `column`.
         """
-        columns = [] if self.obs is None else [str(name) for name in self.obs.columns]
-        if self.obs is None or column not in columns:
-            there = f"it has {', '.join(columns)}" if columns else "it has no sample annotations"
-            raise InputError(f"{self.origin} has no label column '{column}'; {there}.")
-        labels = self.obs.iloc[:, columns.index(column)]
+        labels = self.column(column)
         text: Names = np.array([str(label) for label in labels], dtype=object)
         text[labels.isna().to_numpy()] = "NA"
         return text
+
+    def column(self, name: str) -> pd.Series:
+        """A column of ``obs`` as it is: a categorical keeps its order, numbers stay numbers.
+
+        Raises
+        ------
+        InputError
+            If there is no such column, or more than one; the message lists those there are.
+        """
+        columns = [] if self.obs is None else [str(column) for column in self.obs.columns]
+        if self.obs is None or name not in columns:
+            there = f"it has {', '.join(columns)}" if columns else "it has no sample annotations"
+            raise InputError(f"{self.origin} has no label column '{name}'; {there}.")
+        return one_column(self.obs, name, self.origin)
 
     def find_genes(self, gene_names: Iterable[str]) -> Lookup:
         """Where genes stand in this data; see `fembed.data.names.look_up`.
@@ -310,6 +325,23 @@ class Expression:
             sample_names=self.sample_names[rows],
             obs=None if self.obs is None else self.obs.iloc[rows],
         )
+
+
+def colours_in(uns: Mapping[str, Any]) -> dict[str, Any]:
+    """The colours in an AnnData object's ``uns``, by the column that they are of."""
+    ending = "_colors"
+    found = {str(key): value for key, value in uns.items()}
+    return {k.removesuffix(ending): v for k, v in found.items() if k.endswith(ending)}
+
+
+def one_column(table: pd.DataFrame, name: str, origin: str) -> pd.Series:
+    """The column ``name`` of a table that has it; InputError if it is there more than once."""
+    places = [k for k, column in enumerate(table.columns) if str(column) == name]
+    if len(places) > 1:
+        raise InputError(
+            f"{origin} has {len(places)} columns named '{name}'; rename or remove all but one."
+        )
+    return table.iloc[:, places[0]]
 
 
 def layers_there(layers: list[str]) -> str:

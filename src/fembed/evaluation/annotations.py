@@ -236,10 +236,7 @@ def _column(expression: Expression, table: pd.DataFrame | None, name: str) -> An
         raise InputError(
             f"The annotations have no column '{name}'; they have {', '.join(table.columns)}."
         )
-    expression.labels(name)  # it says which columns there are
-    assert expression.obs is not None
-    columns = [str(column) for column in expression.obs.columns]
-    return expression.obs.iloc[:, columns.index(name)]
+    return expression.column(name)
 
 
 def _plain_array(column: Any) -> Labels:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fembed.errors import InputError
 from fembed.files import durable
+from fembed.pl import names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,9 +47,9 @@ STYLE: dict[Any, Any] = {
     "savefig.facecolor": "white",
     "pdf.fonttype": 42,  # letters stay letters in a vector program
     "svg.fonttype": "none",
+    "text.usetex": False,  # names are no programs
 }
 DOTS_PER_INCH = 200
-LEGEND_LINE = 0.134  # inches, of the type above
 #: Names are not mathematics: what stands between two dollar signs is drawn as it is.
 PLAIN: dict[str, Any] = {"parse_math": False}
 
@@ -148,43 +149,38 @@ def write(figure: Figure, save: SavePath, tight: bool = False) -> None:
         ) from error
 
 
-def name_axes(ax: Axes, names: Sequence[str]) -> None:
+def name_axes(ax: Axes, called: Sequence[str]) -> None:
     """Name the two axes of a map and make them equal, since distances in a map mean something."""
-    ax.set_xlabel(names[0], **PLAIN)
-    ax.set_ylabel(names[1], **PLAIN)
+    label_axes(ax, *called)
     ax.set_aspect("equal", adjustable="datalim")
 
 
-def legend_beside(ax: Axes, handles: Sequence[Any], labels: Sequence[str], **options: Any) -> Any:
-    """A legend to the right of ``ax``, in as many columns as its height asks for."""
+def label_axes(ax: Axes, across: str, up: str) -> None:
+    """Write at the axes what they are, no longer than they are."""
     figure = ax.get_figure(root=True)
-    if len(labels) > 12:
-        figure.draw_without_rendering()  # the layout settles how high the axes are
-    rows = max(8, int(ax.get_window_extent().height / figure.dpi / LEGEND_LINE))
-    return legend(
-        ax,
-        handles,
-        labels,
-        ncols=-(-len(labels) // rows),
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        borderaxespad=0.0,
-        labelspacing=0.35,
-        handletextpad=0.3,
-        columnspacing=1.0,
-        **options,
-    )
+    box = ax.get_window_extent()
+    size = STYLE["axes.labelsize"]
+    ax.set_xlabel(names.shortened(across, box.width / figure.dpi, size), **PLAIN)
+    ax.set_ylabel(names.shortened(up, box.height / figure.dpi, size), **PLAIN)
 
 
-def legend(owner: Any, handles: Sequence[Any], labels: Sequence[str], **options: Any) -> Any:
-    """A legend of axes or figure whose labels are plain text, whatever they begin with."""
-    # Matplotlib leaves out labels that begin with an underscore, so they come in afterwards; as
-    # wide as they will be, though no layout depends on it before the figure is drawn.
-    made = owner.legend(list(handles), ["." for _ in labels], **options)
-    for text, label in zip(made.get_texts(), labels, strict=True):
-        text.set_parse_math(False)
-        text.set_text(label)
-    return made
+def entitle(ax: Axes, title: str | None, size: float | None = None, lines: int = 2) -> None:
+    """A title above ``ax``, no wider than the axes or, where they are alone, than the figure.
+
+    A title's own line breaks stay.
+    """
+    figure = ax.get_figure(root=True)
+    own = ax.get_window_extent().width / figure.dpi
+    alone = len(figure.axes) == 1 or all(other is ax or _is_bar(other) for other in figure.axes)
+    room = max(own, figure.get_size_inches()[0] - 0.9) if alone else own
+    size = STYLE["axes.titlesize"] if size is None else size
+    parts = str(title or "").split("\n")[:6]
+    text = "\n".join(names.wrapped(part, room, size, lines) for part in parts)
+    ax.set_title(text, loc="left", fontsize=size, **PLAIN)
+
+
+def _is_bar(ax: Axes) -> bool:
+    return getattr(ax, "_colorbar", None) is not None
 
 
 def map_height(extent: Any, width: float = 5.4) -> float:
@@ -205,7 +201,8 @@ def colour_bar(
     place = {"cax": ax} if inside else {"ax": ax, "shrink": 0.75, "aspect": 22, "pad": 0.015}
     bar = ax.get_figure().colorbar(mappable, extend=extend, **place)
     bar.outline.set_visible(False)
-    bar.set_label(label, **PLAIN)
+    high = (1.0 if inside else 0.75) * ax.bbox.height / ax.get_figure(root=True).dpi
+    bar.set_label(names.wrapped(label, high, STYLE["axes.labelsize"]), **PLAIN)
     return bar
 
 

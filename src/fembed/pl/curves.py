@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.pl import canvas
+from fembed.pl import canvas, names
 from fembed.pl.canvas import SavePath
 from fembed.pl.palette import FEW, MARKERS
 
@@ -76,7 +76,7 @@ def training_curve(
     else:
         ax.set_xlabel("step")
     _draw_losses(ax, history, training)
-    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    canvas.entitle(ax, title)
     return canvas.finished(ax, save)
 
 
@@ -129,12 +129,11 @@ def accuracy_by_dimension(
         ax.set_xscale("log", base=2)
         ax.set_xticks(dimensions, [f"{d:g}" for d in dimensions])
         ax.minorticks_off()
-    ax.set_xlabel("dimension of the embedding")
-    ax.set_ylabel(measure.replace("_", " "), **canvas.PLAIN)
+    canvas.label_axes(ax, "dimension of the embedding", measure.replace("_", " "))
     ax.grid(axis="y", color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)
     _name_ends(ax, ends)
-    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    canvas.entitle(ax, title)
     return canvas.finished(ax, save)
 
 
@@ -269,6 +268,7 @@ def _name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
         y = max(value, below + room)
         below = y
         ax.annotate(
-            name, (1.02, y), xycoords=("axes fraction", "data"), va="center", color=colour,
+            names.shortened(name, 1.6, 7.5), (1.02, y),
+            xycoords=("axes fraction", "data"), va="center", color=colour,
             fontsize=7.5, annotation_clip=False, **canvas.PLAIN,
         )  # fmt: skip

@@ -13,9 +13,11 @@ from fembed.errors import InputError
 from fembed.model import Model
 from fembed.pl import canvas, maps
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
+from fembed.pl.categories import Categories
 from fembed.pl.labels import write_labels
-from fembed.pl.palette import SEQUENTIAL, styles
-from fembed.pl.points import Categories, colouring
+from fembed.pl.legends import legend_beside
+from fembed.pl.palette import SEQUENTIAL
+from fembed.pl.points import colouring
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,17 +95,18 @@ def gene_map(
     name = {"pca": "PC", "tsne": "t-SNE", "umap": "UMAP"}[method]
     canvas.name_axes(ax, (f"{name} 1 of the gene embedding", f"{name} 2"))
     if isinstance(found, Categories):
-        chosen = styles(found.names)
-        maps.draw_categories(ax, points, found, chosen)
-        canvas.legend_beside(ax, maps.handles(found.names, chosen), found.names)
+        maps.draw_categories(ax, points, found, found.styles())
+        names = found.present
+        counts = [int(count) for count in found.counts if count]
+        legend_beside(ax, maps.handles(names, found.styles()), names, counts)
     else:
-        low, high = np.nanpercentile(found.values, [1, 99])
-        shown = maps.draw_numbers(ax, points, found.values, (low, high), SEQUENTIAL)
+        limits = maps.spread(found.values)
+        shown = maps.draw_numbers(ax, points, found.values, limits, SEQUENTIAL)
         canvas.colour_bar(ax, shown, label or found.title)
     places = points[named]
     ax.scatter(*places.T, s=12, facecolors="none", edgecolors=canvas.INK, linewidths=0.6, zorder=5)
     write_labels(ax, places, list(model.gene_names[named]), fontsize=6.5, clear_of_places=True)
-    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    canvas.entitle(ax, title)
     return canvas.finished(ax, save)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from fembed.errors import InputError
-from fembed.pl import canvas
+from fembed.pl import canvas, names
 from fembed.pl.canvas import SavePath
 from fembed.pl.palette import SEQUENTIAL
 from fembed.pl.panels import checked, is_pair, rows_and_columns
 
 #: The colours span at least so much.
 LEAST_SPAN = 0.05
+_CELL = 0.72  # inches across a cell
 
 
 @canvas.drawing()
@@ -63,25 +64,28 @@ def accuracy_table(
         table[rows.index(row), columns.index(column)] = value
     if not np.isfinite(table).any():
         raise InputError("There is no accuracy to draw; all of them are missing.")
-    ax = canvas.axes_for(ax, save, 1.6 + 0.72 * len(columns), 1.1 + 0.36 * len(rows))
+    ax = canvas.axes_for(ax, save, 1.6 + _CELL * len(columns), 1.1 + _CELL / 2 * len(rows))
     low, high = float(np.nanmin(table)), float(np.nanmax(table))
     # Differences of a hundredth must not look like day and night.
     low, high = min(low, (low + high - LEAST_SPAN) / 2), max(high, (low + high + LEAST_SPAN) / 2)
     shown = ax.imshow(
         np.ma.masked_invalid(table), cmap=SEQUENTIAL, aspect="auto", vmin=low, vmax=high
     )
-    ax.set_xticks(range(len(columns)), [str(column) for column in columns], **canvas.PLAIN)
-    ax.set_yticks(range(len(rows)), [str(row) for row in rows], **canvas.PLAIN)
+    across, down = (
+        [names.wrapped(str(key), inches, 7.0, 3) for key in keys]
+        for keys, inches in ((columns, _CELL), (rows, 2 * _CELL))
+    )
+    ax.set_xticks(range(len(columns)), across, **canvas.PLAIN)
+    ax.set_yticks(range(len(rows)), down, **canvas.PLAIN)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
             ink = "white" if value < (low + high) / 2 else canvas.INK
             ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=ink, fontsize=8)
-    ax.set_xlabel(column_name, **canvas.PLAIN)
-    ax.set_ylabel(row_name, **canvas.PLAIN)
+    canvas.label_axes(ax, column_name, row_name)
     canvas.colour_bar(ax, shown, (measure or "accuracy").replace("_", " "))
-    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    canvas.entitle(ax, title)
     return canvas.finished(ax, save)
 
 

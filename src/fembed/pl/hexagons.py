@@ -63,10 +63,8 @@ def density(
     ax = canvas.axes_for(ax, save, 4.6, 3.9)
     box = square_limits([points], share=1.0) if limits is None else both_limits(limits)
     shown = draw_density(ax, points, box, hexagons, most)
-    names = axis_names(basis, components)
-    ax.set_xlabel(names[0], **canvas.PLAIN)
-    ax.set_ylabel(names[1], **canvas.PLAIN)
-    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    canvas.label_axes(ax, *axis_names(basis, components))
+    canvas.entitle(ax, title)
     if shown is not None:
         canvas.count_bar(ax, shown, "samples in a hexagon")
     return canvas.finished(ax, save)

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fembed.data.expression import Expression
 from fembed.errors import InputError
 from fembed.files import durable
 from fembed.model import Model
 from fembed.pl import page
+from fembed.pl.categories import Categories, categories
 from fembed.pl.payload import map_payload
 from fembed.pl.samples import MapSamples, map_samples
 
@@ -106,10 +105,10 @@ def map_data(payload: dict[str, Any]) -> Any:
     return Markup(page.json_for_script(payload))
 
 
-def _checked_columns(columns: Mapping[str, Any], n: int) -> dict[str, Any]:
+def _checked_columns(columns: Mapping[str, Any], n: int) -> dict[str, Categories]:
     checked = {}
     for name, values in columns.items():
-        column = np.array([str(value) for value in values], dtype=object)
+        column = values if isinstance(values, Categories) else categories(values, str(name))
         if len(column) != n:
             raise InputError(
                 f"The labels '{name}' are {len(column)} for {n} samples; give one each."

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fembed.pl.canvas import INK, PLAIN, SOFT
+from fembed.pl.names import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +24,10 @@ _CELLS = 24
 #: Rounds that the labels may push each other; a number and not seconds, so that the same figure
 #: is the same everywhere.
 _ROUNDS = 300
+#: A label is at most so many inches wide, and at most this share of its axes.
+_WIDEST, _SHARE = 1.3, 0.4
+#: Where labels would still lie on each other, their type becomes smaller.
+_SCALES = (1.0, 0.86, 0.75)
 
 
 def densest_places(points: Float, codes: NDArray[np.intp], n_codes: int) -> Float:
@@ -69,22 +77,43 @@ def write_labels(
     -------
     list of matplotlib.text.Text
     """
-    from adjustText import adjust_text
+    figure = ax.get_figure(root=True)
+    figure.draw_without_rendering()  # the layout settles where the axes are
+    room = min(_WIDEST, _SHARE * ax.get_window_extent().width / figure.dpi)
+    there = np.isfinite(places).all(axis=1)
+    anchors, named = places[there], np.array(names, dtype=object)[there]
+    for scale in _SCALES:
+        size = fontsize * scale
+        texts = _texts(ax, anchors, [wrapped(name, room, size) for name in named], size)
+        lines = _push_apart(ax, texts, anchors, around, clear_of_places) if texts else []
+        if scale == _SCALES[-1] or not _overlap(texts):
+            break
+        for drawn in (*texts, *lines):
+            drawn.remove()
+    return texts
+
+
+def _texts(ax: Axes, places: Float, names: Sequence[str], size: float) -> list[Any]:
     from matplotlib import patheffects
 
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
-    there = np.isfinite(places).all(axis=1)
-    texts = [
+    return [
         ax.text(
-            *place, name, fontsize=fontsize, color=INK, ha="center", va="center",
+            *place, name, fontsize=size, color=INK, ha="center", va="center", linespacing=1.0,
             path_effects=halo, zorder=8, **PLAIN,
         )
-        for place, name in zip(places[there], np.array(names, dtype=object)[there], strict=True)
+        for place, name in zip(places, names, strict=True)
     ]  # fmt: skip
-    if len(texts) > 0:
-        ax.get_figure(root=True).draw_without_rendering()  # the layout settles where the axes are
-        anchors = places[there]
-        adjust_text(
+
+
+def _push_apart(
+    ax: Axes, texts: list[Any], anchors: Float, around: Float | None, clear_of_places: bool
+) -> list[Any]:
+    """Move the texts off each other; the lines that lead back."""
+    from adjustText import adjust_text
+
+    with _in_silence():
+        _, lines = adjust_text(
             texts,
             *(() if around is None else around.T),
             target_x=anchors[:, 0],
@@ -97,4 +126,24 @@ def write_labels(
             ax=ax,
             arrowprops={"arrowstyle": "-", "color": SOFT, "linewidth": 0.5, "zorder": 7},
         )
-    return texts
+    return list(lines)
+
+
+def _overlap(texts: Sequence[Any]) -> bool:
+    boxes = [text.get_window_extent() for text in texts]
+    return any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Without adjustText's words about axes that are smaller than a label, one a round."""
+    logger = logging.getLogger("adjustText")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            # It says them by Logger.warn, which Python has deprecated (adjustText 1.4.0).
+            warnings.filterwarnings("ignore", "The 'warn' method is deprecated")
+            yield
+    finally:
+        logger.disabled = before

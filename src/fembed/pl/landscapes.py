@@ -83,7 +83,7 @@ def gene_landscape(
     _draw_samples(ax, model, rows, measured, shown)
     of = "decoded" if data is None else "decoded, samples measured"
     canvas.colour_bar(ax, shown, f"{of}; {scale_name(model)}")
-    ax.set_title(gene if title is None else title, loc="left", **canvas.PLAIN)
+    canvas.entitle(ax, gene if title is None else title)
     return canvas.finished(ax, save)
 
 
@@ -156,7 +156,7 @@ def similarity_landscape(
     canvas.colour_bar(ax, shown, f"correlation r over {len(genes):,} {what}")
     if title is None:
         title = str(expression.sample_names[0])
-    ax.set_title(title, loc="left", **canvas.PLAIN)
+    canvas.entitle(ax, title)
     return canvas.finished(ax, save)
 
 
@@ -246,9 +246,7 @@ def _draw_field(
         image, origin="lower", extent=(x0, x1, y0, y1), interpolation="bilinear", aspect="auto",
         zorder=1,
     )  # fmt: skip
-    names = axis_names()
-    ax.set_xlabel(names[0])
-    ax.set_ylabel(names[1])
+    canvas.label_axes(ax, *axis_names())
     ax.set_aspect("equal", adjustable="box")
     return ScalarMappable(norm, colours)
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from fembed.errors import InputError
 from fembed.pl import canvas, raster
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
+from fembed.pl.categories import Categories
 from fembed.pl.labels import densest_places, write_labels
-from fembed.pl.palette import MISSING, MISSING_LABEL, SEQUENTIAL, Style, styles
-from fembed.pl.points import BASIS, Categories, Numbers, axis_names, colouring, pair, plane
+from fembed.pl.legends import legend_beside
+from fembed.pl.palette import MISSING, MISSING_LABEL, SEQUENTIAL, Style
+from fembed.pl.points import BASIS, Numbers, axis_names, colouring, pair, plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,18 +96,17 @@ def embedding(
     ax = canvas.axes_for(ax, save, PAGE_WIDTH, canvas.map_height(np.ptp(points, axis=0)))
     canvas.name_axes(ax, axis_names(basis, components))
     if isinstance(values, Numbers):
-        limits = pair(color_limits) if color_limits is not None else _spread(values.values)
+        limits = pair(color_limits) if color_limits is not None else spread(values.values)
         shown = draw_numbers(ax, points, values.values, limits, cmap)
         canvas.colour_bar(ax, shown, values.title, extend=_extension(values.values, limits))
     elif isinstance(values, Categories):
-        chosen = styles(values.names)
-        draw_categories(ax, points, values, chosen)
-        _name_categories(ax, points, values, chosen, legend)
+        draw_categories(ax, points, values, values.styles())
+        _name_categories(ax, points, values, legend)
     else:
         draw_categories(ax, points, _one(len(points)), {"": Style(canvas.OURS)})
     if title is None:
         title = getattr(values, "title", "") if isinstance(values, Categories) else ""
-    ax.set_title(title, loc="left", **canvas.PLAIN)
+    canvas.entitle(ax, title)
     return canvas.finished(ax, save)
 
 
@@ -204,15 +205,22 @@ def handles(names: Sequence[str], chosen: dict[str, Style], size: float = 5.0) -
     ]  # fmt: skip
 
 
-def _name_categories(
-    ax: Axes, points: Float, values: Categories, chosen: dict[str, Style], legend: Legend
-) -> None:
+def _name_categories(ax: Axes, points: Float, values: Categories, legend: Legend) -> None:
     if legend in ("both", "beside"):
-        counts = np.bincount(values.codes, minlength=len(values.names))
-        labels = [f"{name}  {n:,}" for name, n in zip(values.names, counts, strict=True)]
-        canvas.legend_beside(ax, handles(values.names, chosen), labels)
-    if legend == "on map" or (legend == "both" and len(values.names) <= MOST_DIRECT_LABELS):
-        named = [k for k, name in enumerate(values.names) if name != MISSING_LABEL]
+        shown = np.flatnonzero(values.counts)
+        names = [values.names[code] for code in shown]
+        counts = [int(values.counts[code]) for code in shown]
+        legend_beside(ax, handles(names, values.styles()), names, counts)
+    if legend == "on map" or (legend == "both" and len(values.present) <= MOST_DIRECT_LABELS):
+        name_in_map(ax, points, values, most=len(values.names))
+
+
+def name_in_map(
+    ax: Axes, points: Float, values: Categories, most: int = MOST_DIRECT_LABELS
+) -> None:
+    """Write the names of at most so many categories where most of their samples are."""
+    named = [k for k in np.flatnonzero(values.counts) if values.names[k] != MISSING_LABEL]
+    if 0 < len(named) <= most:
         places = densest_places(points, values.codes, len(values.names))[named]
         write_labels(ax, places, [values.names[k] for k in named])
 
@@ -233,16 +241,18 @@ def _draw_image(ax: Axes, image: Float, pixels: raster.Pixels) -> None:
     ax.set_aspect("equal", adjustable="datalim")
 
 
-def _spread(values: Float) -> tuple[float, float]:
+def spread(values: Float) -> tuple[float, float]:
+    """Limits of the colours that a few extreme values do not stretch."""
     observed = values[np.isfinite(values)]
     if observed.size == 0:
-        raise InputError("All values to colour by are missing.")
+        raise InputError("No value to colour by is finite.")
     low, high = np.percentile(observed, [1, 99])
     return (float(low), float(high)) if low < high else (float(low) - 0.5, float(low) + 0.5)
 
 
 def _extension(values: Float, limits: tuple[float, float]) -> str:
-    below, above = np.nanmin(values) < limits[0], np.nanmax(values) > limits[1]
+    values = values[np.isfinite(values)]
+    below, above = values.min() < limits[0], values.max() > limits[1]
     return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[int(below), int(above)]
 
 

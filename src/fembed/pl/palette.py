@@ -16,8 +16,8 @@ What colour and marker cannot do, direct labels do: see `fembed.pl.labels`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 #: Okabe and Ito's without yellow, which is faint on white.
 FEW = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -79,9 +79,15 @@ def colours(n: int) -> list[str]:
     return [style.colour for style in palette(n)]
 
 
-def styles(categories: Iterable[str]) -> dict[str, Style]:
-    """A style for each category, in the order given; ``"NA"`` is grey and comes last."""
+def styles(categories: Iterable[str], colours: Mapping[str, str] | None = None) -> dict[str, Style]:
+    """A style for each category, in the order given; ``"NA"`` is grey and comes last.
+
+    ``colours`` (``#rrggbb`` by category) take the place of the palette's where they are given.
+    """
     distinct = list(dict.fromkeys(categories))
     named = [category for category in distinct if category != MISSING_LABEL]
     chosen = dict(zip(named, palette(len(named)), strict=True))
+    for category in named:
+        if colours and category in colours:
+            chosen[category] = replace(chosen[category], colour=colours[category])
     return chosen | ({MISSING_LABEL: MISSING} if MISSING_LABEL in distinct else {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.pl import canvas, hexagons, maps
+from fembed.pl import canvas, hexagons, maps, names
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
-from fembed.pl.palette import styles
-from fembed.pl.points import Categories, categories, colouring, plane
+from fembed.pl.categories import Categories, categories, joined
+from fembed.pl.legends import LEGEND_LINE, legend
+from fembed.pl.points import colouring, plane
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +26,7 @@ COLUMNS = 5
 _GAP = 0.35  # inches at the left and the top, for the names of rows and columns
 _BELOW = 0.06
 _BESIDE = 1.25  # inches at the right, for the legend
+_MARKER = 0.24  # inches of a legend's marker and the blanks around it
 
 
 @canvas.drawing()
@@ -119,13 +120,14 @@ def scatter_grid(
     labels = getattr(embeddings, "labels", None) if labels is None else labels
     embeddings, row_name, column_name = _of_sweep(embeddings, row_name, column_name)
     points = {key: plane(data) for key, data in checked(embeddings).items()}
-    by_key = {
-        key: _labels_of(labels[key] if isinstance(labels, Mapping) else labels, len(some))
+    found = [
+        _labels_of(labels.get(key) if isinstance(labels, Mapping) else labels, len(some))
         for key, some in points.items()
-    }
-    present = sorted({name for found in by_key.values() for name in found.names})
-    order = [*(name for name in present if name != "NA"), *(["NA"] if "NA" in present else [])]
-    chosen = styles(order)
+    ]
+    everyone = joined(found)  # one colour a category in all panels
+    chosen = everyone.styles()
+    ends = np.cumsum([len(some) for some in points.values()])
+    by_key = dict(zip(points, np.split(np.arange(len(everyone)), ends[:-1]), strict=True))
     box = _limits(points, limits)
     figure, axes = _layout(list(points), row_name, column_name, title, save)
     for key, some in points.items():
@@ -134,15 +136,14 @@ def scatter_grid(
         inches = ax.get_window_extent().width / figure.dpi
         area = max(0.8, min(1.0, 0.14 * inches**2) * canvas.point_area(len(some)))
         inside = hexagons.within(some, box)
-        found = by_key[key]
-        kept = Categories(found.names, found.codes[inside], found.title)
         if inside.any():
+            kept = everyone.take(by_key[key][inside])
             maps.draw_categories(ax, some[inside], kept, chosen, area=area)
         ax.set_aspect("equal", adjustable="box")
         ax.set_xlim(box[0])
         ax.set_ylim(box[1])
         hexagons.count_outside(ax, some, box, 6.0)
-    _shared_legend(figure, order, chosen)
+    _shared_legend(figure, everyone.present, chosen)
     return _finished(figure, axes, list(points), save)
 
 
@@ -172,7 +173,7 @@ def _labels_of(labels: Any, n: int) -> Categories:
         return found
     if found is None:
         raise InputError("The panels need labels; give one a sample.")
-    return categories([f"{value:g}" for value in found.values])
+    return categories(found.values)
 
 
 def is_pair(key: Key) -> bool:
@@ -201,7 +202,7 @@ def _layout(
     side = min(2.4, (PAGE_WIDTH - _GAP - _BESIDE) / len(columns))
     width = side * len(columns) + _GAP + _BESIDE
     above = _GAP + (0.16 if title else 0.0)
-    titles = {} if paired else {key: textwrap.fill(str(key), int(side / 0.062)) for key in keys}
+    titles = {} if paired else {key: names.wrapped(str(key), side, 7.0, 4) for key in keys}
     # Between rows: a little, or as many lines as the longest title has.
     lines = max((text.count("\n") + 1 for text in titles.values()), default=0)
     between = 0.06 * side + 0.115 * lines
@@ -223,9 +224,13 @@ def _layout(
         if not paired:
             ax.set_title(titles[key], fontsize=7, pad=2.5, **canvas.PLAIN)
         elif row == 0:
-            ax.set_title(str(key[1]), fontsize=8, pad=2.5, **canvas.PLAIN)
+            ax.set_title(
+                names.shortened(str(key[1]), side, 8.0), fontsize=8, pad=2.5, **canvas.PLAIN
+            )
         if paired and column == 0:
-            ax.set_ylabel(str(key[0]), fontsize=8, labelpad=2.5, **canvas.PLAIN)
+            ax.set_ylabel(
+                names.shortened(str(key[0]), side, 8.0), fontsize=8, labelpad=2.5, **canvas.PLAIN
+            )
     _write_names(figure, row_name, column_name, title, above)
     return figure, axes
 
@@ -235,6 +240,8 @@ def _write_names(
 ) -> None:
     width, height = figure.get_size_inches()
     centre = (_GAP + width - _BESIDE) / 2.0 / width
+    column_name = names.shortened(column_name, width - _GAP - _BESIDE, 8.0)
+    row_name = names.shortened(row_name, height, 8.0)
     figure.text(
         centre, 1.0 - (above - 0.3) / height, column_name, ha="center", va="top", fontsize=8,
         color=canvas.SOFT, **canvas.PLAIN,
@@ -244,7 +251,8 @@ def _write_names(
         color=canvas.SOFT, **canvas.PLAIN,
     )  # fmt: skip
     if title:
-        figure.text(_GAP / width, 0.995, title, va="top", fontsize=9, **canvas.PLAIN)
+        shown = names.shortened(title, width - _GAP, 9.0)
+        figure.text(_GAP / width, 0.995, shown, va="top", fontsize=9, **canvas.PLAIN)
 
 
 def _shared_bar(figure: Figure, shown: Any, label: str) -> None:
@@ -256,18 +264,21 @@ def _shared_bar(figure: Figure, shown: Any, label: str) -> None:
     canvas.count_bar(beside, shown, label, inside=True)
 
 
-def _shared_legend(figure: Figure, names: Sequence[str], chosen: Any) -> None:
+def _shared_legend(figure: Figure, labels: Sequence[str], chosen: Any) -> None:
     width, height = figure.get_size_inches()
-    rows = max(4, int((height - 0.2) / canvas.LEGEND_LINE))
-    if len(names) <= rows:
+    rows = max(4, int((height - 0.2) / LEGEND_LINE))
+    if len(labels) <= rows:
         place = {"loc": "center left", "bbox_to_anchor": (1.0 - (_BESIDE - 0.06) / width, 0.5)}
-        n_columns = 1
+        n_columns, room = 1, _BESIDE - 0.06
     else:  # below the panels, where the page is as wide as it can be
         place = {"loc": "upper left", "bbox_to_anchor": (_GAP / width, 0.0)}
-        n_columns = max(1, int((width - _GAP) / 1.1))
-    canvas.legend(
-        figure, maps.handles(names, chosen, 4.5), names, ncols=n_columns, borderaxespad=0.0,
-        labelspacing=0.35, handletextpad=0.2, columnspacing=0.8, **place,
+        longest = max(names.width(names.plain(label), 7.0) for label in labels) + _MARKER
+        n_columns = max(1, int((width - _GAP) / min(max(1.1, longest), 2.4)))
+        room = (width - _GAP) / n_columns
+    texts = names.told_apart(labels, room - _MARKER, 7.0)
+    legend(
+        figure, maps.handles(labels, chosen, 4.5), texts, ncols=n_columns, borderaxespad=0.0,
+        labelspacing=0.35, handlelength=1.2, handletextpad=0.2, columnspacing=0.8, **place,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ scale a column: half the size of float32, and evenly exact (a 65,534th of the co
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fembed.data.choice import even_choice
 from fembed.model import Model
-from fembed.pl.palette import MISSING_LABEL, styles
+from fembed.pl.categories import Categories
 from fembed.pl.samples import MapSamples
 
 #: Bytes of measured expression in a page, before base64: the page stays mailable.
@@ -121,31 +121,27 @@ def measured_payload(
     }
 
 
-def label_payload(labels: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Columns as categories with their colours and symbols, and a code for every sample."""
+def label_payload(labels: Mapping[str, Categories]) -> list[dict[str, Any]]:
+    """Columns as categories with their colours and symbols, and a code for every sample.
+
+    Categories without a sample are left out; the others look as they do in every figure.
+    """
     columns = []
-    for name, values in labels.items():
-        categories, codes = categorised(values)
-        chosen = styles(categories)
+    for name, column in labels.items():
+        styles, present = column.styles(), column.present
+        new_code = np.cumsum(column.counts > 0) - 1
+        wide = len(present) >= 65536
         columns.append(
             {
                 "name": str(name),
-                "categories": categories,
-                "codes": packed(codes, "u2" if len(categories) < 65536 else "i4"),
-                "wide": len(categories) >= 65536,
-                "colours": [chosen[category].colour for category in categories],
-                "symbols": [chosen[category].symbol for category in categories],
+                "categories": list(present),
+                "codes": packed(new_code[column.codes], "i4" if wide else "u2"),
+                "wide": wide,
+                "colours": [styles[category].colour for category in present],
+                "symbols": [styles[category].symbol for category in present],
             }
         )
     return columns
-
-
-def categorised(values: Sequence[Any] | NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
-    """The distinct values as sorted text, ``"NA"`` last, and each value's position there."""
-    text = np.array([str(value) for value in values], dtype=object)
-    distinct = sorted(set(text), key=lambda value: (value == MISSING_LABEL, value))
-    position = {value: k for k, value in enumerate(distinct)}
-    return distinct, np.array([position[value] for value in text], np.intp)
 
 
 def map_payload(

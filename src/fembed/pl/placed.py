@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,17 +11,10 @@ from numpy.typing import NDArray
 from fembed.errors import InputError
 from fembed.pl import canvas, maps
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
-from fembed.pl.labels import densest_places, write_labels
-from fembed.pl.palette import MISSING_LABEL, Style, styles
-from fembed.pl.points import (
-    BASIS,
-    Categories,
-    axis_names,
-    categories,
-    colouring,
-    coordinates,
-    plane,
-)
+from fembed.pl.categories import Categories, categories, joined
+from fembed.pl.legends import legend_beside
+from fembed.pl.palette import Style
+from fembed.pl.points import BASIS, axis_names, colouring, coordinates, plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +23,8 @@ Float = NDArray[np.float64]
 
 COVARIANCE = "X_fembed_covariance"
 TRAINING, PROJECTED = "training", "projected"
+_BY_KIND = "\0kind"  # the title of no column
+_KIND_STYLES = {TRAINING: Style("#9aa3ad"), PROJECTED: Style(canvas.OTHER)}
 
 
 @canvas.drawing()
@@ -81,24 +77,27 @@ def projection(
     new = plane(projected, basis, components)
     spread = _covariances(projected, covariance, basis, components)
     kinds = _both_kinds(training, projected, color, projected_color, (len(old), len(new)))
+    by_kind = kinds.title == _BY_KIND
     extent = np.ptp(np.concatenate([old, new]), axis=0)
     ax = canvas.axes_for(ax, save, PAGE_WIDTH, canvas.map_height(extent))
     canvas.name_axes(ax, axis_names(basis, components))
-    chosen = _styles(kinds)
+    chosen = _KIND_STYLES if by_kind else kinds.styles()
     area = canvas.point_area(len(old) + len(new))
-    _draw_training(ax, old, kinds[: len(old)], chosen, area)
-    _draw_projected(ax, new, kinds[len(old) :], chosen, area)
+    rows = np.arange(len(kinds))
+    of_old, of_new = kinds.take(rows[: len(old)]), kinds.take(rows[len(old) :])
+    _draw_training(ax, old, of_old, chosen, area)
+    _draw_projected(ax, new, of_new, chosen, area)
     if spread is not None:
-        n_without = _draw_ellipses(ax, new, spread, kinds[len(old) :], chosen, confidence)
+        n_without = _draw_ellipses(ax, new, spread, of_new, chosen, confidence)
         if n_without:
             canvas.note(
                 ax, f"{n_without:,} without an ellipse (too few genes)", "lower right",
                 color=canvas.SOFT,
             )  # fmt: skip
-    if not set(kinds) <= {TRAINING, PROJECTED}:
-        _name_places(ax, old, kinds[: len(old)])
     _name(ax, kinds, chosen, (len(old), len(new)), None if spread is None else confidence)
-    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    if not by_kind:
+        maps.name_in_map(ax, old, of_old)
+    canvas.entitle(ax, title)
     return canvas.finished(ax, save)
 
 
@@ -134,10 +133,11 @@ def _covariances(
 
 def _both_kinds(
     training: Any, projected: Any, color: Any, projected_color: Any, counts: tuple[int, int]
-) -> NDArray[np.object_]:
+) -> Categories:
     """The category of every sample, training samples first; without any, which of both it is."""
     if color is None and projected_color is None:
-        return np.repeat(np.array([TRAINING, PROJECTED], dtype=object), counts)
+        codes = np.repeat(np.array([0, 1], np.intp), counts)
+        return Categories((TRAINING, PROJECTED), codes, _BY_KIND)
     if projected_color is None and isinstance(color, str) and hasattr(projected, "obs_names"):
         projected_color = color
     parts = []
@@ -152,39 +152,31 @@ def _both_kinds(
             raise InputError(
                 "Numbers cannot tell training from projected samples; colour by categories."
             )
-        parts.append(np.array(found.names, dtype=object)[found.codes])
-    return np.concatenate(parts)
+        parts.append(found)
+    return joined(parts)
 
 
-def _styles(kinds: NDArray[np.object_]) -> dict[str, Style]:
-    if set(kinds) <= {TRAINING, PROJECTED}:
-        return {TRAINING: Style("#9aa3ad"), PROJECTED: Style(canvas.OTHER)}
-    named = sorted(set(kinds) - {MISSING_LABEL})
-    return styles([*named, *({MISSING_LABEL} & set(kinds))])
-
-
-def _faces(
-    kinds: NDArray[np.object_], chosen: dict[str, Style], opacity: float
-) -> NDArray[np.float64]:
+def _faces(kinds: Categories, chosen: Mapping[str, Style], opacity: float) -> NDArray[np.float64]:
     from matplotlib import colors
 
-    return np.array([colors.to_rgba(chosen[kind].colour, opacity) for kind in kinds])
+    each = np.array([colors.to_rgba(chosen[name].colour, opacity) for name in kinds.names])
+    return each.reshape(-1, 4)[kinds.codes]
 
 
 def _draw_training(
-    ax: Axes, points: Float, kinds: NDArray[np.object_], chosen: dict[str, Style], area: float
+    ax: Axes, points: Float, kinds: Categories, chosen: Mapping[str, Style], area: float
 ) -> None:
     order = np.random.default_rng(0).permutation(len(points))
     # Paler than the projected ones, which are what this figure is about.
-    faces = _faces(kinds[order], chosen, 0.5)
+    faces = _faces(kinds.take(order), chosen, 0.5)
     maps.draw_markers(ax, points[order], ["o"] * len(order), faces, area)
 
 
 def _draw_projected(
-    ax: Axes, points: Float, kinds: NDArray[np.object_], chosen: dict[str, Style], area: float
+    ax: Axes, points: Float, kinds: Categories, chosen: Mapping[str, Style], area: float
 ) -> None:
     order = np.random.default_rng(1).permutation(len(points))
-    faces = _faces(kinds[order], chosen, 1.0)
+    faces = _faces(kinds.take(order), chosen, 1.0)
     maps.draw_markers(
         ax, points[order], ["^"] * len(order), faces, max(14.0, 1.6 * area),
         edgecolors=canvas.INK, linewidths=0.4, zorder=5,
@@ -195,18 +187,18 @@ def _draw_ellipses(
     ax: Axes,
     points: Float,
     covariance: Float,
-    kinds: NDArray[np.object_],
-    chosen: dict[str, Style],
+    kinds: Categories,
+    chosen: Mapping[str, Style],
     confidence: float,
 ) -> int:
     """Draw them and return how many samples have none."""
     from matplotlib.collections import EllipseCollection
 
-    finite = np.isfinite(covariance).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(covariance).all(axis=(1, 2)))
     if finite.any():
         widths, heights, angles = ellipse_axes(covariance[finite], confidence)
-        colours = _faces(kinds[finite], chosen, 0.12)
-        edges = _faces(kinds[finite], chosen, 0.7)
+        colours = _faces(kinds.take(finite), chosen, 0.12)
+        edges = _faces(kinds.take(finite), chosen, 0.7)
         ax.add_collection(
             EllipseCollection(
                 widths, heights, angles, units="xy", offsets=points[finite],
@@ -217,24 +209,16 @@ def _draw_ellipses(
     return int((~finite).sum())
 
 
-def _name_places(ax: Axes, points: Float, kinds: NDArray[np.object_]) -> None:
-    values = categories(kinds)
-    named = [k for k, name in enumerate(values.names) if name != MISSING_LABEL]
-    if len(named) <= maps.MOST_DIRECT_LABELS:
-        places = densest_places(points, values.codes, len(values.names))[named]
-        write_labels(ax, places, [values.names[k] for k in named])
-
-
 def _name(
     ax: Axes,
-    kinds: NDArray[np.object_],
-    chosen: dict[str, Style],
+    kinds: Categories,
+    chosen: Mapping[str, Style],
     counts: tuple[int, int],
     confidence: float | None,
 ) -> None:
     from matplotlib.lines import Line2D
 
-    by_kind = set(kinds) <= {TRAINING, PROJECTED}
+    by_kind = kinds.title == _BY_KIND
     colours = (
         (chosen[TRAINING].colour, chosen[PROJECTED].colour)
         if by_kind
@@ -244,7 +228,8 @@ def _name(
         Line2D([], [], linestyle="none", marker=marker, color=colour, markersize=size)
         for marker, colour, size in zip("o^", colours, (4.5, 5.5), strict=True)
     ]
-    labels = [f"{name}  {n:,}" for name, n in zip((TRAINING, PROJECTED), counts, strict=True)]
+    labels = [TRAINING, PROJECTED]
+    numbers: list[int | None] = [*counts]
     if confidence is not None:
         entries.append(
             Line2D(
@@ -253,9 +238,11 @@ def _name(
             )
         )  # fmt: skip
         labels.append(f"{confidence:.0%} confidence")
+        numbers.append(None)
+    fixed = len(labels)
     if not by_kind:
-        names = list(chosen)
-        plain = {name: Style(chosen[name].colour, "s") for name in names}
-        entries += maps.handles(names, plain)
-        labels += names
-    canvas.legend_beside(ax, entries, labels)
+        plain = {name: Style(chosen[name].colour, "s") for name in kinds.present}
+        entries += maps.handles(kinds.present, plain)
+        labels += kinds.present
+        numbers += [int(count) for count in kinds.counts if count]
+    legend_beside(ax, entries, labels, numbers, fixed)

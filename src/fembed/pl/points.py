@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fembed.errors import InputError
-from fembed.pl.palette import MISSING_LABEL
+from fembed.data.expression import layers_there, one_column
+from fembed.errors import DataWarning, InputError
+from fembed.pl.categories import Categories, categories, column_of, numbers_of
 
 Float = NDArray[np.float64]
 BASIS = "X_fembed"
 
 
 @dataclass(frozen=True)
-class Categories:
-    """A category for each point.
-
-    Attributes
-    ----------
-    names : tuple of str
-        In the order of the legend; ``"NA"`` is the last one where labels are missing.
-    codes : array of int, n
-        Positions in ``names``.
-    title : str
-    """
-
-    names: tuple[str, ...]
-    codes: NDArray[np.intp]
-    title: str = ""
-
-
-@dataclass(frozen=True)
 class Numbers:
-    """A number for each point; NaN is missing."""
+    """A number for each point; what is not finite is drawn as missing."""
 
     values: Float
     title: str = ""
+
+    def __len__(self) -> int:
+        return len(self.values)
 
 
 def coordinates(data: Any, basis: str = BASIS) -> Float:
@@ -115,48 +102,48 @@ def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
     if color is None:
         return None
     if isinstance(color, str):
-        return _named(data, color, layer)
-    values = getattr(color, "array", color)  # a Series as its values
-    found = as_values(values, str(getattr(color, "name", "") or ""))
-    count = len(found.codes if isinstance(found, Categories) else found.values)
-    if count != n:
-        raise InputError(f"There are {count} values to colour {n} samples by; give one a sample.")
+        found = _named(data, color, layer)
+    elif isinstance(color, Categories):
+        found = color
+    else:
+        found = as_values(color, _title_of(color))
+    if len(found) != n:
+        raise InputError(
+            f"There are {len(found)} values to colour {n} samples by; give one a sample."
+        )
     return found
 
 
-def as_values(values: Any, title: str = "") -> Categories | Numbers:
-    """Numbers as they are; texts, truth values and pandas categories as categories."""
-    if hasattr(values, "categories"):  # keep their order, leave out those without a member
-        order = [str(name) for name in values.categories]
-        codes = np.asarray(values.codes)
-        return categories([order[code] if code >= 0 else None for code in codes], title, order)
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise InputError(f"The values to colour by have shape {array.shape}; give one a sample.")
-    if array.dtype.kind in "iuf":
-        return Numbers(array.astype(np.float64), title)
-    return categories(array.tolist(), title)
+def as_values(values: Any, title: str = "", colours: Any = None) -> Categories | Numbers:
+    """Numbers as they are; texts, truth values, times and pandas categories as categories."""
+    column = column_of(values)
+    numbers = numbers_of(column)
+    # Nothing but missing values is what pandas makes of an empty column of any kind.
+    if numbers is None or np.isnan(numbers).all():
+        return categories(column, title, colours)
+    return Numbers(numbers, title)
 
 
-def categories(labels: Any, title: str = "", order: list[str] | None = None) -> Categories:
-    """Labels as `Categories`, sorted by name unless an order is given."""
-    text = [MISSING_LABEL if _is_missing(label) else str(label) for label in labels]
-    present = set(text)
-    names = sorted(present) if order is None else [name for name in order if name in present]
-    names = [name for name in names if name != MISSING_LABEL]
-    names += [MISSING_LABEL] if MISSING_LABEL in present else []
-    position = {name: k for k, name in enumerate(names)}
-    return Categories(tuple(names), np.array([position[name] for name in text], np.intp), title)
+def _title_of(values: Any) -> str:
+    name = getattr(values, "name", None)
+    return "" if name is None else str(name)
 
 
 def _named(data: Any, name: str, layer: str | None) -> Categories | Numbers:
     if hasattr(data, "obs_names"):
-        if name in data.obs.columns:
-            return as_values(data.obs[name].array, name)
-        if name in data.var_names:
-            column = data[:, name].X if layer is None else data[:, name].layers[layer]
-            dense = column.toarray() if hasattr(column, "toarray") else np.asarray(column)
-            return Numbers(dense.ravel().astype(np.float64), name)
+        in_obs, in_var = name in map(str, data.obs.columns), name in data.var_names
+        if in_obs and in_var:
+            warnings.warn(
+                f"'{name}' is both a column of obs and a gene; the column is drawn. For the gene, "
+                "give its values.",
+                DataWarning,
+                stacklevel=2,
+            )
+        if in_obs:
+            column = one_column(data.obs, name, "obs")
+            return as_values(column, name, data.uns.get(f"{name}_colors"))
+        if in_var:
+            return Numbers(_gene_values(data, name, layer), name)
         there = ", ".join(map(str, data.obs.columns)) or "none"
         raise InputError(
             f"'{name}' is neither a column of obs ({there}) nor a gene; check its spelling."
@@ -168,6 +155,22 @@ def _named(data: Any, name: str, layer: str | None) -> Categories | Numbers:
     raise InputError(
         f"'{name}' cannot be looked up in an array of coordinates; give one value a sample."
     )
+
+
+def _gene_values(data: Any, name: str, layer: str | None) -> Float:
+    columns = np.flatnonzero(data.var_names == name)
+    if len(columns) > 1:
+        raise InputError(
+            f"The gene '{name}' is there {len(columns)} times; make the names unique "
+            "(var_names_make_unique)."
+        )
+    if layer is not None and layer not in data.layers:
+        raise InputError(f"There is no layer '{layer}'; {layers_there(sorted(data.layers))}.")
+    column = data[:, columns].X if layer is None else data[:, columns].layers[layer]
+    if column is None:
+        raise InputError(f"There is no X to read the gene '{name}' from; name a layer.")
+    dense = column.toarray() if hasattr(column, "toarray") else np.asarray(column)
+    return dense.astype(np.float64).ravel()
 
 
 def pair(values: ArrayLike) -> tuple[float, float]:
@@ -199,7 +202,3 @@ def _columns(components: tuple[int, int], n_components: int) -> list[int]:
                 "(counted from 1); a map needs two."
             )
     return [component - 1 for component in components]
-
-
-def _is_missing(label: Any) -> bool:
-    return label is None or label != label or str(label) == "<NA>"

@@ -85,7 +85,7 @@ def reconstruction(
     ax.set_ylabel(f"predicted expression{scale}")
     error = float(np.mean((true - predicted) ** 2))
     canvas.note(ax, f"r = {pearson(true, predicted):.3f}\nMSE = {error:.3g}\n{true.size:,} entries")
-    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    canvas.entitle(ax, title)
     return canvas.finished(ax, save)
 
 
@@ -148,7 +148,7 @@ def distance_preservation(
 
     rank = float(spearmanr(apart[known], in_map[known]).statistic)
     canvas.note(ax, f"r = {pearson(apart[known], in_map[known]):.3f}\nrank r = {rank:.3f}")
-    ax.set_title(title or "", loc="left", **canvas.PLAIN)
+    canvas.entitle(ax, title)
     return canvas.finished(ax, save)
 
 

@@ -14,6 +14,7 @@ from fembed.data.expression import Expression
 from fembed.errors import DataWarning
 from fembed.frozen.projection import outlier_score, project
 from fembed.model import Model
+from fembed.pl.categories import Categories, categories
 
 Names = NDArray[np.object_]
 
@@ -31,8 +32,7 @@ class MapSamples:
     outlier : float64, n
         The loss among the training samples' losses; see `fembed.Projection`.
     projected : bool, n
-    labels : columns by name, n each
-        ``"NA"`` where a sample has none.
+    labels : Categories by the name of their column, n each
     measured : float32, n x n_genes, or None
         Measured expression on the model's scale, NaN where missing; None without data.
     """
@@ -42,7 +42,7 @@ class MapSamples:
     loss: NDArray[np.float64]
     outlier: NDArray[np.float64]
     projected: NDArray[np.bool_]
-    labels: dict[str, Names] = field(default_factory=dict)
+    labels: dict[str, Categories] = field(default_factory=dict)
     measured: NDArray[np.float32] | None = None
 
     @property
@@ -92,7 +92,7 @@ def map_samples(
     )
     if data is None:
         return trained
-    columns = {name: data.labels(name) for name in labels}
+    columns = {name: categories(data.column(name), name, data.colours.get(name)) for name in labels}
     data.check(min_samples=1, allow_unobserved_genes=True)
     position = {name: row for row, name in enumerate(data.sample_names)}
     training_rows = np.array([position.get(name, -1) for name in model.sample_names], np.intp)
@@ -103,7 +103,7 @@ def map_samples(
     rows = np.concatenate([training_rows, new_rows])
     return replace(
         placed,
-        labels={name: _taken(column, rows) for name, column in columns.items()},
+        labels={name: column.take(rows) for name, column in columns.items()},
         measured=_measured(model, data, rows),
     )
 
@@ -137,12 +137,6 @@ def _with_projected(
         outlier=np.concatenate([trained.outlier, placed.outlier]),
         projected=np.concatenate([trained.projected, np.ones(len(rows), bool)]),
     )
-
-
-def _taken(column: Names, rows: NDArray[np.intp]) -> Names:
-    taken: Names = np.full(len(rows), "NA", dtype=object)
-    taken[rows >= 0] = column[rows[rows >= 0]]
-    return taken
 
 
 def _measured(model: Model, data: Expression, rows: NDArray[np.intp]) -> NDArray[np.float32]:

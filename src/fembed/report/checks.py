@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.model import Model
-from fembed.pl.payload import categorised
-from fembed.pl.samples import MapSamples, Names
+from fembed.pl.categories import Categories
+from fembed.pl.samples import MapSamples
 from fembed.train.dead import dead_unit_share
 
 #: Above this share of dead units `fembed.fit` warns, too.
@@ -39,7 +39,11 @@ class Check:
 
 
 def all_checks(
-    model: Model, samples: MapSamples, batch: Names | None, label: Names | None, batch_name: str
+    model: Model,
+    samples: MapSamples,
+    batch: Categories | None,
+    label: Categories | None,
+    batch_name: str,
 ) -> list[Check]:
     """The checks that can be made, those that need a look first."""
     checks = [dead_units(model), badly_fitting(samples)]
@@ -78,7 +82,7 @@ def badly_fitting(samples: MapSamples) -> Check:
         [
             str(samples.names[i]),
             "projected" if samples.projected[i] else "training",
-            *([] if label is None else [str(label[i])]),
+            *([] if label is None else [str(label.texts[i])]),
             f"{samples.loss[i]:.3g}",
             f"{samples.outlier[i]:.1f}",
         ]
@@ -123,7 +127,9 @@ def newcomers(samples: MapSamples) -> Check | None:
     return Check("Projected samples", False, text)
 
 
-def batch_effect(samples: MapSamples, batch: Names, label: Names | None, batch_name: str) -> Check:
+def batch_effect(
+    samples: MapSamples, batch: Categories, label: Categories | None, batch_name: str
+) -> Check:
     """Whether neighbours in the map share their batch more often than their labels explain.
 
     Among a sample's nearest neighbours of its own label, the share of its own batch is compared
@@ -131,19 +137,20 @@ def batch_effect(samples: MapSamples, batch: Names, label: Names | None, batch_n
     """
     title = f"Batch effect of {batch_name}"
     rows = np.flatnonzero(~samples.projected)
-    batches, batch_code = categorised(batch[rows])
-    label_code = np.zeros(len(rows), int) if label is None else categorised(label[rows])[1]
-    counts = np.zeros((label_code.max() + 1, len(batches)), int)
+    batch_code = batch.codes[rows]
+    label_code = np.zeros(len(rows), np.intp) if label is None else label.codes[rows]
+    counts = np.zeros((label_code.max() + 1, len(batch.names)), int)
     np.add.at(counts, (label_code, batch_code), 1)
     mixed = (counts > 0).sum(axis=1) > 1
     inside = np.flatnonzero(mixed[label_code])
     if not inside.size:
+        n_batches = len(np.unique(batch_code))
         text = (
             "There is one batch only."
-            if len(batches) < 2
+            if n_batches < 2
             else "Every label comes from one batch alone, so the two cannot be told apart."
         )
-        return Check(title, len(batches) < 2, text)
+        return Check(title, n_batches < 2, text)
     excess, p = _batch_excess(samples.coordinates[rows], batch_code, label_code, counts, inside)
     own = "" if label is None else " of its own label"
     text = (

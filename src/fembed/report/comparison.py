@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fembed.data.choice import even_choice
 from fembed.model import Model
-from fembed.pl.samples import MapSamples, Names
+from fembed.pl.categories import Categories
+from fembed.pl.samples import MapSamples
 
 #: Entries that the principal components are computed from; of a larger matrix, evenly many genes.
 PCA_ENTRIES = 20_000_000
@@ -140,25 +141,25 @@ def _new_loss_row(
 
 def _accuracy_rows(
     name: str,
-    column: Names,
+    column: Categories,
     points: NDArray[Any],
     pca: NDArray[Any],
     fitted: NDArray[np.intp],
     new: NDArray[np.intp],
 ) -> list[Row]:
     """Accuracy of a label: cross-validated in the training samples, and of the new ones."""
-    text = column.astype(str)
+    codes = column.codes
     rows = []
-    known = fitted[text[fitted] != "NA"]
-    _, counts = np.unique(text[known], return_counts=True)
+    known = fitted[column.known[fitted]]
+    _, counts = np.unique(codes[known], return_counts=True)
     if len(counts) > 1 and counts.max() < len(known) and len(known) >= 2 * N_FOLDS:
         what = f"{N_NEIGHBORS}-NN accuracy of {name}, training samples, {N_FOLDS} folds"
-        of = [f"{_cross_validated(p[known], text[known]):.3f}" for p in (points, pca)]
+        of = [f"{_cross_validated(p[known], codes[known]):.3f}" for p in (points, pca)]
         rows.append(Row(what, *of))
-    new = new[text[new] != "NA"]
+    new = new[column.known[new]]
     if new.size and len(counts) > 1 and len(known) > N_NEIGHBORS:
         what = f"{N_NEIGHBORS}-NN accuracy of {name}, projected samples"
-        of = [f"{_scored(p[known], text[known], p[new], text[new]):.3f}" for p in (points, pca)]
+        of = [f"{_scored(p[known], codes[known], p[new], codes[new]):.3f}" for p in (points, pca)]
         rows.append(Row(what, *of))
     return rows
 

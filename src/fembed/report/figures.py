@@ -70,7 +70,7 @@ def _draw_map(figure: Figure, samples: MapSamples, title: str) -> None:
     new = samples.projected
     color = next(iter(samples.labels.values()), None)
     if new.any():
-        colors = (None, None) if color is None else (color[~new], color[new])
+        colors = (None, None) if color is None else (color.take(~new), color.take(new))
         placed.projection(points[~new], points[new], *colors, title=title, ax=axes)
     else:
         maps.embedding(points, color, title=title, ax=axes)
