@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fembed.data.expression import Expression, layers_there
+from fembed.data.expression import Expression, colours_in, layers_there
 from fembed.data.readers.damage import damage_reported
-from fembed.errors import InputError
+from fembed.errors import DataWarning, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: More colours than this are no colours of categories that a figure shows.
+_MOST_COLOURS = 100_000
 
 
 def read_h5ad(path: Path, layer: str | None, raw: bool, transpose: bool) -> Expression:
@@ -44,9 +49,32 @@ def _read(root: Any, path: Path, layer: str | None, raw: bool, transpose: bool) 
     obs, var = _table(root, "obs", path), _table(root, genes, path)
     if transpose:
         obs, var = var, obs
-    return Expression.from_array(
+    made = Expression.from_array(
         matrix, obs.index, var.index, origin=str(path), transpose=transpose, obs=obs
     )
+    return made if transpose else replace(made, colours=_colours(root, path))
+
+
+def _colours(root: Any, path: Path) -> dict[str, Any]:
+    """The colours of categories that scanpy keeps in ``uns``, by column."""
+    from anndata.io import read_elem
+
+    uns = root.get("uns", {})
+    found = {}
+    for key in uns if hasattr(uns, "keys") else ():
+        if not str(key).endswith("_colors") or getattr(uns[key], "size", 0) > _MOST_COLOURS:
+            continue
+        try:
+            found[str(key)] = read_elem(uns[key])
+        # As for a table: what anndata raises for a damaged one is not public.
+        except Exception as error:
+            warnings.warn(
+                f"The colours uns['{key}'] of {path} cannot be read "
+                f"({str(error).splitlines()[0]}); fembed's palette is used instead.",
+                DataWarning,
+                stacklevel=2,
+            )
+    return colours_in(found)
 
 
 def _choose(root: Any, path: Path, layer: str | None, raw: bool) -> tuple[Any, str]:
