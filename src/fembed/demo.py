@@ -111,13 +111,7 @@ def check_output(path: str | os.PathLike[str] | None) -> None:
         return
     if os.path.lexists(path):
         raise InputError(f"{path} exists already; give a new folder.")
-    try:
-        durable.check_writable(Path(path).absolute())
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}); choose a place you can write "
-            "to."
-        ) from error
+    durable.place(path)
 
 
 def save(result: Tour, path: str | os.PathLike[str]) -> None:

@@ -12,6 +12,7 @@ from fembed.config import MAX_HIDDEN_LAYERS, MAX_WIDTH, FitConfig
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
 from fembed.files import arrayfile
+from fembed.files.durable import Place
 from fembed.files.plain import PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
 from fembed.files.sealed import Arrays, Document, Source
@@ -87,7 +88,7 @@ DOCUMENT = Record(
 Made = TypeVar("Made")
 
 
-def save(model: Model, path: PathLike, overwrite: bool = False) -> None:
+def save(model: Model, path: PathLike | Place, overwrite: bool = False) -> None:
     """Write ``model`` as the folder ``path``, complete or not at all; no value is changed.
 
     Parameters
@@ -95,7 +96,9 @@ def save(model: Model, path: PathLike, overwrite: bool = False) -> None:
     model : Model
         The model; it is checked first, so whatever is written can be loaded.
     path : path
-        The folder to make; folders above it are made too.
+        The folder to make; folders above it are made too. Or what `check_output` said of it before
+        long work: if another process wrote it since then, the model is kept beside it, and an
+        error says where.
     overwrite : bool
         Replace an earlier model there, once the new one is complete.
 
@@ -136,9 +139,9 @@ def load(path: PathLike) -> Model:
     return rebuild(arrays, document, Path(path))
 
 
-def check_output(path: PathLike, overwrite: bool = False) -> None:
+def check_output(path: PathLike, overwrite: bool = False) -> Place:
     """Raise InputError if `save` would fail for ``path``; for a check before a long training."""
-    arrayfile.check_output(path, KIND, overwrite)
+    return arrayfile.check_output(path, KIND, overwrite)
 
 
 def contents(model: Model) -> tuple[Arrays, Document]:

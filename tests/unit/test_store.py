@@ -145,6 +145,7 @@ def test_a_failed_rename_puts_the_old_model_back(
             raise OSError(5, "Input/output error")
         rename(source, target)
 
+    monkeypatch.setattr(durable, "exchange", lambda *_: False)  # as on a network file system
     monkeypatch.setattr(durable.os, "rename", fails_the_second_time)
     with pytest.raises(InputError, match="Input/output error"):
         tiny_model(2).save(tmp_path / "model", overwrite=True)

@@ -40,12 +40,12 @@ def calibrate(
     from fembed.commands import describe, options
     from fembed.data import readers
 
-    store.check_output(output, overwrite)
+    place = store.check_output(output, overwrite)
     options.check_threads(threads)
     trained = store.load(model)
     expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
     found = frozen.calibrate(trained, expression, n_threads=threads)
-    store.save(found, output, overwrite)
+    store.save(found, place)
     assert found.calibration is not None
     facts = {
         "held_out_samples": len(found.calibration.reference_loss),

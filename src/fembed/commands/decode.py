@@ -37,7 +37,7 @@ def decode(
     from fembed.output import tables
 
     options.check_choice("--scale", scale, ("input", "model"))
-    tables.check_output(output, overwrite, sources=[points], model=model)
+    place = tables.check_output(output, overwrite, sources=[points], model=model)
     options.check_threads(threads)
     trained = store.load(model)
     names, coordinates = points_table.read(points, trained.n_components)
@@ -52,5 +52,5 @@ def decode(
             "expression is beyond the range of 32-bit floats; give points in or near the map."
         )
     gene_names = trained.gene_names if rows is None else trained.gene_names[rows]
-    tables.write(tables.ExpressionTable(names, gene_names, values), output, overwrite)
+    tables.write(tables.ExpressionTable(names, gene_names, values), place)
     describe.show({"points": len(names), "genes": len(gene_names), "table": output}, quiet)

@@ -114,7 +114,7 @@ def evaluate(
         places = options.workers(backend, scheduler, workers, threads)
         preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
         if output is not None:
-            check_folder(output, overwrite)
+            place = check_folder(output, overwrite)
             if figure:
                 check_drawing()
         expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
@@ -170,7 +170,7 @@ def evaluate(
                 "transform": transform,
                 "fit": config.to_dict(),
             }
-            found.save(output, settings=settings, figure=figure, overwrite=overwrite)
+            found.save(place, settings=settings, figure=figure)
             log.write("done", folder=output)
         if not (quiet or log.takes_stdout):
             say("\n".join(describe.evaluation_lines(found)))

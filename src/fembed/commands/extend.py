@@ -44,14 +44,14 @@ def extend(
     from fembed.data import readers
     from fembed.frozen import extension
 
-    store.check_output(output, overwrite)
+    place = store.check_output(output, overwrite)
     options.check_threads(threads)
     trained = store.load(model)
     new = readers.read(data, layer=layer, raw=raw, transpose=transpose)
     old = readers.read(training, layer=layer, raw=raw, transpose=transpose)
     with TrainingBar(quiet) as bar:
         grown = extension.extend(trained, new, old, epochs=epochs, n_threads=threads, progress=bar)
-    store.save(grown, output, overwrite)
+    store.save(grown, place)
     names = ("old_mse_before", "old_mse", "new_mse_before", "new_mse", "drift", "drift_95")
     report = grown.training["extension"]
     facts = {"samples": grown.n_samples, "new_samples": report["n_new"]}

@@ -47,7 +47,7 @@ def impute(
 
     options.check_choice("--observed", observed, ("keep", "replace"))
     options.check_choice("--scale", scale, ("input", "model"))
-    tables.check_output(output, overwrite, sources=[panel], model=model)
+    place = tables.check_output(output, overwrite, sources=[panel], model=model)
     options.check_threads(threads)
     trained = store.load(model)
     expression = readers.read(panel, layer=layer, raw=raw, transpose=transpose)
@@ -59,7 +59,7 @@ def impute(
         n_threads=threads,
     )
     table = tables.ExpressionTable(found.sample_names, found.gene_names, found.values)
-    tables.write(table, output, overwrite)
+    tables.write(table, place)
     facts = {
         "samples": len(found.sample_names),
         "genes_at_hand": int(found.observed.any(axis=0).sum()),

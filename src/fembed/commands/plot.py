@@ -42,12 +42,13 @@ def plot(
 
     from fembed import store
     from fembed.commands import describe, options, shown
+    from fembed.files import durable
     from fembed.pl.interactive import map_page
     from fembed.pl.samples import map_samples
     from fembed.report.figures import map_file
 
     endings = (".html", ".png", ".pdf", ".svg")
-    ending = shown.check_request(
+    ending, place = shown.check_request(
         output, endings, data, label or [], model=model, overwrite=overwrite
     )
     options.check_threads(threads)
@@ -59,6 +60,6 @@ def plot(
         content = map_page(trained, samples, title=title, n_threads=threads).encode()
     else:
         content = map_file(samples, ending.removeprefix("."), title)
-    shown.write(output, content, overwrite)
+    durable.replace_file(place, content)
     facts = {"samples": len(samples), "of_them_projected": int(samples.projected.sum())}
     describe.show({**facts, "map": output}, quiet)

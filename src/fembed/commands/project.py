@@ -47,7 +47,7 @@ def project(
     from fembed.frozen import projection
     from fembed.output import tables
 
-    tables.check_output(output, overwrite, sources=[data], model=model)
+    place = tables.check_output(output, overwrite, sources=[data], model=model)
     options.check_threads(threads)
     places = options.workers(backend, scheduler, workers, threads)
     here = backend == "local" and workers is None
@@ -58,5 +58,5 @@ def project(
     placed = projection.project(
         trained, expression, n_threads=threads, workers=None if here else places
     )
-    tables.write(tables.EmbeddingTable.of_projection(placed, labels), output, overwrite)
+    tables.write(tables.EmbeddingTable.of_projection(placed, labels), place)
     describe.show({**describe.projection_facts(placed), "table": output}, quiet)

@@ -42,10 +42,13 @@ def report(
 
     from fembed import store
     from fembed.commands import describe, options, shown
+    from fembed.files import durable
     from fembed.report import report_page
 
     columns = [*(label or []), *([batch] if batch is not None else [])]
-    shown.check_request(output, (".html",), data, columns, model=model, overwrite=overwrite)
+    _, place = shown.check_request(
+        output, (".html",), data, columns, model=model, overwrite=overwrite
+    )
     options.check_threads(threads)
     trained = store.load(model)
     expression = shown.read(data, layer=layer, raw=raw, transpose=transpose)
@@ -58,5 +61,5 @@ def report(
         model_path=model,
         n_threads=threads,
     )
-    shown.write(output, text.encode(), overwrite)
+    durable.replace_file(place, text.encode())
     describe.show({"page": output, "megabytes": round(len(text.encode()) / 1e6, 1)}, quiet)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fembed.data import readers
 from fembed.errors import InputError
-from fembed.files import durable
+from fembed.files.durable import Place
 from fembed.output import tables
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def check_request(
     *,
     model: str,
     overwrite: bool,
-) -> str:
-    """The ending of ``output``; InputError for what could not be shown or written.
+) -> tuple[str, Place]:
+    """The ending of ``output`` and its place; InputError for what could not be shown or written.
 
     A check before anything is read; the columns are looked up when the data are.
     """
@@ -36,8 +36,7 @@ def check_request(
     if columns and data is None:
         raise InputError(f"The column '{columns[0]}' is read from the data; give --data FILE too.")
     sources = [] if data is None else [data]
-    tables.check_beside_model(output, model, overwrite, sources)
-    return ending
+    return ending, tables.check_beside_model(output, model, overwrite, sources)
 
 
 def read(data: str | None, *, layer: str | None, raw: bool, transpose: bool) -> Expression | None:
@@ -45,15 +44,3 @@ def read(data: str | None, *, layer: str | None, raw: bool, transpose: bool) -> 
     if data is None:
         return None
     return readers.read(data, layer=layer, raw=raw, transpose=transpose)
-
-
-def write(output: str, content: bytes, overwrite: bool) -> None:
-    """Make ``content`` the file ``output``, complete or not at all."""
-    tables.check_file(output, overwrite)  # another process may have been there meanwhile
-    try:
-        durable.replace_file(Path(output).resolve(), content)
-    except OSError as error:
-        raise InputError(
-            f"{output} cannot be written ({error.strerror or error}); choose a place you can write "
-            "to."
-        ) from error

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +16,14 @@ from fembed.errors import InputError
 from fembed.evaluation.methods import OURS
 from fembed.evaluation.tasks import Labels, Task
 from fembed.files import durable
+from fembed.files.durable import Place
 from fembed.files.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+_TABLES = ("folds", "summary", "differences", "predictions", "confusion")
 _DIFFERENCE = (
     *("rival", "dimension", "measure", "difference", "standard_error"),
     *("low", "high", "n_folds"),
@@ -203,7 +204,7 @@ class Evaluation:
 
     def save(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Place,
         *,
         settings: dict[str, Any] | None = None,
         figure: bool = True,
@@ -214,7 +215,8 @@ class Evaluation:
         Parameters
         ----------
         path : path
-            A new folder.
+            A new folder. Or what `check_folder` said of it before long work: if another process
+            wrote it since then, this is kept beside it, and an error says where.
         settings : dict, optional
             To keep with the tables.
         figure : bool
@@ -227,8 +229,8 @@ class Evaluation:
         InputError
             The folder exists or cannot be written, or matplotlib is missing.
         """
-        check_folder(path, overwrite)
-        files = {
+        place = path if isinstance(path, Place) else check_folder(path, overwrite)
+        files: dict[str, durable.Content] = {
             f"{name}.csv": table.to_csv(index=False).encode()
             for name, table in self.tables().items()
         }
@@ -240,31 +242,34 @@ class Evaluation:
                 stream = io.BytesIO()
                 drawn.savefig(stream, format=kind, dpi=200)
                 files[f"{self.measures[0]}.{kind}"] = stream.getvalue()
-        durable.replace_folder(Path(path).resolve(), files)
+        durable.replace_folder(place, files)
 
     def _by_method(self) -> list[tuple[tuple[str, Any], pd.DataFrame]]:
         groups = self.folds.groupby(["method", "dimension"], sort=False, dropna=False)
         return [(key, part) for key, part in groups]
 
 
-def check_folder(path: str | os.PathLike[str], overwrite: bool = False) -> None:
+def check_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Place:
     """Raise InputError if `Evaluation.save` would fail for ``path``; for a check before long work.
 
-    Only a folder that `save` wrote is replaced.
+    Only a folder that `save` wrote is replaced, and only if nothing else was put there.
     """
-    folder = Path(path)
-    if os.path.lexists(folder):
-        if not overwrite:
-            raise InputError(f"{path} exists already; use --overwrite to replace it.")
-        if not (folder / "folds.csv").is_file() or not (folder / "settings.json").is_file():
-            raise InputError(f"{path} is not an evaluation's folder, so it is not replaced.")
-    try:
-        durable.check_writable(folder.resolve())
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}); choose a place you can write "
-            "to."
-        ) from error
+    place = durable.place(path)
+    if not place.taken:
+        return place
+    if not overwrite:
+        raise InputError(f"{path} exists already; use --overwrite to replace it.")
+    folder = place.target
+    if not (folder / "folds.csv").is_file() or not (folder / "settings.json").is_file():
+        raise InputError(f"{path} is not an evaluation's folder, so it is not replaced.")
+    ours = {*(f"{name}.csv" for name in _TABLES), "settings.json"}
+    for entry in sorted(folder.iterdir()):
+        if entry.name not in ours and entry.suffix not in (".png", ".svg"):
+            raise InputError(
+                f"{path} holds other files than an evaluation (such as '{entry.name}'), so it is "
+                "not replaced."
+            )
+    return place
 
 
 def corrected_standard_error(values: Any, test_ratio: float) -> float:

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.files import durable
+from fembed.files import durable, paths
 from fembed.files.plain import PathLike, plain
 from fembed.files.schema import parsed, shown
 from fembed.files.sealed import (
@@ -40,7 +38,7 @@ from fembed.files.sealed import (
 
 
 def write_folder(
-    path: PathLike,
+    path: PathLike | durable.Place,
     arrays: Mapping[str, NDArray[Any]],
     document: Document,
     kind: str,
@@ -51,7 +49,8 @@ def write_folder(
     Parameters
     ----------
     path
-        The folder; its parents are made if they are absent.
+        The folder; its parents are made if they are absent. Or what `check_output` said of it
+        before long work: if it is not so any more, the result is kept beside it.
     arrays
         Named numeric arrays of any shape.
     document
@@ -68,12 +67,11 @@ def write_folder(
     InputError
         ``path`` exists and may not be replaced, or cannot be written.
     """
-    check_output(path, kind, overwrite)
+    place = path if isinstance(path, durable.Place) else check_output(path, kind, overwrite)
     payload, facts = _payload(arrays, kind)
     text = json.dumps(signed({**facts, **plain(document)}), indent=1, allow_nan=False)
     files = {f"{kind}.safetensors": payload, f"{kind}.json": text.encode() + b"\n"}
-    with _saying_why(path, kind):
-        durable.replace_folder(Path(os.path.realpath(path)), files)
+    durable.replace_folder(place, files)
 
 
 def read_folder(path: PathLike, kind: str) -> tuple[Arrays, Document]:
@@ -84,7 +82,7 @@ def read_folder(path: PathLike, kind: str) -> tuple[Arrays, Document]:
     InputError
         A file is absent, truncated, altered, of another folder, or of a newer fembed.
     """
-    folder = Path(path)
+    folder = paths.check_input(path, kind)
     if not folder.exists():
         raise InputError(f"There is no {kind} at {folder}; check the path.")
     if not folder.is_dir():
@@ -123,12 +121,11 @@ def write_file(
     InputError
         ``path`` is a folder or cannot be written.
     """
-    target = Path(os.path.realpath(path))
+    target = paths.resolved(path, kind)
     if target.is_dir():
         raise InputError(f"{path} is a folder, but a fembed {kind} is a file; give another path.")
     named, text = seal(arrays, document, kind)
-    with _saying_why(path, kind):
-        durable.replace_file(target, _serialised(named, {"fembed": text}))
+    durable.replace_file(path, _serialised(named, {"fembed": text}))
 
 
 def read_file(path: PathLike, kind: str) -> tuple[Arrays, Document]:
@@ -139,7 +136,7 @@ def read_file(path: PathLike, kind: str) -> tuple[Arrays, Document]:
     InputError
         The file is absent, truncated, altered, of another kind, or of a newer fembed.
     """
-    source = Path(path)
+    source = paths.check_input(path, kind)
     if not source.is_file():
         raise InputError(f"There is no {kind} file at {source}; check the path.")
     payload = _read(source)
@@ -149,21 +146,17 @@ def read_file(path: PathLike, kind: str) -> tuple[Arrays, Document]:
     return arrays, document
 
 
-def check_output(path: PathLike, kind: str, overwrite: bool) -> None:
+def check_output(path: PathLike, kind: str, overwrite: bool) -> durable.Place:
     """Raise InputError if `write_folder` could not write to ``path``; call it before long work."""
-    if not os.fspath(path):
-        raise InputError(f"The path of the {kind} is empty; say where it is to be written.")
-    target = Path(os.path.realpath(path))
-    if os.path.lexists(target):
-        _check_replaceable(path, target, kind, overwrite)
-    with _saying_why(path, kind):
-        durable.check_writable(target)
+    place = durable.place(path, kind)
+    if place.taken:
+        _check_replaceable(path, place.target, kind, overwrite)
+    return place
 
 
 def check_file(path: PathLike, kind: str) -> None:
     """Raise InputError if `write_file` could not write to ``path``; call it before long work."""
-    with _saying_why(path, kind):
-        durable.check_writable(Path(os.path.realpath(path)))
+    durable.place(path, kind)
 
 
 def _check_replaceable(path: PathLike, target: Path, kind: str, overwrite: bool) -> None:
@@ -180,19 +173,11 @@ def _check_replaceable(path: PathLike, target: Path, kind: str, overwrite: bool)
             f"{path} will not be overwritten because it holds other files than a fembed {kind} "
             f"(such as {foreign[0]!r}); give another path."
         )
-    if entries and not _begins_like(target / f"{kind}.json", kind):
+    if entries and not paths.begins_like(target / f"{kind}.json", kind):
         raise InputError(
             f"{path} will not be overwritten because it does not look like a fembed {kind}; "
             "give another path."
         )
-
-
-def _begins_like(document_path: Path, kind: str) -> bool:
-    """Whether the file begins as ours do; a truncated one still does, and may be replaced."""
-    if not document_path.is_file():
-        return False
-    with document_path.open("rb") as stream:
-        return f'"fembed {kind}"'.encode() in stream.read(100)
 
 
 def _serialised(arrays: Arrays, metadata: dict[str, str]) -> bytes:
@@ -237,14 +222,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-
-
-@contextmanager
-def _saying_why(path: PathLike, kind: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"The {kind} cannot be written to {path}: {reason}; choose a place you can write to."
-        ) from error

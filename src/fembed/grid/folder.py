@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from fembed import store
 from fembed.config import FitConfig
 from fembed.errors import InputError
-from fembed.files import arrayfile, durable
+from fembed.files import arrayfile, durable, paths, temporary
+from fembed.files.durable import Place
 from fembed.files.plain import PathLike
 from fembed.grid.case import MEASURES, CaseResult, Shared
 
@@ -52,16 +53,16 @@ class SweepFolder:
         InputError
             It is a file, holds something else, or was made with other settings.
         """
-        check(self.path)
-        known = self.path / SETTINGS
-        if known.is_file():
-            _refuse_other(_read_settings(known), settings, self.path)
-            return
-        text = json.dumps({"format": "fembed sweep", **settings}, indent=2)
-        try:
-            durable.replace_file(known.absolute(), text.encode())
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
+        known = check(self.path)
+        if not known.taken:
+            text = json.dumps({"format": "fembed sweep", **settings}, indent=2)
+            try:
+                durable.replace_file(known, text.encode())
+            except durable.KeptElsewhere as late:  # another sweep began there just now
+                durable.discard(late.kept)
+        _refuse_other(_read_settings(known.target), settings, self.path)
+        for folder in (self.path, self.path / "cases", self.path / "models"):
+            temporary.clear(folder)
 
     def finished(self, config: FitConfig) -> CaseResult | None:
         """What is stored of a case; None where it has not finished."""
@@ -94,9 +95,7 @@ class SweepFolder:
         }
         embedding = result.embedding
         arrays = {} if embedding is None else {"sample_embedding": embedding}
-        path = self._case_path(result.config)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        arrayfile.write_file(path, arrays, document, KIND)
+        arrayfile.write_file(self._case_path(result.config), arrays, document, KIND)
 
     def model_path(self, config: FitConfig) -> Path:
         """Where the model of a case is, or would be."""
@@ -113,9 +112,12 @@ def case_name(config: FitConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def check(path: PathLike) -> None:
-    """Raise InputError if no sweep can be kept at ``path``; for a check before long work."""
-    folder = Path(path)
+def check(path: PathLike) -> Place:
+    """Where the settings go; InputError if no sweep can be kept at ``path``.
+
+    For a check before long work.
+    """
+    folder = paths.resolved(path)
     if os.path.lexists(folder) and not folder.is_dir():
         raise InputError(f"{path} is a file, but a sweep is a folder; give another path.")
     if folder.is_dir() and not (folder / SETTINGS).is_file():
@@ -127,10 +129,7 @@ def check(path: PathLike) -> None:
             )
     if folder.is_dir() and (folder / SETTINGS).is_file():
         _read_settings(folder / SETTINGS)
-    try:
-        durable.check_writable((folder / SETTINGS).absolute())
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    return durable.place(folder / SETTINGS)
 
 
 def settings_of(
@@ -172,9 +171,3 @@ def _refuse_other(stored: dict[str, Any], wanted: dict[str, Any], path: Path) ->
                 f"The sweep in {path} was made with another {called}{details}; give a new folder, "
                 "or the settings of that sweep to go on with it."
             )
-
-
-def _unwritable(path: PathLike, error: OSError) -> InputError:
-    return InputError(
-        f"{path} cannot be written ({error.strerror or error}); choose a place you can write to."
-    )

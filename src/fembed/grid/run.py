@@ -142,7 +142,7 @@ def sweep(
     found = Sweep(grid, results, labels, None if place is None else place.path)
     if place is not None:
         text = found.table.to_csv(index=False, lineterminator="\n")
-        durable.replace_file((place.path / TABLE).absolute(), text.encode())
+        durable.replace_file(place.path / TABLE, text.encode())
     return found
 
 

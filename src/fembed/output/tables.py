@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import importlib.util
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.files import durable
+from fembed.files import durable, paths
+from fembed.files.durable import Place
 from fembed.files.plain import PathLike
 
 if TYPE_CHECKING:
@@ -131,17 +131,18 @@ class ExpressionTable:
 
 def check_beside_model(
     path: PathLike, model: PathLike, overwrite: bool, sources: Sequence[PathLike]
-) -> None:
+) -> Place:
     """As `check_file`, for another output of a command on the folder ``model``.
 
-    A model is a folder of its own files alone, so another output has no place in it.
+    A model is a folder of its own files alone, so another output has no place in it, even where the
+    folder is yet to come.
     """
-    target, folder = Path(path).absolute(), Path(model).absolute()
-    if target == folder or folder in target.parents:
+    paths.check_name(path)
+    if paths.within(path, model):
         raise InputError(
             f"{path} lies in the model {model}, which holds the model alone; give a path outside."
         )
-    check_file(path, overwrite, sources)
+    return check_file(path, overwrite, sources)
 
 
 def check_label_names(names: Sequence[str], n_components: int) -> None:
@@ -160,40 +161,48 @@ def check_output(
     overwrite: bool = False,
     sources: Sequence[PathLike] = (),
     model: PathLike | None = None,
-) -> None:
+) -> Place:
     """Raise InputError if `write` would fail for ``path``; for a check before long work.
 
     ``sources`` are files that the work reads and must not replace; ``model`` is the model's folder
-    that it reads or writes.
+    that it reads or writes. What is returned, `write` takes.
     """
-    ending_of(Path(path))
+    ending_of(Path(paths.check_name(path)))
     if model is None:
-        check_file(path, overwrite, sources)
-    else:
-        check_beside_model(path, model, overwrite, sources)
+        return check_file(path, overwrite, sources)
+    return check_beside_model(path, model, overwrite, sources)
 
 
-def check_file(path: PathLike, overwrite: bool = False, sources: Sequence[PathLike] = ()) -> None:
+def check_file(path: PathLike, overwrite: bool = False, sources: Sequence[PathLike] = ()) -> Place:
     """As `check_output`, for a file of any ending."""
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{target} is a folder, but the output is a file; give another path.")
-    if any(_same(target, Path(source)) for source in sources):
-        raise InputError(f"The output {target} is also the input; give another path.")
-    if os.path.lexists(target) and not overwrite:
-        raise InputError(f"{target} exists already; use --overwrite to replace it.")
-    with _saying_why(target):
-        durable.check_writable(Path(os.path.realpath(target)))
+    place = durable.place(path)
+    if place.target.is_dir():
+        raise InputError(f"{path} is a folder, but the output is a file; give another path.")
+    for source in sources:
+        check_not_input(place.target, path, source)
+    if place.taken and not overwrite:
+        raise InputError(f"{path} exists already; use --overwrite to replace it.")
+    return place
 
 
-def write(table: Table, path: PathLike, overwrite: bool = False) -> None:
+def check_not_input(target: Path, path: PathLike, source: PathLike) -> None:
+    """Raise InputError if an output is an input, by whatever links, or lies in one."""
+    if paths.same(target, source):
+        raise InputError(f"The output {path} is also the input; give another path.")
+    if Path(source).suffix.lower() == ".zarr" and paths.within(target, source):
+        raise InputError(f"The output {path} lies in the input {source}; give a path outside.")
+
+
+def write(table: Table, path: PathLike | Place, overwrite: bool = False) -> None:
     """Write a table as its ending says: complete, or not at all.
 
     Parameters
     ----------
     table : EmbeddingTable or ExpressionTable
     path : path
-        .csv, .tsv (both also .gz), .parquet or .h5ad.
+        .csv, .tsv (both also .gz), .parquet or .h5ad. Or what `check_output` said of it before long
+        work: if another process wrote it since then, the table is kept beside it, and an error says
+        where.
     overwrite : bool
         Replace an earlier file, once the new one is complete.
 
@@ -202,25 +211,37 @@ def write(table: Table, path: PathLike, overwrite: bool = False) -> None:
     InputError
         The ending is not known, the file exists, or it cannot be written.
     """
-    check_output(path, overwrite)
-    target = Path(os.path.realpath(path))
-    ending = ending_of(Path(path))
-    with _saying_why(Path(path)), durable.replacing(target) as temporary:
-        if ending == ".h5ad":
-            table.to_anndata().write_h5ad(temporary)
-        elif ending == ".parquet":
-            _write_parquet(table, temporary)
-        else:
+    place = path if isinstance(path, Place) else check_output(path, overwrite)
+    ending = ending_of(Path(place.path))
+    if ending == ".h5ad":
+        durable.replace_file(place, _as_h5ad(table))
+    elif ending == ".parquet":
+        durable.replace_file(place, _as_parquet(table))
+    else:
+        with durable.replacing(place) as temporary:
             _write_text(table, temporary, ending)
 
 
-def _write_parquet(table: Table, path: Path) -> None:
+def _as_h5ad(table: Table) -> memoryview:
+    """The file in memory: where a disk is full, HDF5 ends the process while it closes a file."""
+    import h5py
+    from anndata.io import write_elem
+
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        write_elem(file, "/", table.to_anndata())
+    return content.getbuffer()
+
+
+def _as_parquet(table: Table) -> memoryview:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     # Columns of a matrix are strided views, which pyarrow would copy by itself with a warning.
     columns = {name: np.ascontiguousarray(column) for name, column in table.columns().items()}
-    pq.write_table(pa.table(columns), path)
+    content = io.BytesIO()
+    pq.write_table(pa.table(columns), content)
+    return content.getbuffer()
 
 
 def _write_text(table: Table, path: Path, ending: str) -> None:
@@ -248,18 +269,3 @@ def ending_of(path: Path) -> str:
             f"{path} needs pyarrow; install it with pip install 'fembed[parquet]', or use .csv."
         )
     return ending
-
-
-def _same(first: Path, second: Path) -> bool:
-    return first.exists() and second.exists() and first.samefile(second)
-
-
-@contextmanager
-def _saying_why(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"{path} cannot be written ({reason}); choose a place you can write to."
-        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -139,14 +140,10 @@ def write(figure: Figure, save: SavePath, tight: bool = False) -> None:
     """
     ending = check_output(save)
     box = {"bbox_inches": "tight", "pad_inches": 0.03} if tight else {}
-    try:
-        with durable.replacing(Path(save).resolve()) as temporary, quiet_about_glyphs():
-            figure.savefig(temporary, format=ending, dpi=DOTS_PER_INCH, **box)
-    except OSError as error:
-        raise InputError(
-            f"{os.fspath(save)} cannot be written ({error.strerror or error}); choose a place you "
-            "can write to."
-        ) from error
+    content = io.BytesIO()
+    with quiet_about_glyphs():
+        figure.savefig(content, format=ending, dpi=DOTS_PER_INCH, **box)
+    durable.replace_file(save, content.getbuffer())
 
 
 def name_axes(ax: Axes, called: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fembed.data.expression import Expression
@@ -80,7 +79,7 @@ def interactive_map(
         samples = replace(samples, labels=_checked_columns(names, len(samples)))
     text = map_page(model, samples, title=title, measured_genes=measured_genes, n_threads=n_threads)
     if save is not None:
-        durable.replace_file(Path(save).absolute(), text.encode())
+        durable.replace_file(save, text.encode())
     return text
 
 

@@ -7,7 +7,6 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fembed.data.expression import Expression
@@ -103,7 +102,7 @@ def report_page(
         **_provenance(model, data, model_path),
     )
     if save is not None:
-        durable.replace_file(Path(save).absolute(), text.encode())
+        durable.replace_file(save, text.encode())
     return text
 
 
