@@ -195,7 +195,7 @@ class Model:
             loading, noise = self.residuals.loading, self.residuals.noise
             n_factors = loading.shape[1] if loading.ndim == 2 else 0
             _check_array("residual_loading", loading, (n_genes, max(1, n_factors)), np.float32)
-            _check_array("residual_noise", noise, (n_genes,), np.float32)
+            _check_array("residual_noise", noise, (n_genes,), np.float32, LARGEST_VALUE**2)
             if not noise.min() > 0:
                 raise InputError("The array 'residual_noise' holds a value that is not above 0.")
             if not 0 < self.residuals.independent_genes <= LARGEST_LOSS:
@@ -241,12 +241,14 @@ class Model:
         return array
 
 
-def _check_array(name: str, array: Any, shape: tuple[int, ...], dtype: type) -> None:
+def _check_array(
+    name: str, array: Any, shape: tuple[int, ...], dtype: type, largest: float | None = None
+) -> None:
     if array.dtype != dtype:
         raise InputError(f"The array '{name}' is {array.dtype}, not {np.dtype(dtype)}.")
     if array.shape != shape:
         raise InputError(f"The array '{name}' has shape {array.shape} instead of {shape}.")
-    largest = LARGEST_LOSS if dtype is np.float64 else LARGEST_VALUE
+    largest = largest or (LARGEST_LOSS if dtype is np.float64 else LARGEST_VALUE)
     outside = ~(np.abs(array) <= largest)
     if outside.any():
         row = int(np.argwhere(outside)[0][0])

@@ -15,7 +15,6 @@ from fembed.commands.arguments import (
     Raw,
     Threads,
     Transpose,
-    TxToGene,
 )
 from fembed.output.terminal import errors_told
 
@@ -28,8 +27,7 @@ def calibrate(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
+    transpose: Transpose = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -45,7 +43,7 @@ def calibrate(
     place = store.check_output(output, overwrite)
     options.check_threads(threads)
     trained = store.load(model)
-    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
     found = frozen.calibrate(trained, expression, n_threads=threads)
     store.save(found, place)
     assert found.calibration is not None

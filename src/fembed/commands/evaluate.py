@@ -16,7 +16,6 @@ from fembed.commands.arguments import (
     Raw,
     Scheduler,
     Transpose,
-    TxToGene,
     WorkerCount,
 )
 from fembed.output.terminal import CaseBar, JsonLog, errors_told, say
@@ -75,8 +74,7 @@ def evaluate(
     threads: CaseThreads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
+    transpose: Transpose = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     log_json: Annotated[
@@ -119,7 +117,7 @@ def evaluate(
             place = check_folder(output, overwrite)
             if figure:
                 check_drawing()
-        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
         expression.check()
         samples = labelled(expression, columns, group, annotations)
         expression = samples.expression

@@ -7,17 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import (
-    Data,
-    Label,
-    Layer,
-    Overwrite,
-    Quiet,
-    Raw,
-    Threads,
-    Transpose,
-    TxToGene,
-)
+from fembed.commands.arguments import Data, Label, Layer, Overwrite, Quiet, Raw, Threads, Transpose
 from fembed.output.terminal import JsonLog, TrainingBar, errors_told, tell
 
 
@@ -56,8 +46,7 @@ def fit(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
+    transpose: Transpose = False,
     embedding: Annotated[
         str | None, typer.Option(help="Also write the training samples' table to this file.")
     ] = None,
@@ -108,7 +97,7 @@ def fit(
             data=data,
             overwrite=overwrite,
         )
-        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
         labels = {name: expression.labels(name) for name in label or []}
         log.open()
         checkpoint = Path(output.rstrip("/\\") + ".checkpoint")

@@ -15,7 +15,6 @@ from fembed.commands.arguments import (
     TableOutput,
     Threads,
     Transpose,
-    TxToGene,
 )
 from fembed.output.terminal import errors_told
 
@@ -36,8 +35,7 @@ def impute(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
+    transpose: Transpose = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -52,7 +50,7 @@ def impute(
     place = tables.check_output(output, overwrite, sources=[panel], model=model)
     options.check_threads(threads)
     trained = store.load(model)
-    expression = readers.read(panel, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    expression = readers.read(panel, layer=layer, raw=raw, transpose=transpose)
     found = frozen.impute(
         trained,
         expression,

@@ -16,7 +16,6 @@ from fembed.commands.arguments import (
     ShownLabel,
     Threads,
     Transpose,
-    TxToGene,
 )
 from fembed.output.terminal import errors_told
 
@@ -34,8 +33,7 @@ def plot(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
+    transpose: Transpose = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -55,7 +53,7 @@ def plot(
     )
     options.check_threads(threads)
     trained = store.load(model)
-    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose)
     samples = map_samples(trained, expression, label or [], n_threads=threads)
     title = title if title is not None else Path(model).absolute().name
     if ending == ".html":

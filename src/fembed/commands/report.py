@@ -16,7 +16,6 @@ from fembed.commands.arguments import (
     ShownLabel,
     Threads,
     Transpose,
-    TxToGene,
 )
 from fembed.output.terminal import errors_told
 
@@ -34,8 +33,7 @@ def report(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
+    transpose: Transpose = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -53,7 +51,7 @@ def report(
     )
     options.check_threads(threads)
     trained = store.load(model)
-    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose)
     text = report_page(
         trained,
         expression,

@@ -15,6 +15,8 @@ from fembed.errors import InputError
 
 Transform = Literal["log10", "cpm", "none"]
 TRANSFORMS: tuple[str, ...] = get_args(Transform)
+#: Of a value on the model's scale: sums of squares of larger ones leave 32-bit floats.
+LARGEST = 1e12
 _LN_10 = math.log(10.0)
 
 
@@ -61,11 +63,13 @@ class Preprocessing:
         Raises
         ------
         InputError
-            For a negative value, or with ``cpm`` a sample whose counts add up to zero.
+            For a negative value; with ``cpm`` for a sample whose counts add up to zero; with
+            ``none`` for a value beyond `LARGEST`.
         """
         if values.dtype != np.float32 or values.ndim != 2:
             raise TypeError("values must be a two-dimensional float32 array.")
         if self.transform == "none":
+            _refuse_extreme(values, origin, sample_names, gene_names)
             return values
         self._refuse_negative(values, origin, sample_names, gene_names)
         scale = None
@@ -124,6 +128,22 @@ class Preprocessing:
                 "it should have 'transform' only."
             )
         return cls(fields["transform"])
+
+
+def _refuse_extreme(
+    values: NDArray[np.float32], origin: str, sample_names: Any, gene_names: Any
+) -> None:
+    for rows in row_chunks(*values.shape):
+        extreme = np.abs(values[rows]) > LARGEST
+        if extreme.any():
+            row, gene = (int(k) for k in np.argwhere(extreme)[0])
+            sample = rows.start + row
+            raise InputError(
+                f"{origin} holds the value {values[sample, gene]:g} for sample "
+                f"{_called(sample_names, sample)} and gene {_called(gene_names, gene)}, which is "
+                f"too large for squares in 32-bit floats (the limit is {LARGEST:g}); give values "
+                "in larger units, or take logarithms."
+            )
 
 
 def _per_million(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fembed.engine import Float32
 from fembed.errors import InputError
-from fembed.frozen.matching import Matched, as_model, match, training_rows
+from fembed.frozen.matching import Matched, as_model, check_placed, match, training_rows
 from fembed.model import Calibration, Model
 from fembed.placing import confidence, residuals
 from fembed.placing.confidence import LEAST_SAMPLES
@@ -63,6 +63,7 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     reference = np.empty(0)
     if held_out.size:
         solution = place(model.parameters, _rows(found, held_out), n_threads=n_threads)
+        check_placed(found.sample_names[held_out], solution.u, solution.loss)
         places[held_out], reference = solution.u, np.sort(solution.loss)
     calibration, enough = model.calibration, len(held_out) >= LEAST_SAMPLES
     if enough or calibration is None:

@@ -11,7 +11,7 @@ import numpy as np
 from fembed.data.choice import even_choice
 from fembed.engine import Float32
 from fembed.errors import InputError
-from fembed.frozen.matching import as_model, match, training_rows
+from fembed.frozen.matching import as_model, check_placed, match, training_rows
 from fembed.model import Model
 from fembed.placing.placement import place, refine
 from fembed.train import Progress
@@ -78,6 +78,7 @@ def extend(
         raise InputError(f"The sample '{name}' is in the model already; leave it out.")
     config = replace(model.config, n_threads=n_threads or model.config.n_threads)
     solution = place(new.parameters, new.profiles, n_threads=config.n_threads)
+    check_placed(new.sample_names, solution.u, solution.loss)
     values = np.full((model.n_samples + len(new.profiles), model.n_genes), np.nan, np.float32)
     values[: model.n_samples] = _of_training(model, training)
     _check_training(model, values[: model.n_samples], config.n_threads)

@@ -61,7 +61,11 @@ def solve_genes(
 def _prior_of(parameters: Parameters, noise: float) -> Prior:
     """The distribution of the model's genes: with many samples it counts for nothing."""
     known = unknowns(parameters).astype(np.float64)
-    covariance = np.cov(known.T) + 1e-6 * np.eye(known.shape[1])
+    covariance = (
+        np.atleast_2d(np.cov(known.T)) if len(known) > 1 else np.zeros((known.shape[1],) * 2)
+    )
+    size = max(1.0, float(np.trace(covariance)) / len(covariance))
+    covariance = covariance + 1e-6 * size * np.eye(len(covariance))  # with an inverse, in any units
     return Prior(known.mean(axis=0), covariance, noise)
 
 
@@ -81,6 +85,9 @@ class _Starts:
         for begin in range(0, len(genes), step):
             part = slice(begin, begin + step)
             self._outputs[:, part] = network(parameters, by_sample[:, None] + by_gene[part])[0]
+        # A gene that 32-bit floats cannot decode at these places is no start.
+        fine = np.isfinite(self._outputs).all(axis=0)
+        self._outputs, self._unknowns = self._outputs[:, fine], self._unknowns[fine]
         linear: list[Any] = [places] if parameters.gene_loading is not None else []
         linear += [np.ones((len(places), 1))] if parameters.gene_bias is not None else []
         self._linear = np.concatenate(linear, axis=1) if linear else np.empty((len(places), 0))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fembed import engine
 from fembed.engine import Float32
 from fembed.frozen.anchor import anchored
-from fembed.frozen.matching import Matched, as_expression, as_model, match
+from fembed.frozen.matching import Matched, as_expression, as_model, check_placed, match
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.placing import placement
@@ -88,6 +88,7 @@ def impute(
     model, panel = as_model(model), as_expression(panel, as_model(model))
     found = match(model, panel)
     places, values = _expected(model, found, n_threads)
+    check_placed(found.sample_names, places, values)
     observed = np.zeros(values.shape, bool)
     observed[:, found.genes] = ~np.isnan(found.profiles)
     measured = np.full(values.shape, np.nan, np.float32)

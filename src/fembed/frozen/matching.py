@@ -211,3 +211,22 @@ def _check_overlap(n_matched: int, model: Model, expression: Expression) -> None
             DataWarning,
             stacklevel=4,
         )
+
+
+def check_placed(names: NDArray[np.object_], *found: NDArray[Any]) -> None:
+    """Raise InputError, naming the sample, unless all numbers of each are finite.
+
+    Parameters
+    ----------
+    names : array of str, k
+    *found : arrays, k x ...
+        What was solved for, or decoded there.
+    """
+    for array in found:
+        fine = np.isfinite(array.reshape(len(names), -1)).all(axis=1)
+        if not fine.all():
+            raise InputError(
+                f"The sample '{names[int(np.argmin(fine))]}' cannot be placed: its expression, or "
+                "what the model says of it, is beyond the range of 32-bit floats; check its units "
+                "and values, or remove it."
+            )

@@ -79,6 +79,13 @@ def add_genes(
     noise = max(float(np.median(model.sample_loss)), 1e-12)
     found = solve_genes(model.parameters, places[rows], values[rows], noise, n_threads)
     p = model.parameters
+    fine = np.isfinite(found).all(axis=1)
+    if not fine.all():
+        raise InputError(
+            f"The gene '{names[int(np.argmin(fine))]}' in {expression.origin} cannot be added: its "
+            "expression, or what the model says at these places, is beyond the range of 32-bit "
+            "floats; check its units and values, or leave it out."
+        )
     added = with_unknowns(p, found)
     grown = Parameters(
         sample_embedding=p.sample_embedding,

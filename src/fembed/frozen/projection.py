@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fembed import parallel
 from fembed.engine import Float32, Solution
-from fembed.frozen.matching import as_model, match
+from fembed.frozen.matching import as_model, check_placed, match
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.placing import confidence, placement
@@ -121,6 +121,7 @@ def project(
         ]
         shared = parameters, profiles
         solution = placement.joined(parallel.run(place_part, shared, parts, workers))
+    check_placed(found.sample_names, solution.u, solution.loss)
     covariance = confidence.covariance(parameters, profiles, solution, n_threads)
     p_value = None
     if model.calibration is not None:

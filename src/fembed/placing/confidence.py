@@ -27,6 +27,8 @@ Float64 = NDArray[np.float64]
 
 #: Of the largest eigenvalue of J'J, which is summed from float32 products; less is no knowledge.
 LEAST_CURVATURE = 1e-6
+#: A curvature below it has no inverse in floats.
+TINIEST = 1e-200
 #: Genes whose own residuals are looked at, and at least so many a dimension: the sum over them is a
 #: covariance, which needs many more terms than dimensions.
 GENES, GENES_A_DIMENSION = 1024, 64
@@ -68,9 +70,12 @@ def covariance(
 def _covariance(slopes: Slopes, profile: Float32, place: Float32, curvature: Float64) -> Float64:
     d = len(place)
     observed = np.flatnonzero(~np.isnan(profile))
+    unknown = np.full((d, d), np.inf)
+    if len(observed) <= d or not np.isfinite(curvature).all():
+        return unknown
     eigenvalues = np.linalg.eigvalsh(curvature)
-    if len(observed) <= d or not eigenvalues[0] > LEAST_CURVATURE * eigenvalues[-1]:
-        return np.full((d, d), np.inf)
+    if not eigenvalues[0] > max(LEAST_CURVATURE * eigenvalues[-1], TINIEST):
+        return unknown
     inverse = np.linalg.inv(curvature)
     most = max(GENES, GENES_A_DIMENSION * d)
     genes = observed[even_choice(len(observed), most)]
@@ -83,7 +88,8 @@ def _covariance(slopes: Slopes, profile: Float32, place: Float32, curvature: Flo
     found: Float64 = inverse @ pulls @ inverse
     # A profile without any residual (decoded, say) still has a covariance that can be inverted.
     rounding = float(np.finfo(np.float32).eps * np.square(profile[genes]).mean())
-    return found + inverse * rounding
+    found += inverse * rounding
+    return found if np.isfinite(found).all() else unknown
 
 
 def ellipse_factor(

@@ -17,6 +17,8 @@ from fembed.parameters import Parameters
 
 #: Training samples that are compared with.
 CANDIDATES = 64
+#: The largest logarithm of a 32-bit float.
+LARGEST_LOG = 38.5
 #: Samples that lack less than this share of the genes are left as they are.
 LEAST_LACKING = 0.02
 
@@ -36,6 +38,8 @@ def rescale(parameters: Parameters, profiles: Float32, n_threads: int | None = N
         return
     places = parameters.sample_embedding[even_choice(parameters.n_samples, CANDIDATES)]
     decoded = engine.decode(parameters, places, n_threads=n_threads).astype(np.float64)
+    # Beyond the largest 32-bit float it is no count, and would make the total infinite.
+    decoded = np.fmin(decoded, LARGEST_LOG)
     linear = np.maximum(np.expm1(decoded * np.log(10.0)), 0.0)
     for row in np.flatnonzero(lacking):
         observed = ~np.isnan(profiles[row])

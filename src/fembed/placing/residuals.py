@@ -28,6 +28,9 @@ MOST_SAMPLES = 1200
 #: The genes that a trial knows, as shares, and the numbers that `independent_genes` may become.
 TRIAL_SHARES = (0.03, 0.1, 0.3)
 TRIAL_GENES = tuple(float(2**k) for k in range(13))
+#: Sums of the squares of larger residuals leave 32-bit floats; a model that misses by as much is
+#: not helped by factors.
+LARGEST = 1e15
 #: Of the others, at most so many judge a trial.
 JUDGED_GENES = 512
 
@@ -143,6 +146,8 @@ def _factors(left: Float32, independent_genes: float) -> Residuals | None:
     """
     np.nan_to_num(left, copy=False)
     n_samples, n_genes = left.shape
+    if not np.abs(left).max(initial=0.0) <= LARGEST:
+        return None
     count = min(MOST_FACTORS, n_samples // 4, n_genes // 2)
     if count < 1:
         return None

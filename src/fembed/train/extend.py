@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fembed.config import FitConfig
 from fembed.engine import Float32
+from fembed.errors import InputError
 from fembed.parameters import Parameters
 from fembed.placing import placement
 from fembed.train.genes import can_solve_genes, solve_genes
@@ -98,6 +99,8 @@ def take_back(parameters: Parameters, old: NDArray[np.float64]) -> None:
     x, y = now - centre, old - target
     # Where the samples do not determine a direction, it stays as it is.
     ridge = 1e-6 * np.trace(x.T @ x) / d * np.eye(d)
+    if not ridge[0, 0] > 0.0:
+        return  # all old samples are in one place
     turn = np.linalg.solve(x.T @ x + ridge, x.T @ y + ridge)
     if np.linalg.cond(turn) > 1e4:
         return
@@ -145,6 +148,8 @@ def _standardised(parameters: Parameters, values: Float32) -> Units:
     if parameters.gene_bias is None:
         return Units(np.zeros(values.shape[1]), 1.0)
     units = standardise(values)
+    if units.scale == 0.0:
+        raise InputError("All values are the same, so there is nothing to learn from them.")
     layers, d = parameters.layers(), parameters.n_components
     parameters.sample_embedding /= np.float32(units.scale)
     layers[0].weight[:, :d] *= units.scale

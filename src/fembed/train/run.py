@@ -15,16 +15,25 @@ from fembed.config import FitConfig
 from fembed.data import account
 from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
+from fembed.data.memory import available_bytes
 from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32, thread_count
-from fembed.errors import DataWarning, InputError
+from fembed.errors import DataWarning, InputError, TrainingError
 from fembed.model import Model
+from fembed.parameters import network_size
 from fembed.placing import confidence
 from fembed.train.checkpoint import Checkpoint, about
 from fembed.train.fast import fit_fast
 from fembed.train.loop import Progress
 from fembed.train.published import fit_published
-from fembed.train.recipe import plan
+from fembed.train.recipe import Plan, plan
+
+#: The parameters, two moments of each, and the same of the best state so far; a block of a pass.
+BYTES_PER_PARAMETER, BYTES_PER_BLOCK = 6 * 4, 130
+#: Of a network; the engine counts them in 32 bits.
+MOST_WEIGHTS = 2**31 - 1
+#: Of the largest difference within a gene: squares of smaller ones leave 32-bit floats.
+LEAST_SPAN = 1e-12
 
 
 def fit(
@@ -102,6 +111,7 @@ def fit(
     missing_share = expression.missing_share
     _check_constant(values, expression)
     schedule = plan(config, *values.shape)
+    _check_memory(config, schedule, *values.shape)
     run = fit_fast if config.recipe == "fast" else fit_published
     enough = len(values) >= confidence.LEAST_SAMPLES
     trained = run(values, config, schedule, progress, calibrate and enough, kept)
@@ -117,7 +127,7 @@ def fit(
         "n_threads": thread_count(config.n_threads),
         "seconds": time.perf_counter() - begin + report.pop("earlier_seconds"),
     }
-    return Model(
+    model = Model(
         parameters=trained.parameters,
         sample_names=expression.sample_names,
         gene_names=expression.gene_names,
@@ -128,6 +138,15 @@ def fit(
         residuals=trained.residuals,
         calibration=trained.calibration,
     )
+    try:
+        model.check()
+    except InputError as error:
+        reason = f"{str(error)[0].lower()}{str(error)[1:]}"
+        raise TrainingError(
+            f"The training ended in a model of no use: {reason.rstrip('.')}; choose a learning "
+            f"rate below {schedule.network_rate:g}, or give values in other units."
+        ) from error
+    return model
 
 
 def _row_slices(n_rows: int) -> list[slice]:
@@ -143,12 +162,35 @@ def _check(expression: Expression, config: FitConfig) -> None:
         )
 
 
+def _check_memory(config: FitConfig, schedule: Plan, n_samples: int, n_genes: int) -> None:
+    """Refuse parameters that there is no room for before any of them is made."""
+    d, e = config.n_components, config.gene_components
+    n_network = network_size(d, e, config.hidden)
+    n_parameters = n_samples * d + n_genes * (e + d + 1) + n_network
+    needed = BYTES_PER_PARAMETER * n_parameters + BYTES_PER_BLOCK * schedule.blocks_per_pass
+    available = available_bytes() if needed > 1e8 else None
+    if n_network > MOST_WEIGHTS or (available is not None and needed > available):
+        raise InputError(
+            f"A model with {e} gene components and hidden layers of "
+            f"{'-'.join(map(str, config.hidden))} in blocks of {schedule.block_samples} x "
+            f"{schedule.block_genes} needs {1e-9 * needed:.3g} GB of memory for its training, more "
+            "than there is; choose fewer gene_components, narrower hidden layers or larger blocks."
+        )
+
+
 def _check_constant(values: Float32, expression: Expression) -> None:
     low = np.full(values.shape[1], np.inf, np.float32)
     high = np.full(values.shape[1], -np.inf, np.float32)
     for rows in _row_slices(len(values)):
         low = np.fmin(low, np.fmin.reduce(values[rows], axis=0))
         high = np.fmax(high, np.fmax.reduce(values[rows], axis=0))
+    span = float(np.max(high.astype(np.float64) - low))
+    if 0.0 < span < LEAST_SPAN:
+        raise InputError(
+            f"No gene in {expression.origin} differs between samples by more than {span:.1g} on "
+            "the model's scale, which is too little for 32-bit floats; give values in smaller "
+            "units."
+        )
     constant = np.flatnonzero(low == high)
     if constant.size == values.shape[1]:
         raise InputError(
