@@ -261,6 +261,11 @@ class FactorizedEmbedding(
 
     def _validated(self, X: Any, **options: Any) -> Any:
         """``X`` as an array or a CSR/CSC matrix, with the checks that scikit-learn expects."""
+        if hasattr(X, "obs_names"):
+            raise InputError(
+                f"An estimator takes an array, not {type(X).__name__}; give adata.X (or "
+                "adata.to_df()), or use fembed.tl.fit and fembed.tl.project."
+            )
         if is_sparse(X):  # before scikit-learn converts it by unchecked indices
             check_sparse(X, "X")
         checked = validate_data(

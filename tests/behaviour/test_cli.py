@@ -224,7 +224,7 @@ def test_info_of_a_model_and_of_data(folder: Path, capsys: pytest.CaptureFixture
     assert run(["info", str(folder / "data.h5ad")]) == 0
     out = capsys.readouterr().out
     assert re.search(r"label columns +group, loss", out)
-    assert re.search(r"looks like +counts: --transform log10 or cpm", out)
+    assert re.search(r"looks like +counts: --transform cpm", out)
     assert run(["info", str(folder / "data.h5ad"), "--layer", "log", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["genes"] == N_GENES and "--transform none" in facts["looks_like"]

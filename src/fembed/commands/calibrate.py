@@ -48,6 +48,7 @@ def calibrate(
     store.save(found, place)
     assert found.calibration is not None
     facts = {
+        **describe.taken_facts(expression),
         "held_out_samples": len(found.calibration.reference_loss),
         "ellipse_factor": found.calibration.ellipse_factor,
         "residual_factors": 0 if found.residuals is None else found.residuals.loading.shape[1],

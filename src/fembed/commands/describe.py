@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fembed.data import account
 from fembed.data.chunks import row_chunks
 from fembed.files.plain import plain
 from fembed.output.terminal import say
@@ -66,14 +67,13 @@ def model_facts(model: Model) -> Facts:
 
 
 def data_facts(expression: Expression) -> Facts:
-    """What a data file holds, and the transform that fits its values."""
-    lowest, highest, whole = np.inf, -np.inf, True
+    """What a data file holds, what was taken for what, and the transform that fits its values."""
+    lowest, highest = np.inf, -np.inf
     for rows in row_chunks(*expression.values.shape):
         block = expression.values[rows]
         observed = block[np.isfinite(block)]
         lowest = min(lowest, float(observed.min(initial=np.inf)))
         highest = max(highest, float(observed.max(initial=-np.inf)))
-        whole = whole and bool((observed == np.round(observed)).all())
     facts: Facts = {
         "kind": "data",
         "samples": expression.n_samples,
@@ -83,22 +83,16 @@ def data_facts(expression: Expression) -> Facts:
         "first_genes": list(expression.gene_names[:3]),
     }
     if lowest <= highest:
-        facts |= {
-            "lowest": lowest,
-            "highest": highest,
-            "looks_like": _looks(lowest, highest, whole),
-        }
+        facts |= {"lowest": lowest, "highest": highest}
+    facts |= account.facts(expression)
     if expression.obs is not None:
         facts["label_columns"] = [str(name) for name in expression.obs.columns]
     return facts
 
 
-def _looks(lowest: float, highest: float, whole: bool) -> str:
-    if lowest < 0:
-        return "log scale or scaled values: --transform none"
-    if highest <= 30:  # 2^30 or e^30 of anything would be more than is ever counted
-        return "perhaps a log scale: if so, --transform none"
-    return f"{'counts' if whole else 'linear values'}: --transform log10 or cpm"
+def taken_facts(expression: Expression) -> Facts:
+    """What was taken for what, for the summary of a command that has read ``expression``."""
+    return {"data": expression.origin, **account.facts(expression)}
 
 
 def projection_facts(projection: Projection) -> Facts:

@@ -88,7 +88,7 @@ def evaluate(
     """
     from fembed import evaluation
     from fembed.commands import describe, options
-    from fembed.data import readers
+    from fembed.data import account, readers
     from fembed.data.preprocess import Preprocessing
     from fembed.errors import InputError
     from fembed.estimator import FactorizedEmbedding
@@ -121,6 +121,7 @@ def evaluate(
         expression.check()
         samples = labelled(expression, columns, group, annotations)
         expression = samples.expression
+        account.warn_of_doubts(expression, transform)
         # Each sample by itself, so it may come before the folds.
         preprocessing.apply(
             expression.values,

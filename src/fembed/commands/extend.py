@@ -54,5 +54,9 @@ def extend(
     store.save(grown, place)
     names = ("old_mse_before", "old_mse", "new_mse_before", "new_mse", "drift", "drift_95")
     report = grown.training["extension"]
-    facts = {"samples": grown.n_samples, "new_samples": report["n_new"]}
+    facts = {
+        **describe.taken_facts(new),
+        "samples": grown.n_samples,
+        "new_samples": report["n_new"],
+    }
     describe.show({**facts, **{name: report[name] for name in names}, "model": output}, quiet)

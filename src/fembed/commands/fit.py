@@ -99,6 +99,7 @@ def fit(
         )
         expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
         labels = {name: expression.labels(name) for name in label or []}
+        taken = describe.taken_facts(expression)  # before its values are those of the training
         log.open()
         checkpoint = Path(output.rstrip("/\\") + ".checkpoint")
         if checkpoint.exists():
@@ -117,5 +118,5 @@ def fit(
         if embedding is not None:
             tables.write(tables.EmbeddingTable.of_training(model, labels), embedding, overwrite)
         facts = describe.training_facts(model)
-        log.write("done", model=output, **facts)
-        describe.show({**facts, "model": output}, quiet or log.takes_stdout)
+        log.write("done", model=output, **taken, **facts)
+        describe.show({**taken, **facts, "model": output}, quiet or log.takes_stdout)

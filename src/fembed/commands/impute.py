@@ -61,6 +61,7 @@ def impute(
     table = tables.ExpressionTable(found.sample_names, found.gene_names, found.values)
     tables.write(table, place)
     facts = {
+        **describe.taken_facts(expression),
         "samples": len(found.sample_names),
         "genes_at_hand": int(found.observed.any(axis=0).sum()),
         "genes": len(found.gene_names),

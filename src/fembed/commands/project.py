@@ -59,4 +59,5 @@ def project(
         trained, expression, n_threads=threads, workers=None if here else places
     )
     tables.write(tables.EmbeddingTable.of_projection(placed, labels), place)
-    describe.show({**describe.projection_facts(placed), "table": output}, quiet)
+    taken = describe.taken_facts(expression)
+    describe.show({**taken, **describe.projection_facts(placed), "table": output}, quiet)

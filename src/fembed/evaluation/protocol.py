@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,9 @@ from sklearn.utils import _safe_indexing
 
 from fembed import parallel
 from fembed.config import MAX_COMPONENTS
+from fembed.data import account
+from fembed.data.choice import even_choice
+from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
 from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import DataWarning, InputError
@@ -72,7 +76,7 @@ def evaluate(
 
     Parameters
     ----------
-    X : array, sparse matrix, DataFrame, Expression or AnnData, n_samples x n_genes
+    X : array, sparse matrix, DataFrame, Expression, AnnData or path, n_samples x n_genes
         In the units of the embedding's ``preprocessing``. NaN is a missing entry.
     y : array, n_samples, or n_samples x 2 for survival; or str
         Labels; numbers; or time and event (also a structured array as scikit-survival has it). A
@@ -137,8 +141,12 @@ def evaluate(
     >>> found.folds[["fold", "method", "dimension"]].values.tolist()
     [[1, 'fembed', 2], [1, 'pca', 2], [2, 'fembed', 2], [2, 'pca', 2]]
     """
+    if isinstance(X, str | os.PathLike):
+        X = as_expression(X)
     y, groups = _column(X, y), _column(X, groups)
     X, names = _matrix(X)
+    if embedding is not None or estimator is None or isinstance(estimator, str):
+        _warn_of_units(X, "log10" if embedding is None else embedding.preprocessing)
     if len(np.asarray(y)) != X.shape[0]:
         raise InputError(
             f"There are {len(np.asarray(y))} labels for {X.shape[0]} samples; give one a sample."
@@ -226,6 +234,15 @@ def _matrix(X: Any) -> tuple[Any, NDArray[np.object_]]:
         check_sparse(X, "X")
         X = X.tocsr()  # rows are taken
     return X, np.array([f"sample_{i}" for i in range(X.shape[0])], dtype=object)
+
+
+def _warn_of_units(X: Any, transform: str) -> None:
+    """Once for all folds, in which warnings are not shown."""
+    rows = even_choice(X.shape[0], account.MAX_SAMPLES)
+    some = Expression.from_array(_safe_indexing(X, rows), origin="X")
+    doubt = account.unit_doubt(some.values, transform, "X")
+    if doubt is not None:
+        warnings.warn(doubt, DataWarning, stacklevel=3)
 
 
 def _column(X: Any, column: Any) -> Any:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from fembed import parallel
 from fembed.config import FitConfig
+from fembed.data import account
+from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
@@ -47,7 +49,7 @@ def sweep(
 
     Parameters
     ----------
-    data : Expression, AnnData, DataFrame or array, n_samples x n_genes
+    data : Expression, AnnData, DataFrame, array, sparse matrix or path, n_samples x n_genes
         In the units of ``preprocessing``. It is not changed.
     grid : mapping
         Options of a `fembed.FitConfig` and their values, such as
@@ -121,6 +123,7 @@ def sweep(
         check(folder)
     expression, labels, groups = _labelled(data, label, group)
     expression.check()
+    account.warn_of_doubts(expression, (preprocessing or Preprocessing()).transform)
     task = Classification()
     labels = task.checked(labels, expression.sample_names)
     groups = checked_groups(groups, expression.sample_names)
@@ -183,12 +186,7 @@ def _run(
 def _labelled(
     data: Any, label: Any, group: Any
 ) -> tuple[Expression, NDArray[Any], NDArray[Any] | None]:
-    if isinstance(data, Expression):
-        expression = data
-    elif hasattr(data, "obs_names"):
-        expression = Expression.from_anndata(data)
-    else:
-        expression = Expression.from_array(data)
+    expression = as_expression(data)
     if isinstance(label, str):
         by_name = group if isinstance(group, str) else None
         if group is not None and by_name is None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from fembed import store
 from fembed.data.expression import Expression
+from fembed.data.names import look_up
 from fembed.errors import InputError
 from fembed.files.sealed import seal, unseal
 from fembed.model import Model
@@ -143,11 +144,10 @@ def find_model(adata: AnnData, key: str = KEY) -> tuple[Model, str]:
 
 def _gene_rows(model: Model, gene_names: Any) -> NDArray[np.float32]:
     """The gene embedding in the order of ``gene_names``; NaN for those the model lacks."""
-    position = {name: row for row, name in enumerate(model.gene_names)}
-    rows = np.array([position.get(str(name), -1) for name in gene_names], np.intp)
-    found = np.full((len(rows), model.gene_components), np.nan, np.float32)
-    found[rows >= 0] = model.gene_embedding[rows[rows >= 0]]
-    return found
+    found = look_up(model.gene_names, map(str, gene_names))
+    rows = np.full((len(gene_names), model.gene_components), np.nan, np.float32)
+    rows[found.position[found.found]] = model.gene_embedding[found.found]
+    return rows
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fembed.data.expression import Expression
 from fembed.errors import InputError
 from fembed.files import durable
+from fembed.frozen.matching import as_expression
 from fembed.model import Model
 from fembed.pl import page
 from fembed.pl.categories import Categories, categories
@@ -68,8 +68,8 @@ def interactive_map(
     --------
     >>> fembed.pl.interactive_map(model, adata, labels="cohort", save="map.html")  # doctest: +SKIP
     """
-    if data is not None and not isinstance(data, Expression):
-        data = Expression.from_anndata(data)
+    if data is not None:
+        data = as_expression(data, model)
     names = [labels] if isinstance(labels, str) else labels
     columns = names if isinstance(names, list) else []
     if columns and data is None:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.choice import even_choice
 from fembed.errors import InputError
-from fembed.frozen.matching import as_expression
+from fembed.frozen.matching import as_expression, training_rows
 from fembed.frozen.projection import project
 from fembed.model import Model
 from fembed.pl import canvas
@@ -257,9 +257,9 @@ def _measured(model: Model, gene: str, data: Any) -> tuple[NDArray[np.intp], Flo
     if data is None:
         return everyone, np.full(model.n_samples, np.nan)
     expression = as_expression(data, model)
-    position = {name: row for row, name in enumerate(expression.sample_names)}
-    rows = np.array([k for k in everyone if model.sample_names[k] in position], np.intp)
-    if rows.size == 0:
+    at = training_rows(model, expression.sample_names, expression.origin)
+    there = np.flatnonzero(at >= 0)
+    if there.size == 0:
         raise InputError(
             f"None of the model's samples is in {expression.origin} by name; give the training "
             "data, or leave the data out."
@@ -271,8 +271,7 @@ def _measured(model: Model, gene: str, data: Any) -> tuple[NDArray[np.intp], Flo
     else:
         values, _ = expression.take_genes([gene])
         column = model.preprocessing.apply(values, expression.origin)[:, 0]
-    there = [position[model.sample_names[k]] for k in rows]
-    return rows, column[there].astype(np.float64)
+    return at[there], column[there].astype(np.float64)
 
 
 def _draw_samples(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fembed.data import coerce
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.frozen.matching import as_expression
+from fembed.frozen.matching import as_expression, training_rows
 from fembed.frozen.projection import project
 from fembed.model import Model
 from fembed.pl import canvas
@@ -178,12 +179,11 @@ def expression_distances(
 def _predictions(model: Model, data: Any, n_threads: int | None) -> tuple[Float, Float]:
     """True and predicted values of evenly chosen samples and genes."""
     expression = _some_samples(as_expression(data, model), MOST_SAMPLES)
-    row_of = {name: row for row, name in enumerate(model.sample_names)}
-    rows = [row_of.get(name) for name in expression.sample_names]
-    if any(row is None for row in rows):
+    rows = training_rows(model, expression.sample_names, expression.origin)
+    if (rows < 0).any():
         points = project(model, expression, n_threads=n_threads).sample_embedding
     else:
-        points = model.sample_embedding[np.array(rows, np.intp)]
+        points = model.sample_embedding[rows]
     values = _transformed(model, expression)
     genes = np.flatnonzero(np.isfinite(values).any(axis=0))
     genes = genes[even_choice(len(genes), MOST_GENES)]
@@ -191,11 +191,7 @@ def _predictions(model: Model, data: Any, n_threads: int | None) -> tuple[Float,
 
 
 def _some_samples(expression: Expression, most: int) -> Expression:
-    rows = even_choice(expression.n_samples, most)
-    return Expression.adopt(
-        expression.values[rows], expression.sample_names[rows], expression.gene_names,
-        origin=expression.origin,
-    )  # fmt: skip
+    return expression.take_samples(even_choice(expression.n_samples, most))
 
 
 def _transformed(model: Model, expression: Expression) -> NDArray[np.float32]:
@@ -216,16 +212,10 @@ def _matched(embedding: Any, data: Any, basis: str) -> tuple[Float, NDArray[Any]
     if hasattr(embedding, "decode"):
         expression = as_expression(data, embedding)
         values = _transformed(embedding, expression)
-        position = {name: row for row, name in enumerate(expression.sample_names)}
-        kept = [k for k, name in enumerate(embedding.sample_names) if name in position]
-        rows = [position[embedding.sample_names[k]] for k in kept]
-        return points[kept], values[rows]
-    if isinstance(data, Expression):
-        expression = data
-    elif hasattr(data, "obs_names"):
-        expression = Expression.from_anndata(data)
-    else:
-        expression = Expression.from_array(data)
+        at = training_rows(embedding, expression.sample_names, expression.origin)
+        there = at >= 0
+        return points[at[there]], values[there]
+    expression = coerce.as_expression(data)
     if expression.n_samples != len(points):
         raise InputError(
             f"The embedding has {len(points)} samples but {expression.origin} has "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fembed.data.expression import Expression
 from fembed.errors import DataWarning
+from fembed.frozen.matching import training_rows
 from fembed.frozen.projection import outlier_score, project
 from fembed.model import Model
 from fembed.pl.categories import Categories, categories
@@ -94,13 +95,13 @@ def map_samples(
         return trained
     columns = {name: categories(data.column(name), name, data.colours.get(name)) for name in labels}
     data.check(min_samples=1, allow_unobserved_genes=True)
-    position = {name: row for row, name in enumerate(data.sample_names)}
-    training_rows = np.array([position.get(name, -1) for name in model.sample_names], np.intp)
-    _warn_of_absent(model, data, training_rows)
-    known = set(model.sample_names)
-    new_rows = np.array([r for r, name in enumerate(data.sample_names) if name not in known], int)
+    at = training_rows(model, data.sample_names, data.origin)
+    of_training = np.full(model.n_samples, -1, np.intp)
+    of_training[at[at >= 0]] = np.flatnonzero(at >= 0)
+    _warn_of_absent(model, data, of_training)
+    new_rows = np.flatnonzero(at < 0)
     placed = _with_projected(trained, model, data, new_rows, n_threads)
-    rows = np.concatenate([training_rows, new_rows])
+    rows = np.concatenate([of_training, new_rows])
     return replace(
         placed,
         labels={name: column.take(rows) for name, column in columns.items()},
@@ -108,8 +109,8 @@ def map_samples(
     )
 
 
-def _warn_of_absent(model: Model, data: Expression, training_rows: NDArray[np.intp]) -> None:
-    absent = int((training_rows < 0).sum())
+def _warn_of_absent(model: Model, data: Expression, of_training: NDArray[np.intp]) -> None:
+    absent = int((of_training < 0).sum())
     if absent:
         warnings.warn(
             f"{absent} of the model's {model.n_samples} training samples are not in "

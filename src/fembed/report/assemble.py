@@ -11,6 +11,7 @@ from typing import Any
 
 from fembed.data.expression import Expression
 from fembed.files import durable
+from fembed.frozen.matching import as_expression
 from fembed.model import Model
 from fembed.pl import canvas, page
 from fembed.pl.interactive import map_data, map_scripts
@@ -80,8 +81,8 @@ def report_page(
     """
     canvas.check_installed()
     scripts = map_scripts()  # says at once if plotly is absent
-    if data is not None and not isinstance(data, Expression):
-        data = Expression.from_anndata(data)
+    if data is not None:
+        data = as_expression(data, model)
     columns = list(dict.fromkeys([*labels, *([] if batch is None else [batch])]))
     samples = map_samples(model, data, columns, n_threads=n_threads)
     label = samples.labels[labels[0]] if labels else None
