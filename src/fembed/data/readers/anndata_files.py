@@ -7,52 +7,58 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fembed.data.expression import Expression, colours_in, layers_there
-from fembed.data.readers.damage import damage_reported
+from fembed.data.expression import Expression, Source, colours_in, layers_there
+from fembed.data.memory import refuse_beyond_memory
+from fembed.data.readers.damage import ANY_ERROR, damage_reported
+from fembed.data.readers.stored_names import is_list, refuse_large
+from fembed.data.readers.zarr_codecs import refuse_codecs
+from fembed.data.sparse import Compressed
 from fembed.errors import DataWarning, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+#: More categories than this, and than rows, are none.
+_MAX_CATEGORIES = 1_000_000
 #: More colours than this are no colours of categories that a figure shows.
 _MOST_COLOURS = 100_000
 
 
-def read_h5ad(path: Path, layer: str | None, raw: bool, transpose: bool) -> Expression:
-    """``X``, a layer or ``raw`` of an .h5ad file."""
-    import h5py
-
-    # Truncated files raise OSError at the opening or at a chunk, KeyError or RuntimeError at a
-    # lost object header; anndata adds its own OSError.
-    with (
-        damage_reported(path, "an .h5ad file", OSError, KeyError, RuntimeError, ValueError),
-        h5py.File(path, "r") as file,
-    ):
-        return _read(file, path, layer, raw, transpose)
-
-
 def read_zarr(path: Path, layer: str | None, raw: bool, transpose: bool) -> Expression:
-    """As `read_h5ad`, for the zarr form of AnnData."""
+    """``X``, a layer or ``raw`` of the zarr form of AnnData."""
     try:
         import zarr
     except ImportError as error:
-        raise InputError(f"Reading {path} needs zarr; run: pip install zarr.") from error
+        raise InputError(f"Reading {path} needs zarr; run: pip install 'fembed[zarr]'.") from error
 
-    errors = (OSError, KeyError, RuntimeError, ValueError, TypeError)
-    with damage_reported(path, "an AnnData .zarr", *errors):
-        return _read(zarr.open_group(path, mode="r"), path, layer, raw, transpose)
+    with damage_reported(path, "an AnnData .zarr", *ANY_ERROR):
+        refuse_codecs(path)
+        root = zarr.open_group(path, mode="r")
+        return read_open(root, path, layer, raw, transpose)
 
 
-def _read(root: Any, path: Path, layer: str | None, raw: bool, transpose: bool) -> Expression:
-    """``root`` is an h5py or a zarr group with the members of an AnnData."""
+def read_open(root: Any, path: Path, layer: str | None, raw: bool, transpose: bool) -> Expression:
+    """As `read_zarr`; ``root`` is an h5py or a zarr group with the members of an AnnData."""
     matrix, genes = _choose(root, path, layer, raw)
-    obs, var = _table(root, "obs", path), _table(root, genes, path)
+    n_rows, n_columns = (int(n) for n in matrix.shape)
+    refuse_beyond_memory(n_rows, n_columns, str(path))
+    obs = _table(root, "obs", n_rows, path)
+    var = _table(root, genes, n_columns, path)
     if transpose:
         obs, var = var, obs
-    made = Expression.from_array(
+    expression = Expression.from_array(
         matrix, obs.index, var.index, origin=str(path), transpose=transpose, obs=obs
     )
-    return made if transpose else replace(made, colours=_colours(root, path))
+    is_log1p = layer is None and not raw and _is_log1p(root)
+    source = Source("AnnData", "log1p" if is_log1p else None, oriented=True)
+    colours = {} if transpose else _colours(root, path)
+    return replace(expression, source=source, colours=colours)
+
+
+def _is_log1p(root: Any) -> bool:
+    """Whether scanpy noted that it took logarithms of ``X``."""
+    uns = root.get("uns")
+    return hasattr(uns, "keys") and "log1p" in uns
 
 
 def _colours(root: Any, path: Path) -> dict[str, Any]:
@@ -62,15 +68,16 @@ def _colours(root: Any, path: Path) -> dict[str, Any]:
     uns = root.get("uns", {})
     found = {}
     for key in uns if hasattr(uns, "keys") else ():
-        if not str(key).endswith("_colors") or getattr(uns[key], "size", 0) > _MOST_COLOURS:
+        if not str(key).endswith("_colors"):
             continue
         try:
-            found[str(key)] = read_elem(uns[key])
+            if getattr(uns[key], "size", 0) <= _MOST_COLOURS:
+                found[str(key)] = read_elem(uns[key])
         # As for a table: what anndata raises for a damaged one is not public.
         except Exception as error:
             warnings.warn(
                 f"The colours uns['{key}'] of {path} cannot be read "
-                f"({str(error).splitlines()[0]}); fembed's palette is used instead.",
+                f"({(str(error).splitlines() or [''])[0]}); fembed's palette is used instead.",
                 DataWarning,
                 stacklevel=2,
             )
@@ -100,9 +107,11 @@ def _choose(root: Any, path: Path, layer: str | None, raw: bool) -> tuple[Any, s
 
 
 def _open_matrix(stored: Any, path: Path, where: str) -> Any:
-    from anndata.io import sparse_dataset
-
     if hasattr(stored, "dtype"):
+        if len(stored.shape) != 2:
+            raise InputError(
+                f"{where} of {path} has {len(stored.shape)} dimension(s); it should have two."
+            )
         return stored
     encoding = stored.attrs.get("encoding-type", "")
     if encoding not in ("csr_matrix", "csc_matrix"):
@@ -110,10 +119,18 @@ def _open_matrix(stored: Any, path: Path, where: str) -> Any:
             f"{where} of {path} is stored as '{encoding}', which is neither a dense nor a sparse "
             "matrix; write it again with anndata."
         )
-    return sparse_dataset(stored)
+    shape = [int(n) for n in stored.attrs["shape"]]
+    parts = [stored[name] for name in ("data", "indices", "indptr")]
+    if len(shape) != 2 or not all(is_list(part) for part in parts):
+        raise InputError(f"{where} of {path} is no sparse matrix of two dimensions; it is damaged.")
+    for part in parts:
+        refuse_large(part, where, path)
+    return Compressed(str(encoding)[:3], (shape[0], shape[1]), *parts)
 
 
-def _table(root: Any, where: str, path: Path) -> pd.DataFrame:
+
+
+def _table(root: Any, where: str, n: int, path: Path) -> pd.DataFrame:
     from anndata.io import read_elem
 
     if where not in root or hasattr(root[where], "dtype"):
@@ -122,11 +139,55 @@ def _table(root: Any, where: str, path: Path) -> pd.DataFrame:
             "open it with anndata and write it again."
         )
     try:
+        _check_table(root[where], where, n, path)
         table: pd.DataFrame = read_elem(root[where])
+    except InputError:
+        raise
     # Only anndata's own code runs here, and what it raises for a damaged table is not public.
     except Exception as error:
+        detail = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"The table '{where}' of {path} cannot be read ({str(error).splitlines()[0]}); "
+            f"The table '{where}' of {path} cannot be read ({detail}); "
             "open it with anndata and write it again."
         ) from error
+    if not hasattr(table, "iloc") or len(table) != n:
+        raise InputError(f"'{where}' of {path} is no table of {n} rows; it is damaged.")
     return table
+
+
+def _check_table(group: Any, where: str, n: int, path: Path) -> None:
+    """Compare the lengths of all columns before one is read: a small file may claim 10^9 entries."""
+    index = group.attrs.get("_index", "_index")
+    listed = [str(name) for name in group.attrs.get("column-order", [])]
+    for name in [index.decode() if isinstance(index, bytes) else str(index), *listed]:
+        column = group[name]
+        if hasattr(column, "dtype"):
+            _check_length(column, f"{where}/{name}", n, path)
+            continue
+        for part in column:
+            stored = column[part]
+            if part == "categories":
+                # Nullable texts as categories are a group of two.
+                for one in [stored] if hasattr(stored, "dtype") else [stored[k] for k in stored]:
+                    _check_categories(one, f"{where}/{name}", n, path)
+            elif hasattr(stored, "dtype") and len(stored.shape) > 0:
+                _check_length(stored, f"{where}/{name}", n, path)
+
+
+def _check_length(column: Any, where: str, n: int, path: Path) -> None:
+    if len(column.shape) == 0 or column.shape[0] != n:
+        there = column.shape[0] if len(column.shape) else "no"
+        of = "samples" if where.startswith("obs") else "genes"
+        raise InputError(
+            f"'{where}' of {path} has {there} entries for {n} {of}; it is damaged, write it again."
+        )
+    refuse_large(column, where, path)
+
+
+def _check_categories(categories: Any, where: str, n: int, path: Path) -> None:
+    if len(categories.shape) != 1 or categories.shape[0] > max(_MAX_CATEGORIES, n):
+        raise InputError(
+            f"'{where}' of {path} has categories of shape {tuple(categories.shape)} for {n} "
+            "entries; it is damaged, write it again."
+        )
+    refuse_large(categories, where, path)

@@ -8,17 +8,25 @@ from pathlib import Path
 
 from fembed.errors import InputError
 
+#: For libraries whose errors on damaged files are not public: h5py, anndata, zarr, pyarrow.
+ANY_ERROR: tuple[type[Exception], ...] = (Exception,)
+
 
 @contextmanager
 def damage_reported(path: Path, kind: str, *errors: type[Exception]) -> Iterator[None]:
     """Turn ``errors``, those a library raises for a broken file, into an `InputError`."""
     try:
         yield
-    except InputError:
+    except (InputError, Warning):  # a warning is an exception where a user has made it one
         raise
+    except MemoryError as error:
+        raise InputError(
+            f"{path} cannot be read as {kind}: a part of it needs more memory than there is; "
+            "it is damaged, or take fewer samples or genes."
+        ) from error
     except errors as error:
         lines = str(error).strip().splitlines()
-        detail = lines[0].rstrip(".") if lines else type(error).__name__
+        detail = lines[0].rstrip(".")[:300] if lines else type(error).__name__
         raise InputError(
             f"{path} cannot be read as {kind}, it may be truncated or damaged ({detail}); "
             "make or fetch it again."

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fembed.data.expression import Expression
-from fembed.data.readers.damage import damage_reported
+from fembed.data.expression import Expression, Source
+from fembed.data.memory import refuse_beyond_memory
+from fembed.data.readers.stored_names import is_list, names
 from fembed.errors import InputError
 
+MEMBERS = ("data", "samples", "genes")
 
-def read(path: Path, transpose: bool) -> Expression:
+
+def is_layout(file: Any) -> bool:
+    """Whether the datasets are there."""
+    return all(hasattr(file.get(name), "dtype") for name in MEMBERS)
+
+
+def read_open(file: Any, path: Path, transpose: bool) -> Expression:
     """The labels become the column ``labels`` of ``obs``."""
-    import h5py
-
-    with (
-        damage_reported(path, "an HDF5 file", OSError, KeyError, RuntimeError, ValueError),
-        h5py.File(path, "r") as file,
-    ):
-        stored = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
-        lacking = [name for name in ("data", "samples", "genes") if name not in stored]
-        if lacking:
-            raise InputError(
-                f"{path} lacks the dataset(s) {', '.join(lacking)} (it holds "
-                f"{', '.join(map(str, file)) or 'nothing'}); "
-                "if it is an AnnData file, rename it to .h5ad."
-            )
-        samples, genes = (_text(stored[name], path) for name in ("samples", "genes"))
-        return Expression.from_array(
-            stored["data"],
-            samples,
-            genes,
-            origin=str(path),
-            transpose=transpose or _is_reversed(stored["data"], len(samples), len(genes)),
-            obs=_obs(stored.get("labels"), samples, path),
+    data = file["data"]
+    if len(data.shape) != 2:
+        raise InputError(
+            f"data of {path} has {len(data.shape)} dimension(s); give a matrix, samples x genes."
         )
+    for name in ("samples", "genes"):
+        if not is_list(file[name]):
+            raise InputError(
+                f"{name} of {path} has {len(file[name].shape)} dimensions; it should be one list."
+            )
+    n_samples, n_genes = file["samples"].shape[0], file["genes"].shape[0]
+    transpose = transpose or _is_reversed(data, n_samples, n_genes)
+    shape = data.shape[::-1] if transpose else data.shape
+    refuse_beyond_memory(*shape, str(path))
+    samples = names(file["samples"], shape[0], "sample", path)
+    genes = names(file["genes"], shape[1], "gene", path)
+    obs = _obs(file.get("labels"), samples, path)
+    expression = Expression.from_array(
+        data, samples, genes, origin=str(path), transpose=transpose, obs=obs
+    )
+    return replace(expression, source=Source("HDF5 of the published scripts", oriented=True))
 
 
 def _is_reversed(data: Any, n_samples: int, n_genes: int) -> bool:
@@ -49,24 +53,15 @@ def _is_reversed(data: Any, n_samples: int, n_genes: int) -> bool:
     return n_samples != n_genes and tuple(data.shape) == (n_genes, n_samples)
 
 
-def _text(dataset: Any, path: Path) -> NDArray[np.object_]:
-    if dataset.ndim != 1:
-        raise InputError(
-            f"{dataset.name.strip('/')} of {path} has {dataset.ndim} dimensions; "
-            "it should be one list."
-        )
-    texts = (item.decode() if isinstance(item, bytes) else str(item) for item in dataset[:])
-    return np.array(list(texts), dtype=object)
-
-
-def _obs(labels: Any, samples: NDArray[np.object_], path: Path) -> Any:
+def _obs(labels: Any, samples: Any, path: Path) -> Any:
     if labels is None:
         return None
     import pandas as pd
 
-    column = _text(labels, path)
-    if len(column) != len(samples):
+    if not is_list(labels, len(samples)):
         raise InputError(
-            f"{path} has {len(column)} labels for {len(samples)} samples; give one each."
+            f"{path} has {labels.shape[0] if labels.shape else 0} labels for {len(samples)} "
+            "samples; give one each."
         )
+    column = names(labels, len(samples), "sample", path)
     return pd.DataFrame({"labels": column}, index=pd.Index(samples))
