@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fembed.data import account
 from fembed.data.expression import Expression
-from fembed.data.readers import anndata_files, arrays, parquet, published, tables, tenx
+from fembed.data.readers import anndata_files, arrays, hdf5, parquet, tables, tenx
 from fembed.errors import InputError
 
 __all__ = ["ENDINGS", "read"]
@@ -21,10 +21,13 @@ _FILES: dict[str, Callable[[Path, bool], Expression]] = {
     ".parquet": parquet.read,
     ".npy": arrays.read_npy,
     ".npz": arrays.read_npz,
-    ".h5": published.read,
-    ".hdf5": published.read,
+    ".h5": hdf5.read,
+    ".hdf5": hdf5.read,
+    ".h5ad": hdf5.read,
+    ".loom": hdf5.read,
+    ".gctx": hdf5.read,
 }
-ENDINGS: tuple[str, ...] = (".h5ad", ".zarr", *_FILES)
+ENDINGS: tuple[str, ...] = (".zarr", *_FILES)
 
 
 def read(
@@ -72,8 +75,8 @@ def read(
             raise InputError(f"{path} is a fembed model, not data; give an expression matrix.")
         _refuse_layers(path, "a 10x folder", layer, raw)
         return tenx.read(path, transpose)
-    if ending == ".h5ad":
-        return anndata_files.read_h5ad(path, layer, raw, transpose)
+    if _FILES.get(ending) is hdf5.read:
+        return hdf5.read(path, transpose, layer, raw)
     if ending == ".zarr":
         if not is_folder:
             raise InputError(f"{path} is a file, but a .zarr is a folder; give the folder.")

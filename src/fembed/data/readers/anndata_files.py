@@ -128,8 +128,6 @@ def _open_matrix(stored: Any, path: Path, where: str) -> Any:
     return Compressed(str(encoding)[:3], (shape[0], shape[1]), *parts)
 
 
-
-
 def _table(root: Any, where: str, n: int, path: Path) -> pd.DataFrame:
     from anndata.io import read_elem
 
@@ -156,7 +154,7 @@ def _table(root: Any, where: str, n: int, path: Path) -> pd.DataFrame:
 
 
 def _check_table(group: Any, where: str, n: int, path: Path) -> None:
-    """Compare the lengths of all columns before one is read: a small file may claim 10^9 entries."""
+    """Compare the lengths of all columns before one is read; a small file may claim any."""
     index = group.attrs.get("_index", "_index")
     listed = [str(name) for name in group.attrs.get("column-order", [])]
     for name in [index.decode() if isinstance(index, bytes) else str(index), *listed]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fembed.data.expression import Expression, Source
 from fembed.data.memory import refuse_beyond_memory
-from fembed.data.readers.stored_names import annotations, first_unique, is_list, names
+from fembed.data.readers.stored_names import first_unique, is_list, names, sample_table
 from fembed.errors import InputError
 
 _GENES = ("symbol", "gene_symbol", "genes", "ensembl_gene", "ensembl_gene_id", "ensembl_id")
@@ -31,12 +31,12 @@ def read_archs4(file: Any, path: Path, transpose: bool) -> Expression:
     n_genes, n_samples = _size(matrix, path)
     refuse_beyond_memory(n_samples, n_genes, str(path))
     genes = _archs4_genes(meta, n_genes, path)
-    table = meta["samples"] if "samples" in meta else meta
+    table = meta.get("samples", meta)
     prefix = "" if "samples" in meta else "Sample_"
     samples = first_unique(table, (f"{prefix}geo_accession",), n_samples, "sample", path)
     if samples is None:
         raise InputError(f"{path} looks like ARCHS4 but names no samples (geo_accession).")
-    obs = annotations(table, n_samples, samples[1], path)
+    obs = sample_table(table, n_samples, samples[1], path)
     return _turned(
         matrix, samples[1], genes, obs, path, Source("ARCHS4 .h5", "counts", oriented=True)
     )
@@ -64,7 +64,7 @@ def read_gctx(file: Any, path: Path, transpose: bool) -> Expression:
     refuse_beyond_memory(n_samples, n_genes, str(path))
     genes = _stripped(names(meta["ROW/id"], n_genes, "gene", path))
     samples = _stripped(names(meta["COL/id"], n_samples, "sample", path))
-    obs = annotations(meta["COL"], n_samples, samples, path)
+    obs = sample_table(meta["COL"], n_samples, samples, path)
     expression = Expression.from_array(matrix, samples, genes, origin=str(path), obs=obs)
     return replace(expression, source=Source("GCTX", oriented=True))
 
@@ -96,7 +96,7 @@ def read_loom(file: Any, path: Path, transpose: bool) -> Expression:
         "The cells have no names." if cells is None else f"Cells are named by col_attrs/{cells[0]}."
     )
     samples = np.array([f"sample_{i}" for i in range(n_cells)], object) if not cells else cells[1]
-    obs = annotations(file["col_attrs"], n_cells, samples, path)
+    obs = sample_table(file["col_attrs"], n_cells, samples, path)
     source = Source("loom", oriented=True, notes=tuple(notes))
     return _turned(matrix, samples, genes[1], obs, path, source)
 
@@ -116,7 +116,7 @@ def _turned(
 
 
 def _size(matrix: Any, path: Path) -> tuple[int, int]:
-    shape = getattr(matrix, "shape", ())
+    shape: Any = getattr(matrix, "shape", ())
     if len(shape) != 2:
         raise InputError(f"The matrix in {path} has {len(shape)} dimension(s); it should have two.")
     return int(shape[0]), int(shape[1])

@@ -59,7 +59,8 @@ def read(file: Any, path: Path, transpose: bool) -> Expression:
 def _read_version_3(group: Any, path: Path) -> Expression:
     features = group["features"]
     n_features, _ = _shape(group, path)
-    kept, notes = None, ()
+    kept: NDArray[np.intp] | None = None
+    notes: tuple[str, ...] = ()
     if "feature_type" in features:
         types = names(features["feature_type"], n_features, "feature", path)
         kept, notes = kept_genes(list(types), str(path))

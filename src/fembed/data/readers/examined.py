@@ -106,7 +106,9 @@ def _answer(path: Path, again: bool = True) -> Findings:
         _end()
         # It ended by itself, for want of questions or because h5py cannot be imported there.
         if status >= 0 and status not in (0xC0000005, 0xC00000FD):
-            return _answer(path, again=False) if again and status == 0 and _ask(path) else Findings([])
+            if again and status == 0 and _ask(path):
+                return _answer(path, again=False)
+            return Findings([])
         raise InputError(
             f"{path} is damaged: the HDF5 library {_how(status)} on it, in a process of its own; "
             "make or fetch it again."

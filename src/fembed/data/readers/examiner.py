@@ -72,16 +72,17 @@ class _Walk:
         address = _quietly(lambda: h5py.h5o.get_info(item.id).addr)
         if address in self.seen:
             return False
-        self.seen.add(address)
+        if address is not None:
+            self.seen.add(address)
         return True
 
     def dataset(self, dataset: Any, place: str) -> None:
         for file, *_ in _quietly(lambda: dataset.external) or []:
             self.outside.append(f"the entries of {place} lie in the file {file}")
         if _quietly(lambda: dataset.is_virtual):
-            for source in _quietly(dataset.virtual_sources) or []:
-                if source.file_name != ".":
-                    self.outside.append(f"the entries of {place} lie in the file {source.file_name}")
+            sources = _quietly(dataset.virtual_sources) or []
+            for file in {source.file_name for source in sources} - {"."}:
+                self.outside.append(f"the entries of {place} lie in the file {file}")
             return
         _quietly(lambda: list(dataset.attrs.items()))
         self.datasets.append(dataset)

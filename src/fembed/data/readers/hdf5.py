@@ -34,15 +34,18 @@ def read(path: Path, transpose: bool, layer: str | None = None, raw: bool = Fals
         _refuse_outside(findings().outside, path)
     called = "an .h5ad file" if is_h5ad else "an HDF5 file"
     with damage_reported(path, called, *ANY_ERROR), closing(_opened(path)) as file:
-        if _is_anndata(file) or (is_h5ad and _kind(file) is None):
+        foreign = _foreign(file)
+        if foreign is not None:
+            raise InputError(f"{path} is {foreign}.")
+        kind = _kind(file)
+        if _is_anndata(file) or (is_h5ad and kind is None):
             return anndata_files.read_open(file, path, layer, raw, transpose)
         if layer is not None or raw:
             asked = "raw matrix" if raw else f"layer '{layer}'"
             raise InputError(f"{path} is no AnnData and has no {asked}.")
-        reader = _reader(file)
-        if reader is None:
-            raise InputError(_refusal(file, path))
-        return reader(file, path, transpose)
+        if kind is None:
+            raise InputError(_unknown(file, path))
+        return _READERS[kind](file, path, transpose)
 
 
 def _opened(path: Path) -> Any:
@@ -61,7 +64,7 @@ def _opened(path: Path) -> Any:
 
 
 def _refuse_outside(outside: list[str], path: Path) -> None:
-    where = [words for words in outside if not words.split("/")[0].split()[0] in _UNREAD]
+    where = [words for words in outside if words.split("/")[0].split()[0] not in _UNREAD]
     if where:
         raise InputError(
             f"{path} leads to another file, which is not followed ({where[0]}); "
@@ -75,11 +78,6 @@ def _is_anndata(file: Any) -> bool:
     return "obs" in file and "var" in file and ("X" in file or "layers" in file or "raw" in file)
 
 
-def _reader(file: Any) -> Callable[[Any, Path, bool], Expression] | None:
-    kind = _kind(file)
-    return None if kind is None else _READERS.get(kind)
-
-
 _READERS: dict[str, Callable[[Any, Path, bool], Expression]] = {
     "10x": cellranger.read,
     "loom": atlases.read_loom,
@@ -91,8 +89,6 @@ _READERS: dict[str, Callable[[Any, Path, bool], Expression]] = {
 
 def _kind(file: Any) -> str | None:
     """What kind of expression file this is, a name in `_READERS`; None for any other."""
-    if _foreign(file) is not None:
-        return None
     if cellranger.is_version_3(file) or cellranger.genome_groups(file):
         return "10x"
     if "row_attrs" in file and "col_attrs" in file and "matrix" in file:
@@ -174,10 +170,7 @@ def _attribute(item: Any, name: str) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _refusal(file: Any, path: Path) -> str:
-    foreign = _foreign(file)
-    if foreign is not None:
-        return f"{path} is {foreign}."
+def _unknown(file: Any, path: Path) -> str:
     lacking = ", ".join(name for name in published.MEMBERS if name not in file)
     there = list(map(str, file))
     shown = ", ".join(there[:10]) + (f" and {len(there) - 10} more" if len(there) > 10 else "")

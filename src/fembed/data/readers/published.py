@@ -34,7 +34,7 @@ def read_open(file: Any, path: Path, transpose: bool) -> Expression:
     n_samples, n_genes = file["samples"].shape[0], file["genes"].shape[0]
     transpose = transpose or _is_reversed(data, n_samples, n_genes)
     shape = data.shape[::-1] if transpose else data.shape
-    refuse_beyond_memory(*shape, str(path))
+    refuse_beyond_memory(shape[0], shape[1], str(path))
     samples = names(file["samples"], shape[0], "sample", path)
     genes = names(file["genes"], shape[1], "gene", path)
     obs = _obs(file.get("labels"), samples, path)

@@ -82,7 +82,7 @@ def first_unique(
     return found
 
 
-def annotations(group: Any, n: int, index: NDArray[np.object_], path: Path) -> Any:
+def sample_table(group: Any, n: int, index: NDArray[np.object_], path: Path) -> Any:
     """A table of the lists of ``n`` entries in ``group``: texts and numbers, one row a sample."""
     import pandas as pd
 

@@ -18,11 +18,11 @@ from fembed.errors import InputError
 _METADATA = (".zarray", ".zgroup", ".zmetadata", "zarr.json")
 #: Consolidated metadata of thousands of arrays are a few megabytes.
 _MAX_BYTES = 64_000_000
-_KNOWN = frozenset(
-    "adler32 astype bitround blosc bytes bz2 cast_value crc32 crc32c delta endian fixedscaleoffset "
-    "fletcher32 gzip jenkins_lookup3 lz4 lzma packbits pcodec quantize scale_offset "
-    "sharding_indexed shuffle transpose vlen-utf8 zfpy zlib zstd default v2".split()
-)
+_COMPRESSORS = {"blosc", "bz2", "gzip", "lz4", "lzma", "pcodec", "zfpy", "zlib", "zstd"}
+_FILTERS = {"astype", "bitround", "delta", "fixedscaleoffset", "packbits", "quantize", "shuffle"}
+_CHECKSUMS = {"adler32", "crc32", "crc32c", "fletcher32", "jenkins_lookup3"}
+_LAYOUTS = {"bytes", "default", "endian", "sharding_indexed", "transpose", "v2", "vlen-utf8"}
+_KNOWN = _COMPRESSORS | _FILTERS | _CHECKSUMS | _LAYOUTS
 
 
 def refuse_codecs(path: Path) -> None:
@@ -36,9 +36,9 @@ def refuse_codecs(path: Path) -> None:
             name = codec.removeprefix("numcodecs.").lower()
             if name not in _KNOWN:
                 raise InputError(
-                    f"{path} asks for the codec '{codec}' ({file.relative_to(path)}), which may run "
-                    "code from the file or is unknown, and is not read; write the data again with "
-                    "anndata, which needs none but blosc, gzip, zstd and vlen-utf8."
+                    f"{path} asks for the codec '{codec}' ({file.relative_to(path)}), which is not "
+                    "used since it may run code from the file or is unknown; write the data again "
+                    "with anndata, which needs none but blosc, gzip, zstd and vlen-utf8."
                 )
 
 
