@@ -21,8 +21,8 @@ from tests.hostile.processes import Run, fresh, outputs, prepare
 KILLED = ("fit", "extend", "sweep")
 #: Seconds within which a killed command's processes must be gone.
 GRACE = 5.0
-#: What differs between two runs of the same command.
-CLOCK = ("seconds", "pairs_per_second", "document_sha256")
+#: What differs between two runs of the same command (a history has a line every so many seconds).
+CLOCK = ("seconds", "pairs_per_second", "history", "document_sha256")
 
 
 class Killing:
