@@ -88,16 +88,17 @@ class Run:
 
     def __init__(self, command: str, folder: Path, options: Sequence[str] | None = None) -> None:
         self.mark = uuid.uuid4().hex
-        self._stderr = open(folder.parent / f"{folder.name}.stderr", "w+")  # noqa: SIM115
-        self.process = subprocess.Popen(
-            line(command, *(COMMANDS[command] if options is None else options)),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            env={**os.environ, MARK: self.mark, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-        )
+        self._stderr = folder.parent / f"{folder.name}.stderr"
+        with open(self._stderr, "w") as stderr:
+            self.process = subprocess.Popen(
+                line(command, *(COMMANDS[command] if options is None else options)),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env={**os.environ, MARK: self.mark, "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
 
     def end(self, patience: float) -> int | None:
         """The exit status; None if it runs on, and is then killed with all that it has started."""
@@ -125,10 +126,7 @@ class Run:
 
     def told(self) -> str:
         """What it said on standard error."""
-        self._stderr.seek(0)
-        text = self._stderr.read()
-        self._stderr.close()
-        return text
+        return self._stderr.read_text(errors="replace")
 
     def _marked(self) -> list[int]:
         wanted = f"{MARK}={self.mark}".encode()

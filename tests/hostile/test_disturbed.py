@@ -17,6 +17,6 @@ def signalling(tmp_path_factory):
     return Signalling(tmp_path_factory.mktemp("signals") / "trials", ("project",))
 
 
-@pytest.mark.parametrize("number, kind", enumerate(SIGNALS))
+@pytest.mark.parametrize(("number", "kind"), [*enumerate(SIGNALS)])
 def test_a_command_that_is_asked_to_stop_leaves_nothing(signalling, number, kind):
     assert signalling.trial("project", number, kind) == []
