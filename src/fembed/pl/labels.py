@@ -6,13 +6,13 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.pl import names
 from fembed.pl.canvas import INK, PLAIN, SOFT
-from fembed.pl.names import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +24,13 @@ _CELLS = 24
 #: Rounds that the labels may push each other; a number and not seconds, so that the same figure
 #: is the same everywhere.
 _ROUNDS = 300
-#: A label is at most so many inches wide, and at most this share of its axes.
-_WIDEST, _SHARE = 1.3, 0.4
-#: Where labels would still lie on each other, their type becomes smaller.
-_SCALES = (1.0, 0.86, 0.75)
+#: How labels may be written, the best first: widest line in inches, lines, and how much of the
+#: type's size. The next ones are for maps of which they would cover too much.
+_FORMS = ((1.3, 2, 1.0), (1.0, 2, 0.86), (0.75, 1, 0.86), (0.6, 1, 0.75))
+#: A label takes at most this share of the width of its axes, all of them this share of the area.
+_SHARE, _COVERED = 0.4, 0.22
+#: Pushing takes a second, so few forms are tried until none lies on another.
+_ATTEMPTS = 2
 
 
 def densest_places(points: Float, codes: NDArray[np.intp], n_codes: int) -> Float:
@@ -58,13 +61,14 @@ def densest_places(points: Float, codes: NDArray[np.intp], n_codes: int) -> Floa
 def write_labels(
     ax: Axes,
     places: Float,
-    names: Sequence[str],
+    labels: Sequence[str],
     *,
     fontsize: float = 7.0,
     around: Float | None = None,
     clear_of_places: bool = False,
+    must: bool = True,
 ) -> list[Any]:
-    """Write ``names`` at ``places`` (k x 2), pushed apart; a line leads back where one moved.
+    """Write ``labels`` at ``places`` (k x 2), pushed apart; a line leads back where one moved.
 
     Parameters
     ----------
@@ -72,6 +76,8 @@ def write_labels(
         Points that the labels should keep clear of.
     clear_of_places : bool
         Keep each label off its own place, too: for single points, which it would hide.
+    must : bool
+        Write them even where they would cover too much of the map.
 
     Returns
     -------
@@ -79,30 +85,53 @@ def write_labels(
     """
     figure = ax.get_figure(root=True)
     figure.draw_without_rendering()  # the layout settles where the axes are
-    room = min(_WIDEST, _SHARE * ax.get_window_extent().width / figure.dpi)
+    across, up = ax.get_window_extent().size / figure.dpi
     there = np.isfinite(places).all(axis=1)
-    anchors, named = places[there], np.array(names, dtype=object)[there]
-    for scale in _SCALES:
-        size = fontsize * scale
-        texts = _texts(ax, anchors, [wrapped(name, room, size) for name in named], size)
+    anchors, named = places[there], [labels[k] for k in np.flatnonzero(there)]
+    forms = [_fitted(named, min(form[0], _SHARE * across), fontsize, form) for form in _FORMS]
+    forms = [form for form in forms if form.area <= _COVERED * across * up]
+    if not forms and must:
+        forms = [_fitted(named, min(_FORMS[-1][0], _SHARE * across), fontsize, _FORMS[-1])]
+    texts: list[Any] = []
+    for attempt, form in enumerate(forms[:_ATTEMPTS], start=1):
+        texts = _texts(ax, anchors, form)
         lines = _push_apart(ax, texts, anchors, around, clear_of_places) if texts else []
-        if scale == _SCALES[-1] or not _overlap(texts):
+        if attempt == len(forms[:_ATTEMPTS]) or not _overlap(texts):
             break
         for drawn in (*texts, *lines):
             drawn.remove()
     return texts
 
 
-def _texts(ax: Axes, places: Float, names: Sequence[str], size: float) -> list[Any]:
+class _Form(NamedTuple):
+    """Labels as they would be written, and the square inches that they would cover."""
+
+    texts: list[str]
+    size: float
+    area: float
+
+
+def _fitted(
+    labels: Sequence[str], room: float, fontsize: float, form: tuple[float, int, float]
+) -> _Form:
+    _, lines, scale = form
+    size = scale * fontsize
+    texts = names.all_wrapped(labels, room, size, lines)
+    rows = [row for text in texts for row in text.split("\n")]
+    area = sum(names.width(row, size) for row in rows) * 1.2 * size / 72.0
+    return _Form(texts, size, area)
+
+
+def _texts(ax: Axes, places: Float, form: _Form) -> list[Any]:
     from matplotlib import patheffects
 
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
     return [
         ax.text(
-            *place, name, fontsize=size, color=INK, ha="center", va="center", linespacing=1.0,
+            *place, text, fontsize=form.size, color=INK, ha="center", va="center", linespacing=1.0,
             path_effects=halo, zorder=8, **PLAIN,
         )
-        for place, name in zip(places, names, strict=True)
+        for place, text in zip(places, form.texts, strict=True)
     ]  # fmt: skip
 
 

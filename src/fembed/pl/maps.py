@@ -64,7 +64,8 @@ def embedding(
     layer : str, optional
         Where AnnData keeps the expression of a gene to colour by; ``X`` by default.
     legend : {"both", "beside", "on map", "none"}
-        Where categories are named: beside the map, in it, both (up to 40 names), or nowhere.
+        Where categories are named: beside the map, in it, both (in it up to 40 names, and only
+        where there is room for them), or nowhere. Long names are shortened in their middle.
     cmap : str
         Matplotlib's colour map for numbers.
     color_limits : (low, high), optional
@@ -211,18 +212,19 @@ def _name_categories(ax: Axes, points: Float, values: Categories, legend: Legend
         names = [values.names[code] for code in shown]
         counts = [int(values.counts[code]) for code in shown]
         legend_beside(ax, handles(names, values.styles()), names, counts)
-    if legend == "on map" or (legend == "both" and len(values.present) <= MOST_DIRECT_LABELS):
-        name_in_map(ax, points, values, most=len(values.names))
+    if legend in ("both", "on map"):
+        name_in_map(ax, points, values, must=legend == "on map")
 
 
-def name_in_map(
-    ax: Axes, points: Float, values: Categories, most: int = MOST_DIRECT_LABELS
-) -> None:
-    """Write the names of at most so many categories where most of their samples are."""
+def name_in_map(ax: Axes, points: Float, values: Categories, must: bool = False) -> None:
+    """Write the names of categories where most of their samples are, if there is room or they must.
+
+    Many names are left to the legend unless they must.
+    """
     named = [k for k in np.flatnonzero(values.counts) if values.names[k] != MISSING_LABEL]
-    if 0 < len(named) <= most:
+    if named and (must or len(named) <= MOST_DIRECT_LABELS):
         places = densest_places(points, values.codes, len(values.names))[named]
-        write_labels(ax, places, [values.names[k] for k in named])
+        write_labels(ax, places, [values.names[k] for k in named], must=must)
 
 
 def _pixels(points: Float) -> raster.Pixels:

@@ -14,9 +14,6 @@ _CUT = "…"
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -~]?")
 # Marks that turn the direction of what comes after them, beyond the name's own end.
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\ufeff]")
-#: How much of a shortened name is its beginning. The other shares are for names that would read
-#: the same otherwise.
-_SHARES = (0.55, 0.3, 0.8, 0.1, 0.93, 0.45, 0.65)
 
 
 def plain(name: str) -> str:
@@ -34,45 +31,83 @@ def width(text: str, size: float) -> float:
     return sum(map(_advance, text)) * size / 72.0
 
 
-def shortened(name: str, inches: float, size: float, share: float = _SHARES[0]) -> str:
+def shortened(name: str, inches: float, size: float) -> str:
     """A name with as much of its middle left out as the width asks for."""
-    text = plain(name)
+    return _cut(plain(name), inches, size)
+
+
+def told_apart(names: Sequence[str], inches: float, size: float) -> list[str]:
+    """Every name, shortened where it must be, in such a way that no two read the same.
+
+    Names that would are shortened elsewhere: what they differ in is kept.
+    """
+    texts = [plain(name) for name in names]
+    found = [_cut(text, inches, size) for text in texts]
+    alike: dict[str, list[int]] = {}
+    for k, short in enumerate(found):
+        alike.setdefault(short, []).append(k)
+    for group in alike.values():
+        if len(group) > 1:
+            begin, end = _common_ends([texts[k] for k in group])
+            for k in group:
+                found[k] = _cut_around(texts[k], begin, len(texts[k]) - end, inches, size)
+    taken: set[str] = set()
+    for k, short in enumerate(found):
+        number = 1
+        while found[k] in taken:
+            number += 1
+            ending = f" ({number})"
+            found[k] = _cut(short, inches - width(ending, size), size) + ending
+        taken.add(found[k])
+    return found
+
+
+def _cut(text: str, inches: float, size: float, share: float = 0.55) -> str:
+    """``text`` with its middle left out; ``share`` of what stays is its beginning."""
     if width(text, size) <= inches:
         return text
     room = inches - width(_CUT, size)
     head = _fitting(text, share * room, size)
     tail = _fitting(text[::-1], room - width(head, size), size)[::-1]
-    return f"{head.rstrip()}{_CUT}{tail.lstrip()}"
+    return head.rstrip() + _CUT + tail.lstrip()
 
 
-def told_apart(names: Sequence[str], inches: float, size: float) -> list[str]:
-    """Every name, shortened where it must be, in such a way that no two read the same."""
-    taken: dict[str, str] = {}
-    found = []
-    for name in names:
-        tried = (shortened(name, inches, size, share) for share in _SHARES)
-        short = next((text for text in tried if text not in taken), None)
-        number = 1
-        while short is None:
-            number += 1
-            ending = f" ({number})"
-            text = shortened(name, inches - width(ending, size), size) + ending
-            short = None if text in taken else text
-        taken[short] = name
-        found.append(short)
-    return found
+def _cut_around(text: str, begin: int, end: int, inches: float, size: float) -> str:
+    """``text`` with its part from ``begin`` to ``end`` as whole as can be, cut on both sides."""
+    core = _cut(text[begin:end], 0.7 * inches, size)
+    rest = inches - width(core, size) - width(_CUT, size)
+    after = _fitting(text[end:], 0.4 * rest, size)
+    before = _cut(text[:begin], rest - width(after, size), size)
+    return before + core + after + (_CUT if end + len(after) < len(text) else "")
+
+
+def _common_ends(texts: Sequence[str]) -> tuple[int, int]:
+    """How many letters all texts have in common at the beginning, and how many at the end."""
+    begin = _common_beginning(texts)
+    end = _common_beginning([text[::-1] for text in texts])
+    return begin, min(end, min(map(len, texts)) - begin)
+
+
+def _common_beginning(texts: Sequence[str]) -> int:
+    columns = zip(*texts, strict=False)
+    return next((k for k, some in enumerate(columns) if len(set(some)) > 1), min(map(len, texts)))
 
 
 def wrapped(name: str, inches: float, size: float, lines: int = 2) -> str:
     """A name in at most so many lines, shortened in the middle if they do not hold it."""
-    text = plain(name)
+    return all_wrapped([name], inches, size, lines)[0]
+
+
+def all_wrapped(names: Sequence[str], inches: float, size: float, lines: int = 2) -> list[str]:
+    """As `wrapped`, of names that must not read the same."""
     room = lines * inches
+    texts = [plain(name) for name in names]
     while True:
-        broken = _broken(text, inches, size)
-        if len(broken) <= lines or room < 0.2 * inches:
-            return "\n".join(broken[:lines])
+        broken = [_broken(text, inches, size) for text in texts]
+        if max(map(len, broken), default=0) <= lines or room < 0.2 * inches:
+            return ["\n".join(some[:lines]) for some in broken]
         room -= 0.1 * inches
-        text = shortened(name, room, size)
+        texts = told_apart(names, room, size)
 
 
 def _broken(text: str, inches: float, size: float) -> list[str]:
