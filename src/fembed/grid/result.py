@@ -36,12 +36,18 @@ class Sweep:
         What accuracies are of.
     folder : Path or None
         Where it is kept.
+    label_column : Series, array or None
+        The labels as they were given: a categorical has an order, which figures keep.
+    label_colours : list, mapping or None
+        What an AnnData object's ``uns`` asks for, in ``"<column>_colors"``.
     """
 
     grid: Grid
     cases: list[CaseResult]
     labels: NDArray[Any] = field(repr=False)
     folder: Path | None = None
+    label_column: Any = field(default=None, repr=False)
+    label_colours: Any = field(default=None, repr=False)
 
     @property
     def table(self) -> pd.DataFrame:

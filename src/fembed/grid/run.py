@@ -142,7 +142,11 @@ def sweep(
         names = [_called(given, what) for given, what in ((label, "labels"), (group, "groups"))]
         place.open(settings_of(shared, names[0] or "", names[1], groups, fold_seed))
     results = _run(shared, cases, place, keep_models, workers, on_case)
-    found = Sweep(grid, results, labels, None if place is None else place.path)
+    column, colours = label, None
+    if isinstance(label, str):
+        column, colours = expression.column(label), expression.colours.get(label)
+    path = None if place is None else place.path
+    found = Sweep(grid, results, labels, path, column, colours)
     if place is not None:
         text = found.table.to_csv(index=False, lineterminator="\n")
         durable.replace_file(place.path / TABLE, text.encode())

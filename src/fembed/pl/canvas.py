@@ -167,11 +167,14 @@ def entitle(ax: Axes, title: str | None, size: float | None = None, lines: int =
     A title's own line breaks stay.
     """
     figure = ax.get_figure(root=True)
-    own = ax.get_window_extent().width / figure.dpi
-    alone = len(figure.axes) == 1 or all(other is ax or _is_bar(other) for other in figure.axes)
-    room = max(own, figure.get_size_inches()[0] - 0.9) if alone else own
     size = STYLE["axes.titlesize"] if size is None else size
     parts = str(title or "").split("\n")[:6]
+    room = ax.bbox.width / figure.dpi
+    if max(names.width(names.plain(part), size) for part in parts) > room:
+        figure.draw_without_rendering()  # the layout settles where the axes are
+        room = ax.bbox.width / figure.dpi
+        if all(other is ax or _is_bar(other) for other in figure.axes):
+            room = (figure.bbox.width - ax.bbox.x0) / figure.dpi - 0.1
     text = "\n".join(names.wrapped(part, room, size, lines) for part in parts)
     ax.set_title(text, loc="left", fontsize=size, **PLAIN)
 

@@ -264,11 +264,12 @@ def _name_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     low, high = ax.get_ylim()
     room = 0.13 / height * (high - low)
     below = -np.inf
-    for value, name, colour in sorted(ends):
+    shown = names.told_apart([name for _, name, _ in ends], 1.6, 7.5)
+    for value, k, colour in sorted((value, k, colour) for k, (value, _, colour) in enumerate(ends)):
         y = max(value, below + room)
         below = y
         ax.annotate(
-            names.shortened(name, 1.6, 7.5), (1.02, y),
+            shown[k], (1.02, y),
             xycoords=("axes fraction", "data"), va="center", color=colour,
             fontsize=7.5, annotation_clip=False, **canvas.PLAIN,
         )  # fmt: skip

@@ -64,16 +64,19 @@ def accuracy_table(
         table[rows.index(row), columns.index(column)] = value
     if not np.isfinite(table).any():
         raise InputError("There is no accuracy to draw; all of them are missing.")
-    ax = canvas.axes_for(ax, save, 1.6 + _CELL * len(columns), 1.1 + _CELL / 2 * len(rows))
+    across, down = (
+        names.all_wrapped([str(key) for key in keys], inches, 7.0, 3)
+        for keys, inches in ((columns, 0.9 * _CELL), (rows, 2 * _CELL))
+    )
+    beside = max(names.width(line, 7.0) for text in down for line in text.split("\n"))
+    below = 0.12 * max(text.count("\n") for text in across)
+    width, height = 1.4 + beside + _CELL * len(columns), 1.1 + below + _CELL / 2 * len(rows)
+    ax = canvas.axes_for(ax, save, width, height)
     low, high = float(np.nanmin(table)), float(np.nanmax(table))
     # Differences of a hundredth must not look like day and night.
     low, high = min(low, (low + high - LEAST_SPAN) / 2), max(high, (low + high + LEAST_SPAN) / 2)
     shown = ax.imshow(
         np.ma.masked_invalid(table), cmap=SEQUENTIAL, aspect="auto", vmin=low, vmax=high
-    )
-    across, down = (
-        [names.wrapped(str(key), inches, 7.0, 3) for key in keys]
-        for keys, inches in ((columns, _CELL), (rows, 2 * _CELL))
     )
     ax.set_xticks(range(len(columns)), across, **canvas.PLAIN)
     ax.set_yticks(range(len(rows)), down, **canvas.PLAIN)

@@ -87,7 +87,7 @@ def write_labels(
     figure.draw_without_rendering()  # the layout settles where the axes are
     across, up = ax.get_window_extent().size / figure.dpi
     there = np.isfinite(places).all(axis=1)
-    anchors, named = places[there], [labels[k] for k in np.flatnonzero(there)]
+    anchors, named = places[there], [labels[int(k)] for k in np.flatnonzero(there)]
     forms = [_fitted(named, min(form[0], _SHARE * across), fontsize, form) for form in _FORMS]
     forms = [form for form in forms if form.area <= _COVERED * across * up]
     if not forms and must:

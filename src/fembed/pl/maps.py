@@ -100,6 +100,11 @@ def embedding(
         limits = pair(color_limits) if color_limits is not None else spread(values.values)
         shown = draw_numbers(ax, points, values.values, limits, cmap)
         canvas.colour_bar(ax, shown, values.title, extend=_extension(values.values, limits))
+        n_missing = int((~np.isfinite(values.values)).sum())
+        if n_missing:
+            canvas.note(
+                ax, f"{MISSING_LABEL}  {n_missing:,} (grey)", "lower right", color=canvas.SOFT
+            )
     elif isinstance(values, Categories):
         draw_categories(ax, points, values, values.styles())
         _name_categories(ax, points, values, legend)

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import importlib.util
 import json
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -20,6 +21,10 @@ _POLICY = (
     "default-src 'none'; script-src {scripts}{eval}; style-src 'unsafe-inline'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
+
+
+#: Halves of characters, which a damaged name may hold and no file can.
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 def json_for_script(value: Any) -> str:
@@ -81,9 +86,10 @@ def render(template: str, *, scripts: dict[str, str] | None = None, **context: A
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(
+    text = environment.get_template(template).render(
         policy=_policy(scripts or {}), scripts=safe, style=Markup(web_text("style.css")), **context
     )
+    return _LONE.sub("\ufffd", text)
 
 
 def _policy(scripts: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,7 +117,7 @@ def scatter_grid(
     InputError
         As `density_grid`; or labels that are not one a sample.
     """
-    labels = getattr(embeddings, "labels", None) if labels is None else labels
+    labels = _labels_of_sweep(embeddings) if labels is None else labels
     embeddings, row_name, column_name = _of_sweep(embeddings, row_name, column_name)
     points = {key: plane(data) for key, data in checked(embeddings).items()}
     found = [
@@ -152,6 +152,14 @@ def _of_sweep(panels: Any, row_name: str, column_name: str) -> tuple[Any, str, s
     if not hasattr(panels, "maps"):
         return panels, row_name, column_name
     return panels.maps(), row_name or panels.row_name, column_name or panels.column_name
+
+
+def _labels_of_sweep(panels: Any) -> Any:
+    """The labels of a sweep in the order and the colours of their column."""
+    column = getattr(panels, "label_column", None)
+    if column is None:
+        return getattr(panels, "labels", None)
+    return categories(column, str(getattr(column, "name", "")), panels.label_colours)
 
 
 def checked(panels: Mapping[Key, Any]) -> Mapping[Key, Any]:
@@ -202,7 +210,11 @@ def _layout(
     side = min(2.4, (PAGE_WIDTH - _GAP - _BESIDE) / len(columns))
     width = side * len(columns) + _GAP + _BESIDE
     above = _GAP + (0.16 if title else 0.0)
-    titles = {} if paired else {key: names.wrapped(str(key), side, 7.0, 4) for key in keys}
+    room = 0.94 * side
+    titles = {} if paired else _short(keys, lambda texts: names.all_wrapped(texts, room, 7.0, 4))
+    row_names, column_names = (
+        _short(some, lambda texts: names.told_apart(texts, room, 8.0)) for some in (rows, columns)
+    )
     # Between rows: a little, or as many lines as the longest title has.
     lines = max((text.count("\n") + 1 for text in titles.values()), default=0)
     between = 0.06 * side + 0.115 * lines
@@ -224,15 +236,17 @@ def _layout(
         if not paired:
             ax.set_title(titles[key], fontsize=7, pad=2.5, **canvas.PLAIN)
         elif row == 0:
-            ax.set_title(
-                names.shortened(str(key[1]), side, 8.0), fontsize=8, pad=2.5, **canvas.PLAIN
-            )
+            ax.set_title(column_names[key[1]], fontsize=8, pad=2.5, **canvas.PLAIN)
         if paired and column == 0:
-            ax.set_ylabel(
-                names.shortened(str(key[0]), side, 8.0), fontsize=8, labelpad=2.5, **canvas.PLAIN
-            )
+            ax.set_ylabel(row_names[key[0]], fontsize=8, labelpad=2.5, **canvas.PLAIN)
     _write_names(figure, row_name, column_name, title, above)
     return figure, axes
+
+
+def _short(
+    keys: Sequence[Key], shorten: Callable[[Sequence[str]], Sequence[str]]
+) -> dict[Key, str]:
+    return dict(zip(keys, shorten([str(key) for key in keys]), strict=True))
 
 
 def _write_names(
@@ -241,7 +255,7 @@ def _write_names(
     width, height = figure.get_size_inches()
     centre = (_GAP + width - _BESIDE) / 2.0 / width
     column_name = names.shortened(column_name, width - _GAP - _BESIDE, 8.0)
-    row_name = names.shortened(row_name, height, 8.0)
+    row_name = names.shortened(row_name, 0.9 * height, 8.0)
     figure.text(
         centre, 1.0 - (above - 0.3) / height, column_name, ha="center", va="top", fontsize=8,
         color=canvas.SOFT, **canvas.PLAIN,

@@ -15,6 +15,9 @@ from fembed.pl.categories import Categories, categories, column_of, numbers_of
 
 Float = NDArray[np.float64]
 BASIS = "X_fembed"
+#: Coordinates beyond those of 32-bit floats, and numbers near the end of 64-bit ones, overflow when
+#: axes and scales are made.
+_FARTHEST, _LARGEST = 1e39, 1e300
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ def coordinates(data: Any, basis: str = BASIS) -> Float:
         row = int(np.argwhere(~np.isfinite(points))[0][0])
         raise InputError(
             f"Sample {row} (counted from 0) has a coordinate that is not finite; leave it out."
+        )
+    if np.abs(points).max() > _FARTHEST:
+        row = int(np.argmax(np.abs(points).max(axis=1)))
+        raise InputError(
+            f"Sample {row} (counted from 0) has a coordinate beyond {_FARTHEST:g}, which is too far "
+            "to draw; leave it out."
         )
     return points
 
@@ -118,10 +127,15 @@ def as_values(values: Any, title: str = "", colours: Any = None) -> Categories |
     """Numbers as they are; texts, truth values, times and pandas categories as categories."""
     column = column_of(values)
     numbers = numbers_of(column)
-    # Nothing but missing values is what pandas makes of an empty column of any kind.
-    if numbers is None or np.isnan(numbers).all():
-        return categories(column, title, colours)
-    return Numbers(numbers, title)
+    return categories(column, title, colours) if numbers is None else _numbers(numbers, title)
+
+
+def _numbers(values: Float, title: str) -> Categories | Numbers:
+    """Numbers within reach of a scale: the ends of float64 overflow in its arithmetic."""
+    finite = np.isfinite(values)
+    if not finite.any():  # what pandas makes of an empty column of any kind, too
+        return categories([None] * len(values), title)
+    return Numbers(np.where(finite, np.clip(values, -_LARGEST, _LARGEST), values), title)
 
 
 def _title_of(values: Any) -> str:
@@ -143,7 +157,7 @@ def _named(data: Any, name: str, layer: str | None) -> Categories | Numbers:
             column = one_column(data.obs, name, "obs")
             return as_values(column, name, data.uns.get(f"{name}_colors"))
         if in_var:
-            return Numbers(_gene_values(data, name, layer), name)
+            return _numbers(_gene_values(data, name, layer), name)
         there = ", ".join(map(str, data.obs.columns)) or "none"
         raise InputError(
             f"'{name}' is neither a column of obs ({there}) nor a gene; check its spelling."
