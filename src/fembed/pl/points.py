@@ -67,8 +67,8 @@ def coordinates(data: Any, basis: str = BASIS) -> Float:
     if np.abs(points).max() > _FARTHEST:
         row = int(np.argmax(np.abs(points).max(axis=1)))
         raise InputError(
-            f"Sample {row} (counted from 0) has a coordinate beyond {_FARTHEST:g}, which is too far "
-            "to draw; leave it out."
+            f"Sample {row} (counted from 0) has a coordinate beyond {_FARTHEST:g}, which cannot be "
+            "drawn; leave it out."
         )
     return points
 
