@@ -19,6 +19,9 @@ _FILES: dict[str, Callable[[Path, bool], Expression]] = {
     ".tsv": tables.read,
     ".tsv.gz": tables.read,
     ".parquet": parquet.read,
+    ".pq": parquet.read,
+    ".feather": parquet.read,
+    ".arrow": parquet.read,
     ".npy": arrays.read_npy,
     ".npz": arrays.read_npz,
     ".h5": hdf5.read,
@@ -69,6 +72,10 @@ def read(
     if raw and layer is not None:
         raise InputError("Choose either a layer or raw, not both.")
     if is_folder and ending != ".zarr":
+        if ending == ".parquet" or (not ending and parquet.is_folder(path)):
+            _refuse_layers(path, "a Parquet folder", layer, raw)
+            expression = parquet.read(path, transpose)
+            return expression if transpose else account.oriented(expression)
         if ending:
             raise InputError(f"{path} is a folder, but a {ending} file is expected; give a file.")
         if (path / "model.safetensors").is_file():

@@ -97,7 +97,7 @@ def _read_matrix(
                         "make or fetch it again."
                     )
                 n_read += len(value)
-                gene -= 1
+                gene = gene - 1
                 if kept is not None:
                     gene = kept[gene]
                     wanted = gene >= 0
