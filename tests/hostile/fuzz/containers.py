@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from fembed.files import sealed
 from tests.hostile.fuzz import plain
@@ -178,12 +179,15 @@ PICKLE = {"id": "pickle", "protocol": 5}
 def zarr(path: Path, rng: Random) -> str:
     """A description or a chunk of the folder."""
     found = files_of(path)
-    described = [entry for entry in found if entry.name in (".zarray", ".zattrs", "zarr.json")]
-    if rng.random() < 0.05 and (arrays := [path / "X" / ".zarray"]) and arrays[0].is_file():
+    if rng.random() < 0.8:  # what is read of an AnnData: its matrix and its names
+        found = [entry for entry in found if not {"layers", "raw"} & set(entry.parts)]
+    described = [entry for entry in found if entry.name in (".zarray", ".zattrs", ".zmetadata")]
+    if rng.random() < 0.05 and (array := path / "X" / ".zarray").is_file():
         field = rng.choice(("filters", "compressor"))
-        text = json.loads(arrays[0].read_text())
+        text = json.loads(array.read_text())
         text[field] = [PICKLE] if field == "filters" else PICKLE
-        arrays[0].write_text(json.dumps(text))
+        array.write_text(json.dumps(text))
+        (path / ".zmetadata").unlink(missing_ok=True)
         return f"{REFUSE}X is read by the codec pickle"
     chosen = rng.choice(described if rng.random() < 0.7 else found)
     name = chosen.relative_to(path)
@@ -275,7 +279,7 @@ def single(path: Path, rng: Random) -> str:
             arrays = _arrays(header, body)
             document["arrays_sha256"] = sealed.array_digest(arrays)
             document["arrays"] = sealed.heading(arrays, "x")["arrays"]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, SafetensorError):
             path.write_bytes(payload)
             return words
     header["__metadata__"] = {"fembed": sealed_text(document)}

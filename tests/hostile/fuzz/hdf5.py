@@ -216,8 +216,6 @@ def edit(file: h5py.File, name: str, rng: Random) -> str:
         if isinstance(file[name], h5py.Group) and chosen not in _OF_GROUPS:
             chosen = _attribute
         return chosen(file, name, rng)
-    except AttributeError as error:  # h5py has its own ideas
-        return f"{chosen.__name__} of {name} refused ({error})"[:80]
     except (
         TypeError,
         ValueError,
