@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 #: Characters of a wrong value that a message repeats.
 SHOWN = 60
+#: Of a message, and of a word in it: names, cells and what libraries say can be of any length.
+LONGEST, LONGEST_WORD = 1500, 300
 
 
-class InputError(ValueError):
+class _Sentence(Exception):
+    """An exception whose message is one line of bounded length, whatever it repeats."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(sentence(str(message)))
+
+
+class InputError(_Sentence, ValueError):
     """The input, an option or a file is wrong; the message says what, where and what to do.
 
     The command line prints the message and exits with status 2.
     """
 
 
-class TrainingError(RuntimeError):
+class TrainingError(_Sentence, RuntimeError):
     """Training cannot go on (a non-finite loss, say); the message says what to change."""
 
 
-class WorkerError(RuntimeError):
+class WorkerError(_Sentence, RuntimeError):
     """Parallel work cannot go on: its workers, or the scheduler, are lost for good."""
 
 
-class DataWarning(UserWarning):
+class DataWarning(_Sentence, UserWarning):
     """The input is usable, but the user would want to know something about it."""
 
 
@@ -41,3 +51,16 @@ def shown(value: Any) -> str:
         return f"a {type(value).__name__} of numbers that are too long to show"
     text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def sentence(text: str) -> str:
+    """``text`` on one line, its longest words and itself cut in the middle, without escapes."""
+    text = re.sub(r"\s*[\r\n]+\s*", " ", text)
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", lambda it: repr(it[0])[1:-1], text)
+    if len(text) > LONGEST_WORD:
+        text = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda it: _cut(it[0], LONGEST_WORD), text)
+    return _cut(text, LONGEST)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most * 2 // 3]}...{text[-most // 3 + 3 :]}"
