@@ -1,23 +1,36 @@
-"""Files to `Expression`: one module a family of formats, chosen by the ending of the path."""
+"""Files to `Expression`: one module a family of formats.
+
+Binary files go by the ending of the path, text files by their content, folders by what is in them.
+"""
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fembed.data import account
 from fembed.data.expression import Expression
-from fembed.data.readers import anndata_files, arrays, hdf5, parquet, tables, tenx
+from fembed.data.readers import (
+    anndata_files,
+    arrays,
+    hdf5,
+    parquet,
+    samples,
+    statistics,
+    tables,
+    tenx,
+    transcripts,
+)
 from fembed.errors import InputError
 
 __all__ = ["ENDINGS", "read"]
 
-_FILES: dict[str, Callable[[Path, bool], Expression]] = {
-    ".csv": tables.read,
-    ".csv.gz": tables.read,
-    ".tsv": tables.read,
-    ".tsv.gz": tables.read,
+#: Readers of binary files; whatever has another ending is read as text.
+_BINARY: dict[str, Callable[[Path, bool], Expression]] = {
     ".parquet": parquet.read,
     ".pq": parquet.read,
     ".feather": parquet.read,
@@ -30,29 +43,44 @@ _FILES: dict[str, Callable[[Path, bool], Expression]] = {
     ".loom": hdf5.read,
     ".gctx": hdf5.read,
 }
-ENDINGS: tuple[str, ...] = (".zarr", *_FILES)
+_TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+ENDINGS: tuple[str, ...] = (".zarr", *_TEXT, *_BINARY)
+
+#: Folders that are one matrix: the files that tell, and the reader.
+_FOLDERS: tuple[tuple[tuple[str, ...], Callable[[Path, bool], Expression]], ...] = (
+    (("matrix.mtx*", "barcodes.tsv*", "features.tsv*", "genes.tsv*"), tenx.read),
+)
+PathLike = str | os.PathLike[str]
 
 
 def read(
-    path: str | os.PathLike[str],
+    path: PathLike | Sequence[PathLike],
     *,
     layer: str | None = None,
     raw: bool = False,
-    transpose: bool = False,
+    transpose: bool | None = None,
+    tx2gene: PathLike | None = None,
 ) -> Expression:
     """Read an expression matrix, samples x genes, as float32.
 
     Parameters
     ----------
-    path : path
-        .h5ad, .zarr (AnnData), .csv/.tsv(.gz), .parquet, .npy, .npz, a folder with a 10x matrix,
-        or .h5/.hdf5 with ``data``, ``samples``, ``genes`` and perhaps ``labels``.
+    path : path, or sequence of paths
+        - .h5ad, .zarr (AnnData), .parquet, .npy, .npz, .h5/.hdf5 with ``data``, ``samples``,
+          ``genes`` and perhaps ``labels``, or a folder with a 10x matrix;
+        - a text table of any ending, also in .gz, .bz2, .xz or .zip: names in its first column and
+          first row, or a format known by its content (GCT, GEO series matrix, featureCounts, STAR,
+          htseq-count, RSEM, GDC star_counts, QoRTs, salmon, kallisto, Xena, cBioPortal, ...);
+        - a folder, a list or a pattern such as ``"run/*.genes.results"`` of files that are a
+          sample each.
     layer : str, optional
         Of an .h5ad or .zarr: this layer instead of ``X``.
     raw : bool
         Of an .h5ad or .zarr: ``raw.X`` and its genes instead of ``X``.
-    transpose : bool
-        The file is genes x samples.
+    transpose : bool, optional
+        Whether the file is genes x samples; by default as its format, or else its names, say.
+    tx2gene : path, optional
+        A table of transcripts and their genes: the file is of transcripts, which are summed.
 
     Returns
     -------
@@ -62,45 +90,94 @@ def read(
     Raises
     ------
     InputError
-        If there is nothing to read at ``path``, or it is not what its ending says.
+        If there is nothing to read at ``path``, it is damaged, or it is no expression matrix.
+
+    Warns
+    -----
+    DataWarning
+        If something was taken for what it may not be, or left out: see ``Expression.source``.
     """
-    if not os.fspath(path):
-        raise InputError("The path of the data is empty; give a file or a folder.")
-    path = Path(path)
-    ending = _ending(path)
-    is_folder = _refuse_unreadable(path)
+    paths = _paths(path)
     if raw and layer is not None:
         raise InputError("Choose either a layer or raw, not both.")
-    if is_folder and ending != ".zarr":
-        if ending == ".parquet" or (not ending and parquet.is_folder(path)):
-            _refuse_layers(path, "a Parquet folder", layer, raw)
-            expression = parquet.read(path, transpose)
-            return expression if transpose else account.oriented(expression)
-        if ending:
-            raise InputError(f"{path} is a folder, but a {ending} file is expected; give a file.")
-        if (path / "model.safetensors").is_file():
-            raise InputError(f"{path} is a fembed model, not data; give an expression matrix.")
-        _refuse_layers(path, "a 10x folder", layer, raw)
-        return tenx.read(path, transpose)
-    if _FILES.get(ending) is hdf5.read:
-        return hdf5.read(path, transpose, layer, raw)
+
+    def read_one(one: Path) -> Expression:
+        return _read(one, layer, raw, transpose, tx2gene is not None)
+
+    if len(paths) == 1:
+        expression = read_one(paths[0])
+    else:
+        expression = samples.together(paths, read_one, f"the {len(paths)} files")
+    if transpose is None:
+        expression = account.oriented(expression)
+    expression = statistics.left_out(expression)
+    return expression if tx2gene is None else transcripts.summed(expression, tx2gene)
+
+
+def _paths(path: PathLike | Sequence[PathLike]) -> list[Path]:
+    """What is to be read: a path, those of a list, or those that a pattern stands for."""
+    if not isinstance(path, str | os.PathLike):
+        found = list(path)
+        if not found:
+            raise InputError("The list of files is empty; give at least one.")
+        return [one for entry in found for one in _paths(entry)]
+    text = os.fspath(path)
+    if not text:
+        raise InputError("The path of the data is empty; give a file or a folder.")
+    if glob.has_magic(text) and len(text) < 4096 and "\0" not in text and not os.path.exists(text):
+        matched = sorted(glob.glob(text))
+        if not matched:
+            raise InputError(f"{text} does not exist, and no file fits it as a pattern.")
+        return [Path(one) for one in matched]
+    return [Path(text)]
+
+
+def _read(
+    path: Path, layer: str | None, raw: bool, transpose: bool | None, transcripts_wanted: bool
+) -> Expression:
+    ending = _ending(path)
+    if _refuse_unreadable(path) and ending != ".zarr":
+        return _read_folder(path, ending, layer, raw, transpose, transcripts_wanted)
+    if _BINARY.get(ending) is hdf5.read:
+        return hdf5.read(path, bool(transpose), layer, raw)
     if ending == ".zarr":
-        if not is_folder:
+        if not path.is_dir():
             raise InputError(f"{path} is a file, but a .zarr is a folder; give the folder.")
-        return anndata_files.read_zarr(path, layer, raw, transpose)
-    if path.name.endswith((".mtx", ".mtx.gz")):
-        raise InputError(
-            f"{path} is one file of a 10x matrix; give the folder that holds it, "
-            "its features.tsv and its barcodes.tsv."
-        )
-    if not ending:
-        raise InputError(
-            f"{path} has an unknown ending; the known ones are {', '.join(ENDINGS)}, "
-            "and a folder with a 10x matrix."
-        )
-    _refuse_layers(path, f"a {ending} file", layer, raw)
-    expression = _FILES[ending](path, transpose)
-    return expression if transpose else account.oriented(expression)
+        return anndata_files.read_zarr(path, layer, raw, bool(transpose))
+    _refuse_layers(path, f"a {ending} file" if ending else "a text file", layer, raw)
+    if ending in _BINARY:
+        return _BINARY[ending](path, bool(transpose))
+    return tables.read(path, transpose, transcripts_wanted=transcripts_wanted)
+
+
+def _read_folder(
+    folder: Path,
+    ending: str,
+    layer: str | None,
+    raw: bool,
+    transpose: bool | None,
+    transcripts_wanted: bool,
+) -> Expression:
+    if ending == ".parquet" or (not ending and parquet.is_folder(folder)):
+        _refuse_layers(folder, "a Parquet folder", layer, raw)
+        return parquet.read(folder, bool(transpose))
+    if ending:
+        raise InputError(f"{folder} is a folder, but a {ending} file is expected; give a file.")
+    if (folder / "model.safetensors").is_file():
+        raise InputError(f"{folder} is a fembed model, not data; give an expression matrix.")
+    for patterns, reader in _FOLDERS:
+        if any(next(folder.glob(pattern), None) for pattern in patterns):
+            _refuse_layers(folder, "a 10x folder", layer, raw)
+            return reader(folder, bool(transpose))
+    _refuse_layers(folder, "a folder", layer, raw)
+    paths, notes = samples.in_folder(folder, transcripts_wanted)
+    expression = samples.together(
+        paths,
+        lambda path: tables.read(path, transpose, transcripts_wanted=transcripts_wanted),
+        str(folder),
+    )
+    source = expression.source
+    return replace(expression, source=replace(source, notes=(*notes, *source.notes[1:])))
 
 
 def _ending(path: Path) -> str:
@@ -112,12 +189,17 @@ def _ending(path: Path) -> str:
 def _refuse_unreadable(path: Path) -> bool:
     """Whether ``path`` is a folder; raises if it is not there, cannot be opened or is empty."""
     try:
-        if path.is_dir():
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
             return True
+        if not stat.S_ISREG(kind):  # a pipe waits for ever, and cannot be read twice
+            raise InputError(f"{path} is a pipe or a device; save the data as a file and give it.")
         with path.open("rb") as stream:
             empty = not stream.read(1)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; check the path.") from error
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be opened ({error}); check the path.") from error
     if empty:

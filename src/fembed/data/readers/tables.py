@@ -1,159 +1,270 @@
-"""Text tables, .csv and .tsv, plain or gzipped: names in the first column and the first row."""
+"""Text tables to matrices: a first pass counts the rows and their cells, a second parses them."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
-import zlib
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.chunks import empty_matrix, not_a_number
-from fembed.data.expression import Expression
-from fembed.data.readers.damage import damage_reported
-from fembed.errors import InputError
+from fembed.data.expression import Expression, Source
+from fembed.data.readers import binary, plain, refused, room, spelling
+from fembed.data.readers.formats import recognise
+from fembed.data.readers.layout import BLANKS, Columns, Layout, Rows, fit, split
+from fembed.data.readers.statistics import INITIALS, is_statistic, warn_left_out
+from fembed.data.readers.text import Line, TextFile, decoded
+from fembed.errors import DataWarning, InputError
 
 # Text is parsed in pieces of this many bytes; pandas has a fixed cost per column and piece, so
 # pieces of a wide table must hold many rows.
 BYTES_PER_PIECE = 16_000_000
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "NAN", "#N/A", "null", "NULL", "None"]
+#: More rows than this are looked at for names that repeat, as those of a compressed bomb do.
+_LOOKED_AT = 100_000
+#: Spellings of a missing value: those of pandas, and of spreadsheets.
+MISSING = [
+    *("", "NA", "N/A", "n/a", "na", "Na", "NaN", "nan", "NAN", "-nan", "-NaN", "<NA>"),
+    *("#N/A", "#NA", "#N/A N/A", "null", "NULL", "None", "none", "1.#QNAN", "-1.#IND", "1.#IND"),
+]
+_INITIAL_BYTES = frozenset(ord(letter) for letter in INITIALS) | {ord('"'), ord(" ")}
 
 
-def read(path: Path, transpose: bool) -> Expression:
-    """Two passes: the first counts the rows and their cells, the second parses."""
-    text = "gzipped text" if path.name.lower().endswith(".gz") else "text"
-    with damage_reported(path, text, OSError, EOFError, zlib.error):
-        table = _scan(path)
-        shape = (table.n_rows, len(table.columns))
-        shape = shape[::-1] if transpose else shape
-        values = empty_matrix(*shape, origin=str(path))
-        target = values.T if transpose else values
-        row_names: list[str] = []
-        for piece in _pieces(path):
-            names, block = _parse(piece, table)
-            target[len(row_names) : len(row_names) + len(names)] = block
-            row_names += names
-    _refuse_lost_column(table, row_names)
-    samples, genes = (table.columns, row_names) if transpose else (row_names, table.columns)
-    return Expression.adopt(values, samples, genes, origin=str(path))
+def read(
+    path: Path, transpose: bool | None = None, *, transcripts_wanted: bool = False
+) -> Expression:
+    """A table of a known format, or one with names in its first column and first row.
 
-
-@dataclass(frozen=True)
-class _Table:
-    path: Path
-    separator: str
-    columns: list[str]
-    n_rows: int
-    corner: str  # what stands above the names of the rows
-
-
-def _refuse_lost_column(table: _Table, row_names: list[str]) -> None:
-    """A first column of measurements is not one of names (whole numbers may be)."""
-    if not table.corner or all(name.isdigit() for name in row_names):
-        return
-    try:
-        for name in row_names:
-            float(name)
-    except ValueError:
-        return
-    raise InputError(
-        f"The first column of {table.path}, '{table.corner}', holds numbers such as {row_names[0]} "
-        "where the names of the rows belong; write the table with its row names first, or, if they "
-        f"are names, leave '{table.corner}' out of the header."
-    )
-
-
-_SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons"}
-_INSTEAD = {
-    ",": "name it .csv",
-    "\t": "name it .tsv",
-    ";": "save it with commas, and with points in its numbers",
-}
-
-
-def _refuse_other_separator(header: list[str], separator: str, path: Path) -> None:
-    if len(header) != 1:
-        return
-    for other, called in _SEPARATORS.items():
-        if other != separator and other in header[0]:
-            raise InputError(
-                f"{path} is separated by {called}, not by {_SEPARATORS[separator]}; "
-                f"{_INSTEAD[other]}."
-            )
-
-
-def _separator(path: Path) -> str:
-    return "\t" if ".tsv" in path.name.lower()[-7:] else ","
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(number, line) of every line that is not blank; the first one is the header."""
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")  # the mark that Excel puts first
-            if line.strip(b" \r\n"):
-                yield number, line
-
-
-def _cells(line: bytes, path: Path, number: int) -> list[str]:
-    try:
-        return next(csv.reader([line.decode("utf-8").rstrip("\r\n")], delimiter=_separator(path)))
-    except (UnicodeDecodeError, csv.Error) as error:
+    Parameters
+    ----------
+    path : Path
+    transpose : bool, optional
+        Whether the table is genes x samples; by default as the format says.
+    transcripts_wanted : bool
+        The caller sums transcripts to genes; else a table of transcripts is refused.
+    """
+    text = TextFile(path)
+    binary.refuse_binary(text.start, path)
+    head = text.head()
+    refused.refuse_text(head)
+    layout = recognise(head, text) or plain.layout(head)
+    if not layout.oriented:
+        refused.refuse_sheet(head)
+    if layout.transcripts and not transcripts_wanted:
         raise InputError(
-            f"Line {number} of {path} cannot be read as UTF-8 text ({error}); "
-            "save the table as UTF-8."
-        ) from error
-
-
-def _scan(path: Path) -> _Table:
-    """The header and the number of rows; raises if a row is longer or shorter than the header."""
-    separator = _separator(path)
-    header: list[str] = []
-    n_cells = n_rows = 0
-    for number, line in _lines(path):
-        if not header:
-            header = _cells(line, path, number)
-            _refuse_other_separator(header, separator, path)
-            continue
-        # Counting bytes is 20 times faster than splitting; only quotes can hide a separator.
-        quoted = b'"' in line
-        found = len(_cells(line, path, number)) if quoted else line.count(separator.encode()) + 1
-        if n_rows == 0:
-            # R's write.table gives the column of row names no header.
-            n_cells = found if found == len(header) + 1 else len(header)
-        if found != n_cells:
-            name = _cells(line, path, number)[0]
-            raise InputError(
-                f"Line {number} of {path} (row '{name}') has {found} cells but the header asks "
-                f"for {n_cells}; make all rows equally long."
-            )
-        n_rows += 1
-    if not header:
-        raise InputError(f"{path} holds no text; give a table with a header and one row a sample.")
-    bare = n_cells == len(header) + 1
-    columns = header if bare else header[1:]
-    if not columns:
-        character = "tab" if separator == "\t" else "comma"
-        raise InputError(
-            f"{path} has a single column when split at every {character}; "
-            "give row names and at least one column of numbers, or the right ending (.csv, .tsv)."
+            f"{path} is {layout.format}, a table of transcripts; give a table of transcripts and "
+            "their genes with --tx2gene FILE (tx2gene=FILE) and they are summed to genes."
         )
-    return _Table(path, separator, columns, n_rows, "" if bare else header[0].strip())
+    return take(text, layout, transpose)
 
 
-def _pieces(path: Path) -> Iterator[list[tuple[int, bytes]]]:
-    piece: list[tuple[int, bytes]] = []
+def take(text: TextFile, layout: Layout, transpose: bool | None) -> Expression:
+    """The table of ``text``, of which ``layout`` is known."""
+    path = text.path
+    if layout.oriented and transpose is not None and transpose != layout.genes_in_rows:
+        raise InputError(
+            f"{path} is {layout.format}, which is genes x samples and is read as samples x genes; "
+            "leave out --no-transpose."
+        )
+    rows = _scan(text, layout)
+    columns = fit(layout, rows, path)
+    if not columns.positions:
+        raise InputError(
+            f"{path} has a single column when split at every "
+            f"{plain.SEPARATORS[layout.separator][:-1]}; give row names and at least one column of "
+            "numbers."
+        )
+    layout = _settled(layout, rows, columns, transpose, path)
+    values, row_names = _fill(text, layout, rows, columns)
+    if not layout.oriented:
+        plain.refuse_lost_names(columns, layout, row_names, path)
+    row_names, column_names = spelling.without_blanks(row_names, columns.names, str(path))
+    _tell_left_out(columns, rows, path)
+    samples, genes = row_names, column_names
+    if layout.genes_in_rows:
+        samples, genes = genes, samples
+    expression = Expression.adopt(values, samples, genes, origin=str(path))
+    expression = replace(
+        expression,
+        source=Source(layout.format, layout.units, layout.oriented, layout.notes),
+    )
+    expression = _without_unnamed(expression, bool(layout.genes_in_rows))
+    spelling.warn_of_mangled(list(expression.gene_names), str(path))
+    return expression if layout.finish is None else layout.finish(expression)
+
+
+def _settled(
+    layout: Layout, rows: Rows, columns: Columns, transpose: bool | None, path: Path
+) -> Layout:
+    """The layout with its axes decided, as far as anything but the names decides them."""
+    genes_in_rows, oriented = layout.genes_in_rows, layout.oriented
+    if transpose is not None:
+        return replace(layout, genes_in_rows=transpose)
+    if rows.statistics or columns.statistics:  # only genes have them among their names
+        genes_in_rows = bool(rows.statistics)
+    elif not oriented and not columns.bare and plain.says_genes(layout):
+        genes_in_rows = True
+        corner = layout.header[0].strip(BLANKS)
+        warnings.warn(
+            f"{path} is taken for genes x samples, as its first cell '{corner}' says; --transpose "
+            "says so without this warning, --no-transpose reads it as it stands.",
+            DataWarning,
+            stacklevel=4,
+        )
+    return replace(layout, genes_in_rows=bool(genes_in_rows))
+
+
+def _tell_left_out(columns: Columns, rows: Rows, path: Path) -> None:
+    warn_left_out([*rows.statistics, *columns.statistics], str(path), stacklevel=4)
+    if columns.n_dropped:
+        warnings.warn(
+            f"The rows or the header of {path} end in {columns.n_dropped} empty cell(s), which "
+            "are left out.",
+            DataWarning,
+            stacklevel=4,
+        )
+
+
+def _without_unnamed(expression: Expression, columns_are_samples: bool) -> Expression:
+    """Without columns that have neither a name nor values, as spreadsheets leave them."""
+    names = expression.sample_names if columns_are_samples else expression.gene_names
+    unnamed = [j for j, name in enumerate(names) if not name]
+    if not unnamed:
+        return expression
+    part = expression.values[unnamed] if columns_are_samples else expression.values[:, unnamed]
+    if not np.isnan(part).all():
+        raise InputError(
+            f"Column {unnamed[0] + 2} of {expression.origin} has no name in the header but holds "
+            "values; name every column."
+        )
+    keep = np.delete(np.arange(len(names)), unnamed)
+    warnings.warn(
+        f"{len(unnamed)} column(s) of {expression.origin} have neither a name nor values and are "
+        "left out.",
+        DataWarning,
+        stacklevel=4,
+    )
+    if columns_are_samples:
+        return replace(
+            expression,
+            values=expression.values[keep],
+            sample_names=expression.sample_names[keep],
+        )
+    values = np.ascontiguousarray(expression.values[:, keep])
+    return replace(expression, values=values, gene_names=expression.gene_names[keep])
+
+
+# ------------------------------------------------------------------------------------ first pass
+
+
+def _rows(text: TextFile, layout: Layout) -> Iterator[Line]:
+    """The lines with rows of numbers, read statistics among them."""
+    for number, line in text.lines(layout.start):
+        if layout.end and line.startswith(layout.end):
+            return
+        yield number, line
+
+
+def _statistic(line: bytes, separator: bytes) -> str | None:
+    """The name of a row that is a read statistic."""
+    if line[0] not in _INITIAL_BYTES:
+        return None
+    name = line[:80].split(separator, 1)[0].decode("utf-8", "replace").strip(BLANKS + '"')
+    return name if is_statistic(name) else None
+
+
+def _scan(text: TextFile, layout: Layout) -> Rows:
+    """Count the rows; raises if one is longer or shorter than the first, or if there is no room."""
+    separator = layout.separator.encode()
+    n_rows = n_cells = 0
+    n_trailing = -1
+    first = (0, "")
+    statistics: list[str] = []
+    some_names: set[bytes] = set()
+    for number, line in _rows(text, layout):
+        # Counting bytes is 20 times faster than splitting; only quotes can hide a separator.
+        if b'"' in line:
+            cells = split(decoded(line, text.path, number), layout.separator, text.path, number)
+            found, empty = len(cells), _n_empty(cells)
+        else:
+            found = line.count(separator) + 1
+            empty = len(line) - len(line.rstrip(separator)) if n_trailing else 0
+        if n_cells == 0:
+            n_cells, first = found, (number, _name(line, text.path, number, layout.separator))
+        if found != n_cells:
+            raise InputError(
+                f"Line {number} of {text.path} (row "
+                f"'{_name(line, text.path, number, layout.separator)}') has {found} cells but the "
+                f"header asks for {n_cells}; make all rows equally long."
+            )
+        statistic = _statistic(line, separator)
+        if statistic is not None:
+            statistics.append(statistic)
+            continue
+        n_trailing = empty if n_trailing < 0 else min(n_trailing, empty)
+        n_rows += 1
+        if n_rows <= _LOOKED_AT:
+            some_names.add(line[:200].split(separator, 1)[0])
+        if n_rows % _LOOKED_AT == 0:
+            _refuse_repetition(len(some_names), n_rows, line, layout.separator, text.path)
+            room.refuse_too_large(n_rows, n_cells - 1, str(text.path))
+    if layout.announced is not None and layout.announced != n_rows + len(statistics):
+        raise InputError(
+            f"{text.path} announces {layout.announced} rows but has {n_rows}; it may be truncated, "
+            "fetch it again."
+        )
+    room.refuse_too_large(n_rows, n_cells - 1, str(text.path))
+    return Rows(n_rows, n_cells, max(0, n_trailing), first, tuple(statistics))
+
+
+def _n_empty(cells: list[str]) -> int:
+    n = 0
+    while n < len(cells) and not cells[-1 - n]:
+        n += 1
+    return n
+
+
+def _name(line: bytes, path: Path, number: int, separator: str) -> str:
+    return split(decoded(line, path, number), separator, path, number)[0]
+
+
+def _refuse_repetition(n_names: int, n_rows: int, line: bytes, separator: str, path: Path) -> None:
+    if n_names < min(n_rows, _LOOKED_AT) / 2:
+        name = line.split(separator.encode(), 1)[0][:40].decode("utf-8", "replace")
+        raise InputError(
+            f"{path} has only {n_names} names for its first {min(n_rows, _LOOKED_AT):,} rows, such "
+            f"as '{name}', so it is no table with a row a sample or a gene; make or fetch it again."
+        )
+
+
+# ----------------------------------------------------------------------------------- second pass
+
+
+def _fill(
+    text: TextFile, layout: Layout, rows: Rows, columns: Columns
+) -> tuple[NDArray[np.float32], list[str]]:
+    shape = (rows.n_rows, len(columns.positions))
+    shape = shape[::-1] if layout.genes_in_rows else shape
+    values = empty_matrix(*shape, origin=str(text.path))
+    target = values.T if layout.genes_in_rows else values
+    row_names: list[str] = []
+    for piece in _pieces(text, layout):
+        names, block = _parse(piece, layout, columns, text.path)
+        target[len(row_names) : len(row_names) + len(names)] = block
+        row_names += names
+    return values, row_names
+
+
+def _pieces(text: TextFile, layout: Layout) -> Iterator[list[Line]]:
+    piece: list[Line] = []
     size = 0
-    lines = _lines(path)
-    next(lines)
-    for number, line in lines:
+    separator = layout.separator.encode()
+    for number, line in _rows(text, layout):
+        if _statistic(line, separator) is not None:
+            continue
         piece.append((number, line))
         size += len(line)
         if size >= BYTES_PER_PIECE:
@@ -163,49 +274,65 @@ def _pieces(path: Path) -> Iterator[list[tuple[int, bytes]]]:
         yield piece
 
 
-def _parse(piece: list[tuple[int, bytes]], table: _Table) -> tuple[list[str], NDArray[np.float32]]:
+def _parse(
+    piece: list[Line], layout: Layout, columns: Columns, path: Path
+) -> tuple[list[str], NDArray[np.float32]]:
     import pandas as pd
 
-    n_columns = len(table.columns)
-    # A last line without an end of line would swallow nothing, but a line that ends in a bare
-    # carriage return would start a new row for pandas alone.
-    text = b"".join(line.rstrip(b"\r\n") + b"\n" for _, line in piece)
+    texts = [0] if layout.other_name is None else [0, layout.other_name]
+    content = b"\n".join(line for _, line in piece)
+    used = [*texts, *columns.positions]
     try:
         # Beyond float32 becomes infinite, which Expression.check reports.
         with np.errstate(over="ignore"):
             frame = pd.read_csv(
-                io.BytesIO(text),
-                sep=table.separator,
+                io.BytesIO(content),
+                sep=layout.separator,
                 header=None,
-                names=range(n_columns + 1),
+                names=range(columns.n_cells),
+                usecols=None if len(used) == columns.n_cells else sorted(used),
                 index_col=False,
-                dtype=dict.fromkeys(range(1, n_columns + 1), np.float32),
-                converters={0: str},  # a sample may be called NA
+                dtype=dict.fromkeys(columns.positions, np.float32),
+                converters=dict.fromkeys(texts, str),  # a sample may be called NA
                 keep_default_na=False,
-                na_values=_MISSING,
+                na_values=MISSING,
+                decimal=layout.decimal,
+                skipinitialspace=layout.spaced,
                 encoding="utf-8",
                 low_memory=False,
             )
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} cannot be read as UTF-8 text ({error}); save the table as UTF-8."
+        ) from error
     except ValueError as error:
-        raise InputError(_first_fault(piece, table, str(error))) from error
+        raise InputError(_first_fault(piece, layout, columns, path, str(error))) from error
     if len(frame) != len(piece):
         raise InputError(
-            f"{table.path} has quotes that do not close between lines {piece[0][0]} and "
-            f"{piece[-1][0]}; remove or close them."
+            f"{path} has quotes that do not close between lines {piece[0][0]} and {piece[-1][0]}; "
+            "remove or close them."
         )
-    names = [str(name) for name in frame[0]]
-    return names, frame.iloc[:, 1:].to_numpy(dtype=np.float32)
+    names = frame[0].tolist()
+    if layout.other_name is not None:
+        others = frame[layout.other_name].tolist()
+        names = [name.strip(BLANKS) or other for name, other in zip(names, others, strict=True)]
+    if len(used) == columns.n_cells and len(texts) == 1:
+        return names, frame.iloc[:, 1:].to_numpy(dtype=np.float32)
+    return names, frame[columns.positions].to_numpy(dtype=np.float32)
 
 
-def _first_fault(piece: list[tuple[int, bytes]], table: _Table, detail: str) -> str:
+def _first_fault(
+    piece: list[Line], layout: Layout, columns: Columns, path: Path, detail: str
+) -> str:
     """The sentence about the first cell that is not a number."""
     for number, line in piece:
-        name, *cells = _cells(line, table.path, number)
-        for column, cell in zip(table.columns, cells, strict=False):
-            if cell in _MISSING:
+        cells = split(decoded(line, path, number), layout.separator, path, number)
+        for position, column in zip(columns.positions, columns.names, strict=True):
+            cell = cells[position]
+            if cell in MISSING:
                 continue
             try:
-                float(cell)
+                float(cell.replace(",", ".") if layout.decimal == "," else cell)
             except ValueError:
-                return not_a_number(str(table.path), name, column, cell)
-    return f"{table.path} cannot be read as a table of numbers ({detail}); correct it."
+                return plain.with_advice(not_a_number(str(path), cells[0], column, cell), cell)
+    return f"{path} cannot be read as a table of numbers ({detail}); correct it."

@@ -1,0 +1,252 @@
+"""Tables of no particular format: which separator, which header, and are the names there?"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from fembed.data.names import gene_kind
+from fembed.data.readers.layout import (
+    BLANKS,
+    Columns,
+    Layout,
+    is_gene_word,
+    is_id_like,
+    split,
+    words,
+)
+from fembed.data.readers.text import Head
+from fembed.errors import InputError
+
+#: What separates the cells of a row, in the order in which they are tried, and what it is called.
+SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "blanks", "|": "bars"}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_WITH_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
+#: Columns with annotations of genes, beside their names, as counters and pipelines write them.
+_OF_GENES = re.compile(
+    r"(gene ?)?(names?|symbols?|types?|biotypes?|descriptions?|titles?|ids?)|external gene name"
+    r"|(hgnc|mgi|hugo) symbol|entrez ?(gene)? ?ids?|chr(omosome)?|start|end|strand|length"
+    r"|effective ?length|transcript ids?\(s\)|tx|refseq|ensembl ?(gene)? ?ids?|locus|cytoband"
+    r"|unigene",
+    re.IGNORECASE,
+)
+
+
+def layout(head: Head) -> Layout:
+    """The layout of a table with names in its first column and first row.
+
+    Raises
+    ------
+    InputError
+        If the table has no header, a single column, or numbers that could mean two things.
+    """
+    if not head.lines:
+        raise InputError(f"{head.path} holds no text; give a table with a header and its rows.")
+    lines = after_comments(head)
+    separator = _separator(lines, head.path)
+    number, first = lines[0]
+    header = split(first, separator, head.path, number)
+    rows = [split(text, separator, head.path, line) for line, text in lines[1:]]
+    _refuse_lost_header(header, rows, head.path)
+    start = lines[1][0] if rows else number + 1
+    values = _without_annotations(header, rows)
+    notes = [f"The separator is found from the content: {SEPARATORS[separator]}."]
+    if values is not None:
+        left = [header[j].strip(BLANKS) for j in range(1, len(header)) if j not in values]
+        notes.append(f"Columns that describe genes are left out: {', '.join(left)}.")
+    return Layout(
+        "a text table",
+        separator,
+        start,
+        header,
+        values,
+        corner=False,
+        genes_in_rows=None if values is None else True,
+        oriented=values is not None,
+        decimal=_decimal(rows, separator, head.path),
+        spaced=any(f'{separator} "' in text for _, text in lines),
+        notes=() if _expected(head.path) == separator and values is None else tuple(notes),
+    )
+
+
+def says_genes(layout: Layout) -> bool:
+    """Whether the header says that the rows are genes."""
+    return is_gene_word(layout.header[0])
+
+
+def after_comments(head: Head) -> list[tuple[int, str]]:
+    """The lines from the header on; a header may itself begin with ``#``."""
+    lines = head.lines
+    n = 0
+    while n < len(lines) and lines[n][1].lstrip(' "').startswith("#"):
+        n += 1
+    if n == len(lines):
+        if n > 1 and all(len(text.split("\t")) > 1 for _, text in lines):
+            return lines  # samples called #1, #2, ...
+        raise InputError(f"{head.path} holds only comments (#) at its beginning; give a table.")
+    if n and _counts(lines[n - 1][1]) == _counts(lines[n][1]) != Counter():
+        rest = re.split(r"[\t,;]", lines[n][1])[1:]
+        if all(_NUMBER.fullmatch(cell.strip(BLANKS + '"')) for cell in rest):
+            n -= 1
+    return lines[n:]
+
+
+def _counts(text: str) -> Counter[str]:
+    return Counter(letter for letter in text if letter in "\t,;")
+
+
+# -------------------------------------------------------------------------------- the separator
+
+
+def _expected(path: Path) -> str:
+    return "," if ".csv" in path.name.lower() else "\t"
+
+
+def _separator(lines: list[tuple[int, str]], path: Path) -> str:
+    """The one that cuts all lines into equally many cells; the one of the ending comes first."""
+    expected = _expected(path)
+    order = [expected, *(separator for separator in SEPARATORS if separator != expected)]
+    fitting = [separator for separator in order if _fits(lines, separator, path)]
+    if fitting:
+        return fitting[0]
+    cuts_header = [one for one in order[:4] if len(split(lines[0][1], one, path, lines[0][0])) > 1]
+    if cuts_header and not (cuts_header[0] == " " and len(lines) == 1):
+        return cuts_header[0]  # and the first row that differs is named
+    if len(lines) > 1:
+        cuts_rows = [one for one in order[:4] if one in lines[1][1] and one != " "]
+        if cuts_rows and len(split(lines[1][1], cuts_rows[0], path, lines[1][0])) == 2:
+            return cuts_rows[0]  # R's form of a single column
+        if cuts_rows and len(split(lines[1][1], cuts_rows[0], path, lines[1][0])) > 2:
+            raise InputError(
+                f"Line {lines[0][0]} of {path} is no header of the rows below it, which are "
+                f"separated by {SEPARATORS[cuts_rows[0]]}; remove the lines above the header."
+            )
+    return expected
+
+
+def _fits(lines: list[tuple[int, str]], separator: str, path: Path) -> bool:
+    counts = [len(split(text, separator, path, number)) for number, text in lines[:50]]
+    if counts[0] < 2:
+        return False
+    if len(counts) == 1:
+        return True
+    if len(set(counts[1:])) > 1:
+        return False
+    if separator == " ":  # words of a sentence are no table
+        return counts[1] - counts[0] in (0, 1)
+    return counts[1] >= 2 and counts[1] >= counts[0] - _n_empty(lines[0][1], separator)
+
+
+def _n_empty(text: str, separator: str) -> int:
+    return len(text) - len(text.rstrip(separator))
+
+
+# ------------------------------------------------------------------------------ numbers or names
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number as programs write it."""
+    return _NUMBER.fullmatch(cell.strip(BLANKS)) is not None
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that there is no value."""
+    return cell.strip(BLANKS).lower() in ("", "na", "nan", "n/a", "null", "none")
+
+
+def _refuse_lost_header(header: list[str], rows: list[list[str]], path: Path) -> None:
+    """A first line of measurements is not one of names.
+
+    Whole numbers may be names (Entrez IDs, or the columns of a table without any), where they all
+    differ and what stands before them is not itself a name or number.
+    """
+    bare = bool(rows) and len(rows[0]) == len(header) + 1
+    names = [name.strip(BLANKS) for name in (header if bare else header[1:])]
+    cells = [name for name in names if not is_missing(name)]
+    if not cells or not all(is_number(name) for name in cells):
+        return
+    whole = all(name.isdigit() for name in cells) and len(set(cells)) == len(names)
+    if whole and (bare or is_id_like(header[0])):
+        return
+    raise InputError(
+        f"The first line of {path} holds numbers such as {cells[0]} where the names of the columns "
+        "belong; write the table with a header."
+    )
+
+
+def refuse_lost_names(columns: Columns, layout: Layout, names: list[str], path: Path) -> None:
+    """A first column of measurements is not one of names.
+
+    It may be one if nothing or a word such as "id" stands above it, or if the names are numbered
+    (1, 2, 3, ... or 001, 017).
+    """
+    corner = layout.header[0].strip(BLANKS)
+    if columns.bare or is_id_like(corner):
+        return
+    cells = [name.strip(BLANKS) for name in names if not is_missing(name)]
+    if not cells or not all(is_number(cell) for cell in cells):
+        return
+    if all(cell.isdigit() for cell in cells) and _are_numbered(cells):
+        return
+    raise InputError(
+        f"The first column of {path}, '{corner}', holds numbers such as {cells[0]} "
+        "where the names of the rows belong; write the table with its row names first, or, if they "
+        f"are names, call them 'id' in the header instead of '{corner}'."
+    )
+
+
+def _are_numbered(cells: list[str]) -> bool:
+    if len({len(cell) for cell in cells}) == 1 and any(cell[0] == "0" for cell in cells):
+        return len(cells[0]) > 1
+    numbers = [int(cell) for cell in cells]
+    return len(cells) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _decimal(rows: list[list[str]], separator: str, path: Path) -> str:
+    """What stands before the decimals; a comma that could also part thousands is refused."""
+    if separator == "," or not any("," in cell for row in rows for cell in row[1:]):
+        return "."
+    cells = [cell.strip(BLANKS) for row in rows for cell in row[1:] if "," in cell]
+    with_comma = [cell for cell in cells if _WITH_COMMA.fullmatch(cell)]
+    if not with_comma or len(with_comma) < len(cells):
+        return "."
+    thousands = [cell for cell in with_comma if _THOUSANDS.fullmatch(cell)]
+    if len(thousands) < len(with_comma):
+        return ","
+    raise InputError(
+        f"{path} holds numbers such as '{thousands[0]}', in which the comma may part thousands or "
+        "decimals; write numbers with a decimal point and without thousands separators."
+    )
+
+
+def with_advice(sentence: str, cell: str) -> str:
+    """The sentence about a cell that is not a number, and what the cell may be."""
+    if _THOUSANDS.fullmatch(cell.strip(BLANKS)) or _WITH_COMMA.fullmatch(cell.strip(BLANKS)):
+        return f"{sentence[:-1]} (write numbers with a decimal point and no thousands separators)."
+    return sentence
+
+
+# --------------------------------------------------------------------------- columns about genes
+
+
+def _without_annotations(header: list[str], rows: list[list[str]]) -> list[int] | None:
+    """The columns of samples, where the first ones describe genes; None if none does.
+
+    Pipelines write ``gene_id, gene_name, S1, S2, ...``. The columns go by their names, and only
+    beside a first column of genes, for a sample may have any name.
+    """
+    if not rows or not is_gene_word(header[0]) or len(rows[0]) != len(header):
+        return None
+    n = 1
+    while n < len(header) and _OF_GENES.fullmatch(words(header[n])):
+        n += 1
+    if n == 1 or n == len(header):
+        return None
+    texts = any(
+        not is_number(row[j]) and not is_missing(row[j]) for row in rows for j in range(1, n)
+    )
+    if not texts and gene_kind([row[0] for row in rows]) is None:
+        return None
+    return list(range(n, len(header)))
