@@ -75,7 +75,7 @@ def write_changed(path: Path, row: int, column: int, value: object) -> None:
     [
         ("absent.csv", "absent.csv does not exist"),
         ("empty.csv", "empty.csv is empty (0 bytes)"),
-        ("data.xlsx", "data.xlsx has an unknown ending; the known ones are .h5ad"),
+        ("data.xlsx", "data.xlsx has a single column"),
         ("text.csv", "'high', which is not a number, in row 's3' and column 'G5'"),
         ("infinite.csv", "an infinite value"),
         ("negative.csv", "negative value -3 for sample 's3' and gene 'G5'"),

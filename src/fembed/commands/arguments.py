@@ -10,14 +10,30 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help=".h5ad, .zarr, .csv or .tsv (also .gz), .parquet, .npy, .npz, .h5 or a 10x folder; "
-        "samples x genes.",
+        help="An expression matrix: a text table of any format (also .gz, .bz2, .zip), .h5ad, "
+        ".zarr, .parquet, .npy, .npz, .h5, a 10x folder, or a folder or quoted pattern of files of "
+        "one sample each.",
     ),
 ]
 ModelFolder = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that fit wrote.")]
 Layer = Annotated[str | None, typer.Option(help="Of an .h5ad or .zarr: this layer, not X.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Of an .h5ad or .zarr: raw, not X.")]
-Transpose = Annotated[bool, typer.Option("--transpose", help="The file is genes x samples.")]
+Transpose = Annotated[
+    bool | None,
+    typer.Option(
+        "--transpose/--no-transpose",
+        help="The file is genes x samples, or is not; by default as its format or its names say.",
+        show_default=False,
+    ),
+]
+TxToGene = Annotated[
+    str | None,
+    typer.Option(
+        "--tx2gene",
+        metavar="FILE",
+        help="DATA are transcripts, summed to genes by this table of transcripts and their genes.",
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option(help="Threads; OMP_NUM_THREADS or all processors by default.")
 ]

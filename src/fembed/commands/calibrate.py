@@ -15,6 +15,7 @@ from fembed.commands.arguments import (
     Raw,
     Threads,
     Transpose,
+    TxToGene,
 )
 from fembed.output.terminal import errors_told
 
@@ -27,7 +28,8 @@ def calibrate(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = False,
+    transpose: Transpose = None,
+    tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -43,7 +45,7 @@ def calibrate(
     place = store.check_output(output, overwrite)
     options.check_threads(threads)
     trained = store.load(model)
-    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
     found = frozen.calibrate(trained, expression, n_threads=threads)
     store.save(found, place)
     assert found.calibration is not None

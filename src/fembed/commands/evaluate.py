@@ -16,6 +16,7 @@ from fembed.commands.arguments import (
     Raw,
     Scheduler,
     Transpose,
+    TxToGene,
     WorkerCount,
 )
 from fembed.output.terminal import CaseBar, JsonLog, errors_told, say
@@ -74,7 +75,8 @@ def evaluate(
     threads: CaseThreads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = False,
+    transpose: Transpose = None,
+    tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     log_json: Annotated[
@@ -117,7 +119,7 @@ def evaluate(
             place = check_folder(output, overwrite)
             if figure:
                 check_drawing()
-        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
         expression.check()
         samples = labelled(expression, columns, group, annotations)
         expression = samples.expression

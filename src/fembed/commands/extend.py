@@ -15,6 +15,7 @@ from fembed.commands.arguments import (
     Raw,
     Threads,
     Transpose,
+    TxToGene,
 )
 from fembed.output.terminal import TrainingBar, errors_told
 
@@ -31,7 +32,8 @@ def extend(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = False,
+    transpose: Transpose = None,
+    tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -47,8 +49,8 @@ def extend(
     place = store.check_output(output, overwrite)
     options.check_threads(threads)
     trained = store.load(model)
-    new = readers.read(data, layer=layer, raw=raw, transpose=transpose)
-    old = readers.read(training, layer=layer, raw=raw, transpose=transpose)
+    new = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    old = readers.read(training, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
     with TrainingBar(quiet) as bar:
         grown = extension.extend(trained, new, old, epochs=epochs, n_threads=threads, progress=bar)
     store.save(grown, place)

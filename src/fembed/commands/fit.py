@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import Data, Label, Layer, Overwrite, Quiet, Raw, Threads, Transpose
+from fembed.commands.arguments import (
+    Data,
+    Label,
+    Layer,
+    Overwrite,
+    Quiet,
+    Raw,
+    Threads,
+    Transpose,
+    TxToGene,
+)
 from fembed.output.terminal import JsonLog, TrainingBar, errors_told, tell
 
 
@@ -46,7 +56,8 @@ def fit(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = False,
+    transpose: Transpose = None,
+    tx2gene: TxToGene = None,
     embedding: Annotated[
         str | None, typer.Option(help="Also write the training samples' table to this file.")
     ] = None,
@@ -97,7 +108,7 @@ def fit(
             data=data,
             overwrite=overwrite,
         )
-        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
         labels = {name: expression.labels(name) for name in label or []}
         taken = describe.taken_facts(expression)  # before its values are those of the training
         log.open()

@@ -15,6 +15,7 @@ from fembed.commands.arguments import (
     TableOutput,
     Threads,
     Transpose,
+    TxToGene,
 )
 from fembed.output.terminal import errors_told
 
@@ -35,7 +36,8 @@ def impute(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = False,
+    transpose: Transpose = None,
+    tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,7 +52,7 @@ def impute(
     place = tables.check_output(output, overwrite, sources=[panel], model=model)
     options.check_threads(threads)
     trained = store.load(model)
-    expression = readers.read(panel, layer=layer, raw=raw, transpose=transpose)
+    expression = readers.read(panel, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
     found = frozen.impute(
         trained,
         expression,

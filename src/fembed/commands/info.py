@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import Layer, Raw, Transpose
+from fembed.commands.arguments import Layer, Raw, Transpose, TxToGene
 from fembed.output.terminal import errors_told, say
 
 
@@ -15,7 +15,8 @@ def info(
     path: Annotated[str, typer.Argument(metavar="MODEL|DATA", help="A model or a data file.")],
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = False,
+    transpose: Transpose = None,
+    tx2gene: TxToGene = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """What a model or a data file holds."""
@@ -26,5 +27,7 @@ def info(
     if describe.is_model(path):
         facts = describe.model_facts(store.load(path))
     else:
-        facts = describe.data_facts(readers.read(path, layer=layer, raw=raw, transpose=transpose))
+        facts = describe.data_facts(
+            readers.read(path, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+        )
     say(describe.as_json(facts) if json else "\n".join(describe.lines(facts)))

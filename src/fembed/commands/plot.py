@@ -16,6 +16,7 @@ from fembed.commands.arguments import (
     ShownLabel,
     Threads,
     Transpose,
+    TxToGene,
 )
 from fembed.output.terminal import errors_told
 
@@ -33,7 +34,8 @@ def plot(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = False,
+    transpose: Transpose = None,
+    tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -53,7 +55,7 @@ def plot(
     )
     options.check_threads(threads)
     trained = store.load(model)
-    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose)
+    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
     samples = map_samples(trained, expression, label or [], n_threads=threads)
     title = title if title is not None else Path(model).absolute().name
     if ending == ".html":

@@ -15,6 +15,7 @@ from fembed.commands.arguments import (
     TableOutput,
     Threads,
     Transpose,
+    TxToGene,
     WorkerCount,
 )
 from fembed.output.terminal import errors_told
@@ -32,7 +33,8 @@ def project(
     threads: Threads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = False,
+    transpose: Transpose = None,
+    tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -53,7 +55,7 @@ def project(
     here = backend == "local" and workers is None
     trained = store.load(model)
     tables.check_label_names(label or [], trained.n_components)
-    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
     labels = {name: expression.labels(name) for name in label or []}
     placed = projection.project(
         trained, expression, n_threads=threads, workers=None if here else places

@@ -39,8 +39,10 @@ def check_request(
     return ending, tables.check_beside_model(output, model, overwrite, sources)
 
 
-def read(data: str | None, *, layer: str | None, raw: bool, transpose: bool) -> Expression | None:
+def read(
+    data: str | None, *, layer: str | None, raw: bool, transpose: bool | None, tx2gene: str | None
+) -> Expression | None:
     """The data, where there are any."""
     if data is None:
         return None
-    return readers.read(data, layer=layer, raw=raw, transpose=transpose)
+    return readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)

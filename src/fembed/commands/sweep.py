@@ -15,6 +15,7 @@ from fembed.commands.arguments import (
     Raw,
     Scheduler,
     Transpose,
+    TxToGene,
     WorkerCount,
 )
 from fembed.output.terminal import CaseBar, JsonLog, errors_told, say
@@ -78,7 +79,8 @@ def sweep(
     threads: CaseThreads = None,
     layer: Layer = None,
     raw: Raw = False,
-    transpose: Transpose = False,
+    transpose: Transpose = None,
+    tx2gene: TxToGene = None,
     quiet: Quiet = False,
     log_json: Annotated[
         str | None, typer.Option(help="One JSON object a line to this file; - is stdout.")
@@ -115,7 +117,7 @@ def sweep(
 
             check_installed()
         check(output)
-        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose)
+        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
         log.open()
         with CaseBar("models", quiet) as bar:
 

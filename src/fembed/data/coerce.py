@@ -57,7 +57,7 @@ def as_expression(data: Any, *, gene_names: Iterable[Any] | None = None) -> Expr
             "samples as its index (to_pandas() and set_index make one)."
         )
     if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike):
-        return readers.read(data)  # type: ignore[arg-type]  # of files that are a sample each
+        return readers.read(data)  # of files that are a sample each
     if not hasattr(data, "__array__") and not hasattr(data, "shape") and not _is_nested(data):
         raise InputError(
             f"Expression is needed, but this is of type {type(data).__name__}; give an AnnData, a "

@@ -64,16 +64,10 @@ def layout(head: Head) -> Layout:
         values,
         corner=False,
         genes_in_rows=None if values is None else True,
-        oriented=values is not None,
         decimal=_decimal(rows, separator, head.path),
         spaced=any(f'{separator} "' in text for _, text in lines),
         notes=() if _expected(head.path) == separator and values is None else tuple(notes),
     )
-
-
-def says_genes(layout: Layout) -> bool:
-    """Whether the header says that the rows are genes."""
-    return is_gene_word(layout.header[0])
 
 
 def after_comments(head: Head) -> list[tuple[int, str]]:

@@ -167,7 +167,6 @@ def _xena(table: FirstRows) -> Layout | None:
         table.number + 1,
         table.header,
         genes_in_rows=True,
-        oriented=True,
         notes=("Xena serves most expression as log2(x + 1) or log2(x + 0.001).",),
     )
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fembed.data.chunks import empty_matrix, not_a_number
 from fembed.data.expression import Expression, Source
-from fembed.data.readers import binary, plain, refused, room, spelling
+from fembed.data.memory import refuse_beyond_memory
+from fembed.data.readers import binary, plain, refused, spelling
 from fembed.data.readers.formats import recognise
-from fembed.data.readers.layout import BLANKS, Columns, Layout, Rows, fit, split
+from fembed.data.readers.layout import BLANKS, Columns, Layout, Rows, fit, is_gene_word, split
 from fembed.data.readers.statistics import INITIALS, is_statistic, warn_left_out
 from fembed.data.readers.text import Line, TextFile, decoded
 from fembed.errors import DataWarning, InputError
@@ -73,9 +74,8 @@ def take(text: TextFile, layout: Layout, transpose: bool | None) -> Expression:
     columns = fit(layout, rows, path)
     if not columns.positions:
         raise InputError(
-            f"{path} has a single column when split at every "
-            f"{plain.SEPARATORS[layout.separator][:-1]}; give row names and at least one column of "
-            "numbers."
+            f"{path} has a single column, for its first lines hold no tabs, commas or semicolons "
+            "between cells; give row names and at least one column of numbers."
         )
     layout = _settled(layout, rows, columns, transpose, path)
     values, row_names = _fill(text, layout, rows, columns)
@@ -100,21 +100,21 @@ def _settled(
     layout: Layout, rows: Rows, columns: Columns, transpose: bool | None, path: Path
 ) -> Layout:
     """The layout with its axes decided, as far as anything but the names decides them."""
-    genes_in_rows, oriented = layout.genes_in_rows, layout.oriented
     if transpose is not None:
         return replace(layout, genes_in_rows=transpose)
     if rows.statistics or columns.statistics:  # only genes have them among their names
-        genes_in_rows = bool(rows.statistics)
-    elif not oriented and not columns.bare and plain.says_genes(layout):
-        genes_in_rows = True
-        corner = layout.header[0].strip(BLANKS)
+        return replace(layout, genes_in_rows=bool(rows.statistics))
+    corner = layout.header[0].strip(BLANKS)
+    genes_in_rows = layout.genes_in_rows or (not columns.bare and is_gene_word(corner))
+    if genes_in_rows and not layout.oriented:
+        says = f"columns such as '{columns.names[0]}'" if layout.genes_in_rows else f"'{corner}'"
         warnings.warn(
-            f"{path} is taken for genes x samples, as its first cell '{corner}' says; --transpose "
+            f"{path} is taken for genes x samples, as its header says ({says}); --transpose "
             "says so without this warning, --no-transpose reads it as it stands.",
             DataWarning,
             stacklevel=4,
         )
-    return replace(layout, genes_in_rows=bool(genes_in_rows))
+    return replace(layout, genes_in_rows=genes_in_rows)
 
 
 def _tell_left_out(columns: Columns, rows: Rows, path: Path) -> None:
@@ -210,13 +210,13 @@ def _scan(text: TextFile, layout: Layout) -> Rows:
             some_names.add(line[:200].split(separator, 1)[0])
         if n_rows % _LOOKED_AT == 0:
             _refuse_repetition(len(some_names), n_rows, line, layout.separator, text.path)
-            room.refuse_too_large(n_rows, n_cells - 1, str(text.path))
+            refuse_beyond_memory(n_rows, max(0, n_cells - 1), str(text.path))
     if layout.announced is not None and layout.announced != n_rows + len(statistics):
         raise InputError(
             f"{text.path} announces {layout.announced} rows but has {n_rows}; it may be truncated, "
             "fetch it again."
         )
-    room.refuse_too_large(n_rows, n_cells - 1, str(text.path))
+    refuse_beyond_memory(n_rows, max(0, n_cells - 1), str(text.path))
     return Rows(n_rows, n_cells, max(0, n_trailing), first, tuple(statistics))
 
 

@@ -28,6 +28,8 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"PK\x03\x0
 _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zip": "zip"}
 _CALLED = {"gzip": "gzipped text", "bzip2": "text compressed by bzip2", "xz": "an .xz archive"}
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+#: More columns than this are not parsed: each takes microseconds and kilobytes.
+MAX_COLUMNS = 5_000_000
 Line = tuple[int, bytes]
 
 
@@ -165,11 +167,19 @@ class TextFile:
                 if number >= first and line.strip(b' \t,;"'):
                     yield number, line
 
+    def _refuse_wide(self, line: bytes) -> None:
+        if len(line) > MAX_COLUMNS and max(map(line.count, (b"\t", b",", b";"))) > MAX_COLUMNS:
+            raise InputError(
+                f"{self.path} has more than {MAX_COLUMNS:,} columns, too many for a text table; "
+                "save it as .h5ad or .npz."
+            )
+
     def head(self) -> Head:
         """The first lines; raises an `InputError` for text that is not UTF-8."""
         lines: list[tuple[int, str]] = []
         n_bytes = 0
         for number, line in self.lines():
+            self._refuse_wide(line)
             lines.append((number, decoded(line, self.path, number)))
             n_bytes += len(line)
             enough = n_bytes > HEAD_BYTES and len(lines) >= FEWEST_LINES
