@@ -40,6 +40,7 @@ def replaced(array, position, value):
         (np.repeat("a", N), {}, "All 36 samples have the label 'a'"),
         (GROUPS[:-1], {}, "35 labels for 36 samples"),
         (replaced(GROUPS, 3, None), {}, "'sample_3' has no label"),
+        (pd.array(replaced(GROUPS, 3, None), dtype="string"), {}, "'sample_3' has no label"),
         (replaced(GROUPS, slice(0, 2), "rare"), {}, "'rare' has 2 member.* fewer than the 5 folds"),
         (np.where(np.arange(N) < 18, 1.0, 2.5), {"task": "classification"}, "task regression"),
         (replaced(np.arange(36.0), 2, "high"), {"task": "regression"}, "'sample_2' is 'high'"),

@@ -208,8 +208,10 @@ def numbers(column: Labels, what: str, names: Names) -> NDArray[np.float64]:
 
 
 def refuse_missing(column: Labels, what: str, names: Names) -> None:
-    """Raise InputError if a sample has no ``what`` (None or NaN)."""
-    missing = np.array([entry is None or entry != entry for entry in column.tolist()], bool)
+    """Raise InputError if a sample has no ``what`` (None, NaN, or pandas' NA or NaT)."""
+    import pandas as pd
+
+    missing = np.asarray(pd.isna(column))
     if missing.any():
         raise InputError(
             f"The sample '{names[missing.argmax()]}' has no {what} ({missing.sum()} such "
