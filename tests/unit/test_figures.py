@@ -20,7 +20,7 @@ from matplotlib.image import AxesImage
 
 import fembed
 from fembed import Expression, InputError, pl
-from fembed.pl import raster
+from fembed.pl import names, raster
 from fembed.pl.categories import Categories
 from fembed.pl.labels import densest_places
 from fembed.pl.landscapes import correlations
@@ -82,6 +82,48 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     drawn = (tmp_path / "map.svg").read_text()
     assert "&lt;script&gt;" in drawn and "<script>" not in drawn
     assert "_hidden" in drawn
+
+
+LONG = "Infiltrating duct carcinoma mixed with other types, NOS, of the {}-outer quadrant of breast"
+
+
+@pytest.mark.parametrize("n_classes", [2, 30, 200])
+@pytest.mark.parametrize("given_axes", [False, True])
+def test_long_names_leave_half_of_the_figure_to_the_map(
+    n_classes: int, given_axes: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    points, codes = clustered(600, n_classes)
+    kinds = [LONG.format(text.split()[1]) for text in codes]
+    ax = pl.embedding(points, kinds, ax=axes() if given_axes else None)
+    figure = ax.figure
+    figure.draw_without_rendering()
+    assert ax.get_position().width >= 0.45  # and its numbers and names beside it
+    whole = figure.bbox
+    for text in (*ax.get_legend().get_texts(), *ax.texts):
+        box = text.get_window_extent()
+        assert box.x0 >= whole.x0 - 1 and box.x1 <= whole.x1 + 1
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(set(shown)) == len(shown) and ("more" in shown[-1]) == (n_classes == 200)
+    assert "".join(capfd.readouterr()) == ""  # adjustText has its words for labels like these
+    matplotlib.pyplot.close("all")
+
+
+def test_shortened_names_keep_what_they_differ_in() -> None:
+    upper, lower = LONG.format("upper"), LONG.format("lower")
+    short = names.told_apart([upper, lower, "a\n b\x1b[31m$", "\ud800"], 1.5, 7.0)
+    assert "upper" in short[0] and "lower" in short[1] and short[2:] == ["a b$", "\ufffd"]
+    assert max(names.width(text, 7.0) for text in short) <= 1.5
+    same = names.told_apart(["a" * 99 + "b" + "c" * 99, "a" * 98 + "b" + "c" * 99], 0.5, 7.0)
+    assert len(set(same)) == 2
+    assert all(names.width(line, 7.0) <= 1.0 for line in names.wrapped(upper, 1.0, 7.0).split("\n"))
+
+
+def test_what_is_not_finite_is_grey_and_counted() -> None:
+    values = [np.nan, np.inf, 1.0, 1e308, -1e308]
+    ax = pl.embedding(RNG.normal(size=(5, 2)), values, ax=axes())
+    assert ax.texts[-1].get_text() == "NA  2 (grey)"
+    none = pl.embedding(RNG.normal(size=(5, 2)), [np.nan] * 5, ax=axes())
+    assert [text.get_text() for text in none.get_legend().get_texts()] == ["NA  5"]
 
 
 def test_a_million_points_become_pixels_and_none_is_lost() -> None:
@@ -316,6 +358,7 @@ def test_methods_are_named_at_their_lines_without_overlap() -> None:
         (lambda: pl.embedding([[1.0], [2.0]]), "Component 2"),
         (lambda: pl.embedding(np.zeros((0, 2))), "shape"),
         (lambda: pl.embedding([[np.nan, 1.0]]), "not finite"),
+        (lambda: pl.embedding([[1e300, 1.0]]), "beyond 1e\\+39"),
         (lambda: pl.embedding(np.eye(2), ["a"]), "1 values to colour 2 samples"),
         (lambda: pl.embedding(np.eye(2), "label"), "cannot be looked up"),
         (lambda: pl.embedding(np.eye(2), legend="above"), "legend"),

@@ -18,7 +18,7 @@ LEGEND_SIZES = (7.0, 6.0)
 #: A legend takes at most so much of the width of its axes: they keep half of the figure.
 LEGEND_SHARE = 0.42
 #: Inches that a shortened name has at least; fewer columns rather than less.
-LEAST_NAME = 0.75
+LEAST_NAME = 0.6
 HANDLE = 1.2  # the length of a legend's handle, in units of its type
 _ELLIPSIS = "…"
 

@@ -144,8 +144,11 @@ def _advance(letter: str) -> float:
     """The width of a letter in the type of figures, of which the size is one point."""
     import warnings
 
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
+    try:
+        from matplotlib.font_manager import FontProperties
+        from matplotlib.textpath import text_to_path
+    except ImportError:  # a page needs no figure library
+        return 0.6
 
     size = 72.0  # hinted at the size of one point, letters are all alike
     bars, both = ("||", f"|{letter}|")  # a blank alone has no width

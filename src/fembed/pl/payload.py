@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from fembed.data.choice import even_choice
 from fembed.model import Model
+from fembed.pl import names
 from fembed.pl.categories import Categories
 from fembed.pl.samples import MapSamples
 
 #: Bytes of measured expression in a page, before base64: the page stays mailable.
 MEASURED_BYTES = 2_000_000
+#: Inches and points of a name in the legend: about three of its lines.
+_LEGEND_NAME = (4.6, 7.0)
 #: The mean profile is that of at most so many training samples: 10 million pairs at 20,000 genes.
 MEAN_SAMPLES = 512
 _WHOLE = 32767  # the largest 16-bit integer
@@ -134,7 +137,8 @@ def label_payload(labels: Mapping[str, Categories]) -> list[dict[str, Any]]:
         columns.append(
             {
                 "name": str(name),
-                "categories": list(present),
+                "categories": [names.plain(category) for category in present],
+                "shown": names.told_apart(present, *_LEGEND_NAME),
                 "codes": packed(new_code[column.codes], "i4" if wide else "u2"),
                 "wide": wide,
                 "colours": [styles[category].colour for category in present],

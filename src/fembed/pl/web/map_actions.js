@@ -2,7 +2,7 @@
 "use strict";
 
 function facts(sample) {
-  const rows = labels.map((column) => [column.name, column.categories[column.codes[sample]]]);
+  const rows = labels.map((column) => [column.name, column.shown[column.codes[sample]]]);
   rows.push(["loss", format(loss[sample])]);
   if (kindOf(sample) === "projected") rows.push(["outlier score", format(outlier[sample])]);
   if (state.colour.kind === "gene") {
@@ -134,7 +134,7 @@ function geneRowOf(gene, value, widest) {
   const difference = value - mean[gene];
   const bar = element("span", { className: difference < 0 ? "bar below" : "bar above" });
   bar.style.width = `${(100 * Math.abs(difference) / widest).toFixed(1)}%`;
-  const button = element("button", { type: "button", title: "Colour the map by this gene" },
+  const button = element("button", { type: "button", title: `${data.genes[gene]}: colour the map by this gene` },
     element("span", { className: "gene-name", textContent: data.genes[gene] }),
     element("span", { className: "gene-bar" }, bar),
     element("span", { className: "gene-value",
@@ -162,7 +162,7 @@ function summary(samples) {
   if (state.colour.kind !== "label") return `${count}.`;
   const column = labels[state.colour.column], counts = new Map();
   samples.forEach((i) => {
-    const name = column.categories[column.codes[i]];
+    const name = column.shown[column.codes[i]];
     counts.set(name, (counts.get(name) ?? 0) + 1);
   });
   const ranked = [...counts].sort((a, b) => b[1] - a[1]);

@@ -124,9 +124,9 @@ function legendEntry(column, code, category, count) {
   const swatch = element("span", { className: "swatch" });
   swatch.textContent = GLYPHS[hasProjected ? "circle" : column.symbols[code]];
   swatch.style.color = column.colours[code];
-  const button = element("button", { type: "button", className: "entry", title: "Click: hide or show. Double click: only this one." },
+  const button = element("button", { type: "button", className: "entry", title: `${category}\nClick: hide or show. Double click: only this one.` },
     swatch,
-    element("span", { className: "entry-name", textContent: category }),
+    element("span", { className: "entry-name", textContent: column.shown[code] }),
     element("span", { className: "count", textContent: count.toLocaleString("en") }));
   button.setAttribute("aria-pressed", String(!hidden.has(code)));
   button.addEventListener("click", () => {
