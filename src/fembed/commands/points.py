@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.readers.damage import damage_reported
+from fembed.data.readers import anndata_files, hdf5
+from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.errors import InputError
 from fembed.files.plain import PathLike
 from fembed.output.tables import Names, component_names, ending_of
@@ -38,8 +38,8 @@ def read(path: PathLike, n_components: int) -> tuple[Names, NDArray[np.float32]]
     if not source.is_file() or source.stat().st_size == 0:
         state = "is empty" if source.is_file() else "is not a file that exists"
         raise InputError(f"{source} {state}; give a table of points.")
-    errors = (OSError, EOFError, KeyError, RuntimeError, ValueError, csv.Error, zlib.error)
-    with damage_reported(source, f"a {ending} table", *errors):
+    # What h5py, anndata and pyarrow raise for damaged files is not public.
+    with damage_reported(source, f"a {ending} table", *ANY_ERROR):
         if ending == ".h5ad":
             return _points_of_anndata(source, n_components)
         columns = _parquet_columns(source) if ending == ".parquet" else _text_columns(source)
@@ -47,18 +47,20 @@ def read(path: PathLike, n_components: int) -> tuple[Names, NDArray[np.float32]]
 
 
 def _points_of_anndata(path: Path, n_components: int) -> tuple[Names, NDArray[np.float32]]:
-    import anndata
-
-    table = anndata.read_h5ad(path)
-    if "X_fembed" not in table.obsm:
-        raise InputError(f"{path} has no obsm['X_fembed'] with points; project samples first.")
-    points = np.asarray(table.obsm["X_fembed"], np.float32)
+    with hdf5.opened(path, also=["obsm"]) as file:
+        names, points = anndata_files.read_slot(file, path, "X_fembed")
     if points.shape[1] != n_components:
         raise InputError(
             f"The points in {path} have {points.shape[1]} component(s) but the model has "
             f"{n_components}; give points of this model."
         )
-    return np.array(table.obs_names, dtype=object), points
+    beyond = np.argwhere(~np.isfinite(points))
+    if beyond.size:
+        raise InputError(
+            f"{path} holds a coordinate that is not a finite number, of '{names[beyond[0][0]]}'; "
+            "correct it or remove the row."
+        )
+    return np.array([str(name) for name in names], dtype=object), points
 
 
 def _parquet_columns(path: Path) -> dict[str, list[Any]]:

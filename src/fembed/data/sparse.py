@@ -61,6 +61,14 @@ class Compressed:
         return int(self.data.shape[0]) if len(self.data.shape) else 0
 
 
+def stored_shape(stored: Any, origin: str) -> tuple[int, int]:
+    """Rows and columns as a file says them: two whole numbers."""
+    shape = np.asarray(stored)
+    if shape.shape != (2,) or shape.dtype.kind not in "iu" or bool((shape < 0).any()):
+        raise _broken(origin, "its shape is not two whole numbers")
+    return int(shape[0]), int(shape[1])
+
+
 def is_sparse(X: Any) -> bool:
     """Whether ``X`` is sparse: ours, scipy's, or an AnnData's on disk."""
     return hasattr(X, "format") and isinstance(X.format, str)

@@ -134,9 +134,13 @@ def find_model(adata: AnnData, key: str = KEY) -> tuple[Model, str]:
         )
     stored = adata.uns[key]
     if not isinstance(stored, Mapping) or not {"arrays", "model", "matrix"} <= set(stored):
-        raise InputError(f"{origin} is not a fembed model; was it written by something else?")
+        raise InputError(
+            f"{origin} is not a fembed model; run fembed.tl.fit on it, or give the model itself."
+        )
     if not isinstance(stored["model"], str) or not isinstance(stored["arrays"], Mapping):
-        raise InputError(f"{origin} is not a fembed model; was it written by something else?")
+        raise InputError(
+            f"{origin} is not a fembed model; run fembed.tl.fit on it, or give the model itself."
+        )
     arrays = {str(name): np.array(array) for name, array in stored["arrays"].items()}
     document = unseal(arrays, stored["model"], origin, store.KIND)
     return store.rebuild(arrays, document, origin), str(stored["matrix"])

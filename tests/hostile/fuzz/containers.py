@@ -36,6 +36,7 @@ def edit_array(array: np.ndarray, rng: Random) -> tuple[np.ndarray, str]:
         return np.resize(array, shape), f"of shape {shape}"
     flat = array.copy().reshape(-1)
     value: Any = rng.choice(TEXTS if flat.dtype.kind in "OSU" else NUMBERS)
+    value = value.encode() if flat.dtype.kind == "S" else value
     if flat.size and flat.dtype.kind in "OSUiubf":
         some = [rng.randrange(flat.size)] if rng.random() < 0.7 else range(flat.size)
         with np.errstate(all="ignore"):

@@ -32,10 +32,10 @@ def _model() -> Model:
 def _use(expression: Expression, rng: Random) -> None:
     """What was accepted can be described, placed and trained on."""
     describe.lines(describe.data_facts(expression))
-    expression.check()
+    expression.check(min_samples=1)
     if expression.values.size > LARGEST:
         return
-    if rng.random() < 0.5:
+    if expression.n_samples == 1 or rng.random() < 0.5:
         placed = None
         with contextlib.suppress(InputError):  # other genes
             placed = frozen.project(_model(), expression, n_threads=1)

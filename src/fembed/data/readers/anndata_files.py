@@ -12,7 +12,7 @@ from fembed.data.memory import refuse_beyond_memory
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.data.readers.stored_names import is_list, refuse_large
 from fembed.data.readers.zarr_codecs import refuse_codecs
-from fembed.data.sparse import Compressed
+from fembed.data.sparse import Compressed, stored_shape
 from fembed.errors import DataWarning, InputError
 
 if TYPE_CHECKING:
@@ -53,6 +53,30 @@ def read_open(root: Any, path: Path, layer: str | None, raw: bool, transpose: bo
     source = Source("AnnData", "log1p" if is_log1p else None, oriented=True)
     colours = {} if transpose else _colours(root, path)
     return replace(expression, source=source, colours=colours)
+
+
+def read_slot(root: Any, path: Path, key: str) -> tuple[Any, Any]:
+    """The array ``obsm[key]`` of an open file, and the names of its samples.
+
+    Raises
+    ------
+    InputError
+        It is not there, or not a matrix of numbers with a row a sample.
+    """
+    import numpy as np
+
+    stored = root["obsm"].get(key) if hasattr(root.get("obsm"), "keys") else None
+    if stored is None:
+        raise InputError(f"{path} has no obsm['{key}'] with points; project samples first.")
+    if not hasattr(stored, "dtype") or len(stored.shape) != 2 or stored.dtype.kind not in "biuf":
+        raise InputError(
+            f"obsm['{key}'] of {path} is no matrix of numbers; give a table of points."
+        )
+    n_rows, n_columns = (int(n) for n in stored.shape)
+    refuse_beyond_memory(n_rows, n_columns, str(path))
+    names = _table(root, "obs", n_rows, path).index
+    with np.errstate(over="ignore"):
+        return names, stored[()].astype(np.float32)
 
 
 def _is_log1p(root: Any) -> bool:
@@ -119,13 +143,13 @@ def _open_matrix(stored: Any, path: Path, where: str) -> Any:
             f"{where} of {path} is stored as '{encoding}', which is neither a dense nor a sparse "
             "matrix; write it again with anndata."
         )
-    shape = [int(n) for n in stored.attrs["shape"]]
+    shape = stored_shape(stored.attrs["shape"], str(path))
     parts = [stored[name] for name in ("data", "indices", "indptr")]
-    if len(shape) != 2 or not all(is_list(part) for part in parts):
+    if not all(is_list(part) for part in parts):
         raise InputError(f"{where} of {path} is no sparse matrix of two dimensions; it is damaged.")
     for part in parts:
         refuse_large(part, where, path)
-    return Compressed(str(encoding)[:3], (shape[0], shape[1]), *parts)
+    return Compressed(str(encoding)[:3], shape, *parts)
 
 
 def _table(root: Any, where: str, n: int, path: Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from fembed.data.chunks import empty_matrix, row_chunks
 from fembed.data.expression import Expression
 from fembed.data.memory import refuse_bytes
 from fembed.data.readers.damage import damage_reported
-from fembed.data.sparse import Compressed
+from fembed.data.sparse import Compressed, stored_shape
 from fembed.errors import InputError
 
 # What numpy, zipfile and scipy raise for damaged headers, members and indices.
@@ -53,7 +53,7 @@ def read_npz(path: Path, transpose: bool) -> Expression:
         with zipfile.ZipFile(stream) as archive:
             members = _members(archive, path)
             if members.keys() >= _SPARSE_FIELDS:
-                matrix = _sparse(members)
+                matrix = _sparse(members, path)
                 return Expression.from_array(matrix, origin=str(path), transpose=transpose)
             return _read_arrays(members, path, transpose)
 
@@ -131,15 +131,13 @@ def _read_exactly(stream: IO[bytes], n_bytes: int) -> bytes:
     return text
 
 
-def _sparse(members: dict[str, _Member]) -> Any:
+def _sparse(members: dict[str, _Member], path: Path) -> Any:
     """The matrix that `scipy.sparse.save_npz` wrote, not yet trusted."""
     from scipy import sparse
 
     kind = members["format"].read().item()
     kind = kind.decode("ascii") if isinstance(kind, bytes) else str(kind)
-    shape = tuple(int(n) for n in members["shape"].read())
-    if len(shape) != 2 or min(shape) < 0:
-        raise ValueError(f"a sparse matrix of shape {shape}")
+    shape = stored_shape(members["shape"].read(), str(path))
     data = members["data"].read()
     if kind in ("csr", "csc"):
         return Compressed(kind, shape, data, members["indices"].read(), members["indptr"].read())
@@ -148,7 +146,7 @@ def _sparse(members: dict[str, _Member]) -> Any:
             row, column = members["coords"].read()
         else:
             row, column = members["row"].read(), members["col"].read()
-        return _Triples((shape[0], shape[1]), data, row, column)
+        return _Triples(shape, data, row, column)
     if kind == "dia":
         return sparse.dia_array((data, members["offsets"].read()), shape=shape)
     if kind == "bsr":

@@ -17,7 +17,7 @@ from fembed.data.expression import Expression, Source
 from fembed.data.memory import refuse_beyond_memory
 from fembed.data.readers.features import kept_genes
 from fembed.data.readers.stored_names import names
-from fembed.data.sparse import Compressed
+from fembed.data.sparse import Compressed, stored_shape
 from fembed.errors import InputError
 
 _PARTS = {"barcodes", "data", "indices", "indptr", "shape"}
@@ -99,5 +99,4 @@ def _expression(
 def _shape(group: Any, path: Path) -> tuple[int, int]:
     if group["shape"].shape != (2,):
         raise InputError(f"The shape of the matrix in {path} is not two numbers; it is damaged.")
-    n_features, n_cells = (int(n) for n in group["shape"][:])
-    return n_features, n_cells
+    return stored_shape(group["shape"][:], str(path))

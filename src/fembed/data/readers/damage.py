@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,19 @@ ANY_ERROR: tuple[type[Exception], ...] = (Exception,)
 
 
 @contextmanager
+def library_warnings_ignored() -> Iterator[None]:
+    """Leave out what libraries say about files of an older or unusual kind that they do read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(anndata|h5py|pyarrow|zarr)\b")
+        yield
+
+
+@contextmanager
 def damage_reported(path: Path, kind: str, *errors: type[Exception]) -> Iterator[None]:
     """Turn ``errors``, those a library raises for a broken file, into an `InputError`."""
     try:
-        yield
+        with library_warnings_ignored():
+            yield
     except (InputError, Warning):  # a warning is an exception where a user has made it one
         raise
     except MemoryError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,12 @@ def read(path: Path, transpose: bool, layer: str | None = None, raw: bool = Fals
     InputError
         If the file is damaged, held by another program, leads outside itself, or of another kind.
     """
-    is_h5ad = path.name.lower().endswith(".h5ad")
-    with examined(path) as findings:
-        import h5py  # noqa: F401  # while the other process looks
-
-        if is_h5ad:
-            import anndata.io  # noqa: F401
-        _refuse_outside(findings().outside, path)
-    called = "an .h5ad file" if is_h5ad else "an HDF5 file"
-    with damage_reported(path, called, *ANY_ERROR), closing(_opened(path)) as file:
+    with opened(path) as file:
         foreign = _foreign(file)
         if foreign is not None:
             raise InputError(f"{path} is {foreign}.")
         kind = _kind(file)
-        if _is_anndata(file) or (is_h5ad and kind is None):
+        if _is_anndata(file) or (_is_h5ad(path) and kind is None):
             return anndata_files.read_open(file, path, layer, raw, transpose)
         if layer is not None or raw:
             asked = "raw matrix" if raw else f"layer '{layer}'"
@@ -46,6 +38,30 @@ def read(path: Path, transpose: bool, layer: str | None = None, raw: bool = Fals
         if kind is None:
             raise InputError(_unknown(file, path))
         return _READERS[kind](file, path, transpose)
+
+
+@contextmanager
+def opened(path: Path, also: Sequence[str] = ()) -> Iterator[Any]:
+    """The file, once a process of its own has looked through it; ``also`` of `_UNREAD` is read.
+
+    Raises
+    ------
+    InputError
+        As `read`; also for what the caller's reading of the file raises.
+    """
+    with examined(path) as findings:
+        import h5py  # noqa: F401  # while the other process looks
+
+        if _is_h5ad(path):
+            import anndata.io  # noqa: F401
+        _refuse_outside(findings().outside, path, also)
+    called = "an .h5ad file" if _is_h5ad(path) else "an HDF5 file"
+    with damage_reported(path, called, *ANY_ERROR), closing(_opened(path)) as file:
+        yield file
+
+
+def _is_h5ad(path: Path) -> bool:
+    return path.name.lower().endswith(".h5ad")
 
 
 def _opened(path: Path) -> Any:
@@ -63,8 +79,9 @@ def _opened(path: Path) -> Any:
         raise
 
 
-def _refuse_outside(outside: list[str], path: Path) -> None:
-    where = [words for words in outside if words.split("/")[0].split()[0] not in _UNREAD]
+def _refuse_outside(outside: list[str], path: Path, also: Sequence[str]) -> None:
+    unread = {*_UNREAD} - {*also}
+    where = [words for words in outside if words.split("/")[0].split()[0] not in unread]
     if where:
         raise InputError(
             f"{path} leads to another file, which is not followed ({where[0]}); "

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.errors import DataWarning, InputError
+from fembed.errors import DataWarning
 
 #: Names of columns that hold identifiers, whatever the type: ``patient_id``, ``Sample``, ``index``.
 _CALLED = re.compile(
@@ -82,10 +82,7 @@ def find(
 
 
 def _index_of_pandas(schema: Any, n_rows: int) -> RowNames | None:
-    try:
-        described = schema.pandas_metadata or {}
-    except ValueError as error:  # no JSON
-        raise InputError("its pandas metadata are damaged") from error
+    described = schema.pandas_metadata or {}  # ValueError where they are no JSON
     index = described.get("index_columns", []) if isinstance(described, dict) else []
     levels = [level for level in index if isinstance(level, str)]
     places = [int(schema.get_field_index(level)) for level in levels]
