@@ -254,6 +254,13 @@ class TestCommand:
         assert found.expression.sample_names.tolist() == ["s0", "s2"]
         assert found.y.tolist() == ["a", "b"]
 
+    def test_samples_that_a_table_of_several_columns_lacks(self, tmp_path):
+        (tmp_path / "a.csv").write_text("name,age,type\ns2,3,b\ns0,2,a\n")
+        data = Expression.from_array(np.ones((3, 2)), ["s0", "s1", "s2"])
+        with pytest.warns(DataWarning, match="1 of 3 samples have no value for type"):
+            found = labelled(data, ["type"], "age", str(tmp_path / "a.csv"))
+        assert found.y.tolist() == ["a", "b"] and list(map(int, found.groups)) == [2, 3]
+
     def test_samples_without_a_label_are_left_out_and_told(self, tmp_path, capsys):
         data, table = write_csv(tmp_path / "data.csv"), tmp_path / "annotations.tsv"
         names = [f"s{i}" for i in range(30)][::-1]

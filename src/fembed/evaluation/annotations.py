@@ -18,6 +18,7 @@ import numpy as np
 from fembed.data.account import warn_of_spelling
 from fembed.data.expression import Expression, as_text
 from fembed.data.names import look_up
+from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.errors import DataWarning, InputError
 from fembed.evaluation.tasks import Labels
 
@@ -116,7 +117,7 @@ def read_annotations(path: str, expression: Expression) -> pd.DataFrame:
         raise InputError(f"The table {path} has the sample '{twice[0]}' twice; keep one row of it.")
     warn_of_spelling(found, "sample", path, stacklevel=3)
     table = table.iloc[np.where(found.found, found.position, 0)].set_axis(expression.sample_names)
-    return table if found.found.all() else table.where(found.found[:, None])
+    return table.where(np.broadcast_to(found.found[:, None], table.shape))
 
 
 def _where_names_are(table: pd.DataFrame, expression: Expression) -> str:
@@ -146,26 +147,27 @@ def read_table(path: str) -> pd.DataFrame:
         raise InputError(f"{path} has an unknown ending; the known ones are {', '.join(ENDINGS)}.")
     if not Path(path).is_file():
         raise InputError(f"{path} is not a file; check the path.")
-    try:
+    # What pandas and pyarrow raise for damaged files and metadata is not public.
+    errors = ANY_ERROR if ending == ".parquet" else (ValueError, OSError, EOFError, csv.Error)
+    with damage_reported(Path(path), "a table of annotations", *errors, zlib.error):
         if ending == ".parquet":
-            table = pd.read_parquet(path)
-            if table.index.equals(pd.RangeIndex(len(table))):  # pandas' own numbers, no names
-                table = table.set_index(table.columns[0])
-            columns = dict(table.items())
-            names = [as_text(name) for name in table.index]
+            columns, names = _parquet_columns(path)
         else:
             names, cells = _text_cells(path)
             columns = {name: _typed(column) for name, column in cells.items()}
-    except (ValueError, OSError, EOFError, IndexError, ImportError, csv.Error, zlib.error) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"The table {path} cannot be read ({error}); give one row a sample, its name first."
-        ) from error
     index = pd.Index(names, dtype=object)
     return pd.DataFrame(
         {str(name): _series(column, index) for name, column in columns.items()}, index=index
     )
+
+
+def _parquet_columns(path: str) -> tuple[dict[Any, Any], list[str]]:
+    import pandas as pd
+
+    table = pd.read_parquet(path)
+    if table.index.equals(pd.RangeIndex(len(table))):  # pandas' own numbers, no names
+        table = table.set_index(table.columns[0])
+    return dict(table.items()), [as_text(name) for name in table.index]
 
 
 def _series(column: Any, index: Any) -> pd.Series:

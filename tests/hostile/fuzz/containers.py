@@ -209,7 +209,8 @@ def _split(payload: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _joined(header: Any, body: bytes) -> bytes:
-    text = json.dumps(header).encode()
+    with plain.deep_stack():
+        text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + body
 

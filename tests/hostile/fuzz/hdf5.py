@@ -73,6 +73,8 @@ def _retype(file: h5py.File, name: str, rng: Random) -> str:
     old, kind = file[name], rng.choice(TYPES)
     dtype = _dtype(kind)
     try:
+        if old.size > 100_000:
+            raise ValueError("too large to be changed here")
         values = np.asarray(old[()]).astype(dtype)
     except (TypeError, ValueError):
         values = None
@@ -86,7 +88,7 @@ def _retype(file: h5py.File, name: str, rng: Random) -> str:
 def _reshape(file: h5py.File, name: str, rng: Random) -> str:
     old = file[name]
     shape = rng.choice(_shapes(old.shape))
-    if int(np.prod(shape, dtype=object)) < 10_000:
+    if old.size < 100_000 and int(np.prod(shape, dtype=object)) < 10_000:
         values = np.resize(old[()], shape) if old.size else np.zeros(shape, old.dtype)
         _replace(file, name, data=values, dtype=old.dtype)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import warnings
 from pathlib import Path
 from random import Random
 
@@ -84,7 +85,9 @@ def carried(path: Path, rng: Random) -> None:
     import anndata
 
     try:
-        adata = anndata.read_h5ad(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            adata = anndata.read_h5ad(path)
     except Exception:  # anndata's own: the file never comes to us
         return
     if adata.n_obs != seeds.N_SAMPLES or adata.n_vars != seeds.N_GENES:

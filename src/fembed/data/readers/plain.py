@@ -231,7 +231,7 @@ def _without_annotations(header: list[str], rows: list[list[str]]) -> list[int] 
     Pipelines write ``gene_id, gene_name, S1, S2, ...``. The columns go by their names, and only
     beside a first column of genes, for a sample may have any name.
     """
-    if not rows or not is_gene_word(header[0]) or len(rows[0]) != len(header):
+    if not rows or not is_gene_word(header[0]) or {*map(len, rows)} != {len(header)}:
         return None
     n = 1
     while n < len(header) and _OF_GENES.fullmatch(words(header[n])):
