@@ -145,6 +145,18 @@ def test_a_category_looks_the_same_in_a_part_of_the_samples_and_beside_others() 
     assert {name: both.styles()[name] for name in "abc"} == whole.styles()
 
 
+def test_few_categories_keep_their_colours_beside_many_and_in_a_view() -> None:
+    few = categories(list("abc"))
+    many = joined([few, categories([f"new {k}" for k in range(20)])]).styles()
+    assert {name: many[name].colour for name in "abc"} == {
+        name: style.colour for name, style in few.styles().items()
+    }
+    assert len({style.colour for style in many.values()}) == 23
+    adata = annotated(pd.Categorical(["a", "b", "c"]), list(ASKED.values()))
+    view = colouring(adata[2:], "kind", 1)
+    assert view.present == ("c",) and view.styles()["c"].colour == ASKED["c"]
+
+
 def test_order_and_colours_reach_maps_and_pages_from_a_file(tmp_path: Path) -> None:
     model = tiny_model()
     column = pd.Categorical(["hi", "lo", None, "hi", "lo"], categories=["lo", "mid", "hi"])

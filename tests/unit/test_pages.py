@@ -139,6 +139,11 @@ def test_labels_may_be_given_as_columns(tmp_path: Path) -> None:
     text = interactive_map(tiny_model(), labels={"kind": [1, 2, 1, 2, 1]}, save=path)
     assert path.read_text(encoding="utf-8") == text
     assert '"categories":["1","2"]' in text
+    table = pd.DataFrame({"kind": [1, 2, 1, 2, 1]})
+    for labels in (table, table["kind"]):
+        assert '"categories":["1","2"]' in interactive_map(tiny_model(), labels=labels)
+    with pytest.raises(InputError, match="values without a name"):
+        interactive_map(tiny_model(), labels=[1, 2, 1, 2, 1])
     with pytest.raises(InputError, match="'kind' are 2 for 5 samples"):
         interactive_map(tiny_model(), labels={"kind": [1, 2]})
     with pytest.raises(InputError, match="'kind' needs data"):

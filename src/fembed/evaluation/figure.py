@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 #: Okabe and Ito's colours, which colour-blind readers tell apart; ours first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_LONGEST_NAME = 40
 TITLES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -53,9 +54,9 @@ def dimension_figure(summary: pd.DataFrame, measure: str) -> Figure:
         }
         if part["dimension"].notna().all():
             marker = MARKERS[number % len(MARKERS)]
-            shown.append(_line(axes, part, measure, method, marker, style, number))
+            shown.append(_line(axes, part, measure, marker, style, number))
         else:
-            shown.append(_level(axes, part, measure, method, style))
+            shown.append(_level(axes, part, measure, style))
     axes.set_xlabel("dimension of the embedding")
     axes.set_ylabel(TITLES.get(measure, measure))
     if dims:
@@ -68,8 +69,20 @@ def dimension_figure(summary: pd.DataFrame, measure: str) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     n_folds = int(summary["n_folds"].max())
     axes.set_title(f"Test samples never seen in training; mean ± SE of {n_folds} folds", fontsize=9)
-    axes.legend(handles=shown, frameon=False)  # where it hides least
+    labels = ["raw (all genes)" if method == "raw" else str(method) for method in methods]
+    # Where it hides least. Names come in afterwards: they are no mathematics, whatever they hold,
+    # and matplotlib leaves out those that begin with an underscore.
+    legend = axes.legend(shown, ["." for _ in shown], frameon=False)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_parse_math(False)
+        text.set_text(_short(label))
     return figure
+
+
+def _short(name: str) -> str:
+    """A name in one line, with its middle left out if it is long."""
+    text = " ".join(name.split())
+    return text if len(text) <= _LONGEST_NAME else f"{text[:22]}…{text[-17:]}"
 
 
 def check_drawing() -> None:
@@ -86,7 +99,6 @@ def _line(
     axes: Any,
     part: pd.DataFrame,
     measure: str,
-    method: str,
     marker: str,
     style: dict[str, Any],
     number: int,
@@ -97,7 +109,6 @@ def _line(
         part["dimension"].astype(float) * shift,
         part[measure],
         yerr=part[f"{measure}_se"],
-        label=method,
         marker=marker,
         markersize=5,
         capsize=3,
@@ -105,8 +116,7 @@ def _line(
     )
 
 
-def _level(axes: Any, part: pd.DataFrame, measure: str, method: str, style: dict[str, Any]) -> Any:
+def _level(axes: Any, part: pd.DataFrame, measure: str, style: dict[str, Any]) -> Any:
     mean, error = float(part[measure].iloc[0]), float(part[f"{measure}_se"].iloc[0])
     axes.axhspan(mean - error, mean + error, color=style["color"], alpha=0.12, linewidth=0)
-    label = "raw (all genes)" if method == "raw" else method
-    return axes.axhline(mean, linestyle="--", label=label, **style)
+    return axes.axhline(mean, linestyle="--", **style)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import DataWarning, InputError
-from fembed.pl.palette import MISSING_LABEL, Style, styles
+from fembed.pl.palette import FEW, MISSING_LABEL, Style, extended, styles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +95,10 @@ def joined(parts: Sequence[Categories]) -> Categories:
     position = {name: code for code, name in enumerate(names)}
     codes = [np.array([position[n] for n in p.names], np.intp)[p.codes] for p in parts]
     colours = {name: colour for part in reversed(parts) for name, colour in part.colours.items()}
+    first = {n: style.colour for n, style in parts[0].styles().items() if n != MISSING_LABEL}
+    if 0 < len(first) <= len(FEW) < len(names.keys() - {MISSING_LABEL}):
+        # More names have another palette, which the first ones should not change to.
+        colours = extended(first, names) | colours
     return Categories(tuple(names), np.concatenate(codes), parts[0].title, colours)
 
 

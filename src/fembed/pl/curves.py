@@ -239,15 +239,15 @@ def _lines_of(accuracy: Any, measure: str) -> list[tuple[str, Float, Float, Floa
             if column not in table.columns:
                 there = ", ".join(map(str, table.columns))
                 raise InputError(f"The table has no column '{column}'; it has {there}.")
-        for method, part in table.groupby("method", sort=False):
+        for method, part in table.groupby("method", sort=False, observed=True):
             part = part.sort_values("dimension")
             error = f"{measure}_se"
             lines.append(
                 (
                     str(method),
-                    part["dimension"].to_numpy(np.float64),
-                    part[measure].to_numpy(np.float64),
-                    part[error].to_numpy(np.float64) if error in part else None,
+                    part["dimension"].to_numpy(np.float64, na_value=np.nan),
+                    part[measure].to_numpy(np.float64, na_value=np.nan),
+                    part[error].to_numpy(np.float64, na_value=np.nan) if error in part else None,
                 )
             )
     lines = [line for line in lines if len(line[1])]

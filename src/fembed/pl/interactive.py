@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fembed.data.expression import one_column
 from fembed.errors import InputError
 from fembed.files import durable
 from fembed.frozen.matching import as_expression
@@ -41,7 +42,7 @@ def interactive_map(
     data : Expression or AnnData, optional
         Samples by name: those of the training bring labels and measured expression, others are
         projected and drawn as triangles. In the units of the training data; not changed.
-    labels : str, list of str, or columns by name
+    labels : str, list of str, or columns by name (mapping, DataFrame)
         Columns of the data's ``obs``; or the columns themselves, one value for each training
         sample, in the model's order (then for each projected sample, in the data's).
     title : str
@@ -70,13 +71,13 @@ def interactive_map(
     """
     if data is not None:
         data = as_expression(data, model)
-    names = [labels] if isinstance(labels, str) else labels
-    columns = names if isinstance(names, list) else []
-    if columns and data is None:
-        raise InputError(f"The label column '{columns[0]}' needs data; give data with it.")
-    samples = map_samples(model, data, columns, n_threads=n_threads)
-    if isinstance(names, Mapping):
-        samples = replace(samples, labels=_checked_columns(names, len(samples)))
+    columns = _columns(labels)
+    named = columns if isinstance(columns, list) else []
+    if named and data is None:
+        raise InputError(f"The label column '{named[0]}' needs data; give data with it.")
+    samples = map_samples(model, data, named, n_threads=n_threads)
+    if isinstance(columns, Mapping):
+        samples = replace(samples, labels=_checked_columns(columns, len(samples)))
     text = map_page(model, samples, title=title, measured_genes=measured_genes, n_threads=n_threads)
     if save is not None:
         durable.replace_file(save, text.encode())
@@ -102,6 +103,24 @@ def map_data(payload: dict[str, Any]) -> Any:
     from markupsafe import Markup
 
     return Markup(page.json_for_script(payload))
+
+
+def _columns(labels: Any) -> Mapping[str, Any] | list[str]:
+    """Names of columns, or columns by name, of what a caller may give as labels."""
+    if labels is None:
+        return []
+    if isinstance(labels, str):
+        return [labels]
+    if isinstance(labels, Mapping):
+        return labels
+    if hasattr(labels, "columns"):  # a table
+        return {str(name): one_column(labels, str(name), "The labels") for name in labels.columns}
+    if hasattr(labels, "name") and hasattr(labels, "array"):  # a Series
+        return {str(labels.name): labels}
+    named = list(labels)
+    if not all(isinstance(name, str) for name in named):
+        raise InputError("The labels are values without a name; give columns by name.")
+    return named
 
 
 def _checked_columns(columns: Mapping[str, Any], n: int) -> dict[str, Categories]:

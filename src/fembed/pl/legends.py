@@ -127,17 +127,17 @@ def _nothing() -> Any:
 
 
 def _make_room(ax: Axes, made: Any) -> None:
-    """Narrow axes that no layout engine cares for, so that the legend beside stays in the figure.
+    """Narrow axes that no layout engine cares for, so that the legend covers nothing beside them.
 
-    What the caller arranged is left alone if other axes are there: they would no longer line up.
+    Axes that are alone end where the legend ends at the figure's edge; others keep their place
+    in the row.
     """
     figure = ax.get_figure(root=True)
-    if len(figure.axes) > 1:
-        return
-    right = made.get_window_extent().x1 / figure.bbox.width
     place = ax.get_position(original=True)
-    if right > 0.99:
-        ax.set_position((place.x0, place.y0, place.width - (right - 0.99), place.height))
+    right = made.get_window_extent().x1 / figure.bbox.width
+    most = 0.99 if len(figure.axes) == 1 else place.x1
+    if right > most:
+        ax.set_position((place.x0, place.y0, place.width - (right - most), place.height))
 
 
 def legend(owner: Any, handles: Sequence[Any], labels: Sequence[str], **options: Any) -> Any:

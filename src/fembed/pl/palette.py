@@ -16,6 +16,7 @@ What colour and marker cannot do, direct labels do: see `fembed.pl.labels`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -91,3 +92,28 @@ def styles(categories: Iterable[str], colours: Mapping[str, str] | None = None) 
         if colours and category in colours:
             chosen[category] = replace(chosen[category], colour=colours[category])
     return chosen | ({MISSING_LABEL: MISSING} if MISSING_LABEL in distinct else {})
+
+
+def extended(known: Mapping[str, str], categories: Iterable[str]) -> dict[str, str]:
+    """Colours (``#rrggbb``) of categories of which some have theirs: no known one changes.
+
+    Each of the others has the colour of the palette that is farthest from those in use.
+    """
+    found = {name: colour for name, colour in known.items() if name != MISSING_LABEL}
+    free = list(dict.fromkeys((*FEW, *MANY)))
+    for name in categories:
+        if name in found or name == MISSING_LABEL:
+            continue
+        free = free or list(MANY)
+        used = [_rgb(colour) for colour in found.values()]
+        found[name] = max(free, key=lambda colour: _nearest(_rgb(colour), used))
+        free.remove(found[name])
+    return found
+
+
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
+
+
+def _nearest(colour: tuple[int, ...], used: list[tuple[int, ...]]) -> float:
+    return min((math.dist(colour, other) for other in used), default=0.0)

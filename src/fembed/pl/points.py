@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.expression import layers_there, one_column
 from fembed.errors import DataWarning, InputError
-from fembed.pl.categories import Categories, categories, column_of, numbers_of
+from fembed.pl.categories import Categories, categories, column_of, joined, numbers_of
 
 Float = NDArray[np.float64]
 BASIS = "X_fembed"
@@ -123,11 +123,11 @@ def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
     return found
 
 
-def as_values(values: Any, title: str = "", colours: Any = None) -> Categories | Numbers:
+def as_values(values: Any, title: str = "") -> Categories | Numbers:
     """Numbers as they are; texts, truth values, times and pandas categories as categories."""
     column = column_of(values)
     numbers = numbers_of(column)
-    return categories(column, title, colours) if numbers is None else _numbers(numbers, title)
+    return categories(column, title) if numbers is None else _numbers(numbers, title)
 
 
 def _numbers(values: Float, title: str) -> Categories | Numbers:
@@ -154,8 +154,7 @@ def _named(data: Any, name: str, layer: str | None) -> Categories | Numbers:
                 stacklevel=2,
             )
         if in_obs:
-            column = one_column(data.obs, name, "obs")
-            return as_values(column, name, data.uns.get(f"{name}_colors"))
+            return _of_column(data, name)
         if in_var:
             return _numbers(_gene_values(data, name, layer), name)
         there = ", ".join(map(str, data.obs.columns)) or "none"
@@ -169,6 +168,22 @@ def _named(data: Any, name: str, layer: str | None) -> Categories | Numbers:
     raise InputError(
         f"'{name}' cannot be looked up in an array of coordinates; give one value a sample."
     )
+
+
+def _of_column(data: Any, name: str) -> Categories | Numbers:
+    """A column of obs; in a view, with the order and the colours of the whole.
+
+    A view forgets the categories that it has no sample of, and with them who has which colour.
+    """
+    key = f"{name}_colors"
+    found = as_values(one_column(data.obs, name, "obs"), name)
+    if isinstance(found, Numbers):
+        return found
+    whole = getattr(data, "_adata_ref", None)
+    if whole is None or name not in map(str, whole.obs.columns):
+        whole = data
+    of_whole = categories(one_column(whole.obs, name, "obs"), name, whole.uns.get(key))
+    return joined([of_whole.take(np.array([], np.intp)), found])
 
 
 def _gene_values(data: Any, name: str, layer: str | None) -> Float:

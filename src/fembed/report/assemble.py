@@ -41,7 +41,7 @@ def report_page(
     model: Model,
     data: Any = None,
     *,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | str = (),
     batch: str | None = None,
     title: str = "fembed report",
     model_path: str | None = None,
@@ -56,7 +56,7 @@ def report_page(
     data : Expression or AnnData, optional
         Samples by name: those of the training bring their measured expression and labels, all
         others are projected. In the units of the training data; not changed.
-    labels : sequence of str
+    labels : str or sequence of str
         Columns of the data's ``obs``; the first one colours the static maps.
     batch : str, optional
         A column of the data's ``obs`` with the batches, for the check of batch effects.
@@ -83,6 +83,7 @@ def report_page(
     scripts = map_scripts()  # says at once if plotly is absent
     if data is not None:
         data = as_expression(data, model)
+    labels = [labels] if isinstance(labels, str) else list(labels)
     columns = list(dict.fromkeys([*labels, *([] if batch is None else [batch])]))
     samples = map_samples(model, data, columns, n_threads=n_threads)
     label = samples.labels[labels[0]] if labels else None
