@@ -184,3 +184,29 @@ def test_the_same_command_goes_on_after_a_kill(tmp_path: Path) -> None:
         ".other.checkpoint.0123abcd.tmp", "data.npz", "killed", "whole",
     ]  # fmt: skip
     assert_same(store.load(tmp_path / "killed"), store.load(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda document, arrays: document["loop"].pop("history"), "'loop.history' is absent"),
+        (lambda document, arrays: document["stage"].update(waited=[]), "'stage.waited' is a list"),
+        (
+            lambda document, arrays: document["stage"].update(cooldown_steps=10**9),
+            "beyond the last",
+        ),
+        (lambda document, arrays: arrays.pop("loop.network"), "'loop.network' is absent"),
+        (lambda document, arrays: arrays["loop.network"].fill(np.nan), "not finite"),
+        (lambda document, arrays: arrays.update({"best.places": np.zeros((1, 9))}), "not float32"),
+    ],
+)
+def test_a_forged_state_is_refused(tmp_path: Path, change: Any, words: str) -> None:
+    path = tmp_path / "model.checkpoint"
+    with pytest.raises(Killed):
+        trained(path, 90)
+    arrays, document = arrayfile.read_file(path, checkpoint.KIND)
+    document = {name: document[name] for name in checkpoint.DOCUMENT.fields}
+    change(document, arrays)
+    arrayfile.write_file(path, arrays, document, checkpoint.KIND)
+    with pytest.raises(InputError, match=words):
+        trained(path)

@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "fit": ("data.csv", "-o", "fitted", "--embedding", "map.csv", "--epochs", "200", *QUICK),
     "project": ("model", "new.csv", "-o", "new_map.csv", "--threads", "1"),
     "impute": ("model", "new.csv", "-o", "imputed.csv", "--threads", "1"),
-    "calibrate": ("model", "new.csv", "-o", "calibrated", "--threads", "1"),
+    "calibrate": ("model", "data.csv", "-o", "calibrated", "--threads", "1"),
     "extend": ("model", "new.csv", "--training", "data.csv", "-o", "grown", "--threads", "1"),
     "decode": ("model", "points.csv", "-o", "decoded.csv", "--threads", "1"),
     "evaluate": ("data.h5ad", "-o", "found", "--dims", "2", "--folds", "3", *CASES, *POOL),

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fembed import store
@@ -21,6 +22,8 @@ from fembed.errors import InputError
 from fembed.files import arrayfile, durable, paths, temporary
 from fembed.files.durable import Place
 from fembed.files.plain import PathLike
+from fembed.files.schema import Record, nullable, number, parsed, several, shown, text
+from fembed.files.schema import check as check_document
 from fembed.grid.case import MEASURES, CaseResult, Shared
 
 KIND = "sweep case"
@@ -37,6 +40,19 @@ _CALLED = {
     "fold_seed": "seed of the folds",
     "fembed": "version of fembed",
 }
+
+
+#: The document of a finished case, beside what `fembed.files.sealed` says and checks of it.
+CASE = Record(
+    {
+        "config": Record({}, {}, other=True),  # `FitConfig` checks its options
+        "measures": Record(dict.fromkeys(MEASURES, nullable(number())), {}, other=True),
+        "warnings": several(text),
+        "failure": text,
+    },
+    {},
+    other=True,
+)
 
 
 class SweepFolder:
@@ -70,17 +86,17 @@ class SweepFolder:
         if not path.is_file():
             return None
         arrays, document = arrayfile.read_file(path, KIND)
-        try:
-            stored = FitConfig.from_dict(document["config"])
-            measures = {name: document["measures"][name] for name in MEASURES}
-            told, failure = list(document["warnings"]), str(document["failure"])
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"{path} lacks the field {error}; delete it, and its case will be run again."
-            ) from None
-        if stored != config:
+        again = f"{path}; delete it, and its case will be run again"
+        check_document(document, CASE, again)
+        if FitConfig.from_dict(document["config"]) != config:
             raise InputError(f"{path} is of another case; delete it, and its case will be run.")
-        return CaseResult(config, measures, arrays.get("sample_embedding"), told, failure)
+        measures = {name: document["measures"][name] for name in MEASURES}
+        embedding = arrays.get("sample_embedding")
+        if (embedding is None) != bool(document["failure"]) or (
+            embedding is not None and not _is_map(embedding, config.n_components)
+        ):
+            raise InputError(f"{again}: the array 'sample_embedding' is no map of the samples.")
+        return CaseResult(config, measures, embedding, document["warnings"], document["failure"])
 
     def store(self, result: CaseResult, keep_model: bool) -> None:
         """Write a case, its model first: what has a case file is complete."""
@@ -153,7 +169,7 @@ def settings_of(
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsed(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); give a new folder.") from error
     if not isinstance(found, dict) or found.get("format") != "fembed sweep":
@@ -161,12 +177,22 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return found
 
 
+def _is_map(embedding: NDArray[Any], n_components: int) -> bool:
+    """Finite places of whatever number of samples."""
+    return (
+        embedding.ndim == 2
+        and embedding.shape[1] == n_components
+        and embedding.dtype == np.float32
+        and bool(np.isfinite(embedding).all())
+    )
+
+
 def _refuse_other(stored: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
     for name, called in _CALLED.items():
         if stored.get(name) != wanted[name]:
             details = ""
             if name != "data_sha256":
-                details = f" ({stored.get(name)} there, {wanted[name]} here)"
+                details = f" ({shown(stored.get(name))} there, {shown(wanted[name])} here)"
             raise InputError(
                 f"The sweep in {path} was made with another {called}{details}; give a new folder, "
                 "or the settings of that sweep to go on with it."

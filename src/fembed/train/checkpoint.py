@@ -14,19 +14,56 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fembed.config import FitConfig
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning, InputError
 from fembed.files import arrayfile
 from fembed.files.plain import PathLike, plain
+from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
 from fembed.files.sealed import Arrays, Document
-from fembed.train.heldout import HeldOut
+from fembed.train.heldout import SAMPLES, HeldOut
 from fembed.train.loop import Loop
 
 KIND = "checkpoint"
 #: Between two states that are kept; a shorter fit keeps none.
 SECONDS = 60.0
+
+_POSITIVE = number(0.0)
+#: The document, beside what `fembed.files.sealed` says and checks of it.
+DOCUMENT = Record(
+    {
+        "about": Record({}, {}, other=True),
+        "loop": Record(
+            {
+                "step": whole(),
+                "position": whole(),
+                "history": several(Record({}, {}, other=True)),
+                "seconds": _POSITIVE,
+                "engine_seconds": _POSITIVE,
+                "pairs": whole(),
+                "held_out": nullable(_POSITIVE),
+            },
+            {},
+        ),
+        "held_out": Record({"watched": truth}, {"best": _POSITIVE, "step": whole()}),
+        "stage": Record(
+            {
+                "waited": whole(),
+                "stopped": nullable(text),
+                "cooldown_begin": whole(),
+                "cooldown_steps": whole(),
+                "joined": truth,
+                "ellipse_factor": nullable(number(above=0.0)),
+            },
+            {},
+        ),
+    },
+    {},
+    other=True,
+)
 
 
 @dataclass
@@ -78,12 +115,13 @@ class Checkpoint:
         self._found: tuple[Arrays, Document] | None = None
         if self.path.exists():
             self._found = arrayfile.read_file(self.path, KIND)
+            check(self._found[1], DOCUMENT, str(self.path))
             self._refuse_other(self._found[1])
         else:
             arrayfile.check_file(self.path, KIND)
 
     def _refuse_other(self, document: Document) -> None:
-        kept = document.get("about", {})
+        kept = document["about"]
         for name, wanted in self._about.items():
             if kept.get(name) != wanted:
                 raise InputError(
@@ -95,6 +133,7 @@ class Checkpoint:
         """Take up what the file holds, if it exists, and keep the state from now on."""
         if self._found is not None:
             arrays, document = self._found
+            _check_state(arrays, document, loop, held_out, self.path)
             loop.take_up(_under(arrays, "loop."), document["loop"])
             held_out.take_up(_under(arrays, "best."), document["held_out"], loop)
             for name, value in document["stage"].items():
@@ -139,6 +178,37 @@ def about(
         "options": options,
         "a calibration": calibrate,
     }
+
+
+def _check_state(
+    arrays: Arrays, document: Document, loop: Loop, held_out: HeldOut, path: Path
+) -> None:
+    """Raise InputError unless this is a state of such a loop, with steps that it can have."""
+    watched = document["held_out"]["watched"]
+    if watched and not {"best", "step"} <= set(document["held_out"]):
+        raise _unsound(path, "the field 'held_out.best' or 'held_out.step' is absent")
+    stage, last = document["stage"], loop.plan.n_steps
+    steps = (document["loop"]["step"], stage["cooldown_begin"], stage["cooldown_steps"])
+    if max(steps) > last or stage["cooldown_begin"] + stage["cooldown_steps"] > last:
+        raise _unsound(path, f"a step is beyond the last, {last}")
+    needed = _named("loop.", loop.contents()[0])
+    if watched:
+        needed |= _named("best.", loop.contents()[0])
+        if held_out.entries is None:
+            needed["best.places"] = loop.parameters.sample_embedding[held_out.samples[:SAMPLES]]
+    for name, like in needed.items():
+        array = arrays.get(name)
+        if array is None:
+            raise _unsound(path, f"the array '{name}' is absent")
+        if array.shape != like.shape or array.dtype != like.dtype:
+            there, wanted = f"{array.dtype} {array.shape}", f"{like.dtype} {like.shape}"
+            raise _unsound(path, f"the array '{name}' is {there}, not {wanted}")
+        if not np.isfinite(array).all():
+            raise _unsound(path, f"the array '{name}' holds a value that is not finite")
+
+
+def _unsound(path: Path, what: str) -> InputError:
+    return InputError(f"{path}: {what}; remove the file, and the fit begins anew.")
 
 
 def _named(prefix: str, arrays: Arrays) -> Arrays:
