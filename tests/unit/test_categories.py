@@ -82,6 +82,14 @@ def test_numbers_are_numbers_and_missing_ones_nan(column: Any) -> None:
     assert categories([10.0, None, 9.0]).names == ("9", "10", "NA")
 
 
+def test_measured_numbers_as_labels_are_intervals() -> None:
+    found = categories(pd.array([*np.linspace(0, 80, 81) + 0.5, None], dtype="Float64"), "age")
+    assert len(found.names) == 9 and found.names[0] == "0.5 to 10.5" and found.names[-1] == "NA"
+    assert found.counts.tolist() == [10] * 7 + [11, 1]
+    colours = [style.colour for style in found.styles().values()]
+    assert colours[0] == "#440154" and colours[-2:] == ["#fde725", "#bdbdbd"]
+
+
 def annotated(column: Any, colours: Any = None) -> AnnData:
     n = len(column)
     obs = pd.DataFrame({"kind": column}, index=[f"s{k}" for k in range(n)])

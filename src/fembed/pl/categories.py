@@ -9,21 +9,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.errors import DataWarning, InputError
-from fembed.pl.palette import FEW, MISSING_LABEL, Style, extended, styles
-
-if TYPE_CHECKING:
-    import pandas as pd
+from fembed.errors import DataWarning
+from fembed.pl.columns import as_text, category_texts, column_of, numbers_of, own_categories
+from fembed.pl.palette import FEW, MISSING_LABEL, STEPS, Style, extended, styles
 
 #: What a missing label reads once a program has made text of it; blank text is missing, too.
 _MISSING_TEXTS = frozenset(("", MISSING_LABEL, "<NA>", "nan", "NaN", "NaT"))
-#: Whole numbers beyond this are written as floats are.
-_LARGEST_WHOLE = 1e15
+#: More different numbers than this, and not all whole, are measured and no names of classes.
+_MOST_NUMBERS = 20
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,7 @@ def categories(values: Any, title: str = "", colours: Any = None) -> Categories:
 
     A pandas categorical keeps its order; truth values, numbers and times are sorted as such, text
     as people count (2 before 10). Missing values of every kind, and blank text, are ``"NA"``.
+    Many different numbers with decimals become eight intervals of as many samples each.
 
     Parameters
     ----------
@@ -128,8 +128,12 @@ def categories(values: Any, title: str = "", colours: Any = None) -> Categories:
     DataWarning
         Of colours that do not fit, or are none.
     """
-    own, codes, truth = _own_categories(column_of(values))
-    texts = _texts(own)
+    column = column_of(values)
+    measured = numbers_of(column)
+    if measured is not None and _is_measured(measured):
+        return _intervals(measured, title)
+    own, codes, truth = own_categories(column)
+    texts = category_texts(own)
     names = list(dict.fromkeys(text for text in texts if not _is_missing(text)))
     missing = len(names)
     position = {name: code for code, name in enumerate(names)}
@@ -144,115 +148,24 @@ def categories(values: Any, title: str = "", colours: Any = None) -> Categories:
     return Categories(made.names, found, title, _asked_colours(colours, texts, made, truth))
 
 
-def column_of(values: Any) -> pd.Series:
-    """Values of any kind as a pandas Series, one value a sample.
-
-    Raises
-    ------
-    InputError
-        For a table, or values that have no order.
-    """
-    import pandas as pd
-
-    if hasattr(values, "to_pandas"):  # arrow, polars
-        values = values.to_pandas()
-    pandas_kind = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray, np.ma.MaskedArray)
-    if hasattr(values, "__array__") and not isinstance(values, pandas_kind):
-        values = np.asarray(values)
-    if getattr(values, "ndim", 1) != 1:
-        raise InputError(f"The values to colour by have shape {values.shape}; give one a sample.")
-    if isinstance(values, str | bytes | Mapping | set | frozenset):
-        raise InputError(
-            f"The values to colour by are a {type(values).__name__}; give one a sample, in order."
-        )
-    try:
-        column = pd.Series(values)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"The values to colour by cannot be read ({error}).") from error
-    nested = (list, tuple, dict, set, np.ndarray)
-    is_object = pd.api.types.is_object_dtype(column.dtype)
-    if is_object and any(isinstance(value, nested) for value in column):
-        raise InputError("The values to colour by hold lists; give one value a sample.")
-    return column
+def _is_measured(values: NDArray[np.float64]) -> bool:
+    """Whether numbers are too many, and too fine, to be names of classes."""
+    finite = values[np.isfinite(values)]
+    return bool((finite != np.round(finite)).any()) and len(np.unique(finite)) > _MOST_NUMBERS
 
 
-def numbers_of(column: pd.Series) -> NDArray[np.float64] | None:
-    """A column of numbers as float64 (NaN: missing); None for one of anything else."""
-    import pandas as pd
-
-    kind = column.dtype
-    if isinstance(kind, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(kind):
-        return None
-    if pd.api.types.is_object_dtype(kind):
-        if pd.api.types.infer_dtype(column, skipna=True) not in _NUMBERS or column.isna().all():
-            return None
-        try:
-            found: NDArray[np.float64] = column.where(column.notna(), np.nan).to_numpy(np.float64)
-        except (OverflowError, TypeError, ValueError):  # whole numbers beyond all floats
-            return None
-        return found
-    if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_complex_dtype(kind):
-        return None
-    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
-    return values
-
-
-_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
-
-
-def _own_categories(column: pd.Series) -> tuple[Any, NDArray[np.intp], bool]:
-    """The column's categories in order, each sample's (-1: none), and whether they are truths."""
-    import pandas as pd
-
-    kind = column.dtype
-    if isinstance(kind, pd.CategoricalDtype):
-        return column.cat.categories, column.cat.codes.to_numpy().astype(np.intp), False
-    missing = column.isna().to_numpy()
-    is_object = kind.kind in "OSU"  # as pandas' own text is, too
-    of = pd.api.types.infer_dtype(column, skipna=True) if is_object else ""
-    if pd.api.types.is_bool_dtype(kind) or of == "boolean":  # both are known, if one is not there
-        truths = [-1 if gone else int(bool(x)) for x, gone in zip(column, missing, strict=True)]
-        return pd.Index([False, True]), np.array(truths, np.intp), True
-    if not is_object:
-        codes, own = pd.factorize(column, sort=True)
-        return own, codes.astype(np.intp), False
-    texts = [None if gone else as_text(x) for x, gone in zip(column, missing, strict=True)]
-    order = natural_order({text for text in texts if text is not None})
-    position = {text: code for code, text in enumerate(order)}
-    codes = np.array([-1 if text is None else position[text] for text in texts], np.intp)
-    return pd.Index(order, dtype=object), codes, False
-
-
-def _texts(own: Any) -> list[str]:
-    """Categories as text: whole numbers without a point, days without an hour."""
-    import pandas as pd
-
-    if pd.api.types.is_float_dtype(own.dtype):
-        values = np.asarray(own, np.float64)
-        if ((values == np.round(values)) & (np.abs(values) < _LARGEST_WHOLE)).all():
-            return [str(int(value)) for value in values]
-    if pd.api.types.is_datetime64_any_dtype(own.dtype):
-        times = pd.DatetimeIndex(own)
-        if (times == times.normalize()).all():
-            return [str(text) for text in times.strftime("%Y-%m-%d")]
-    return [as_text(value) for value in own]
-
-
-def as_text(value: Any) -> str:
-    """A label as text; bytes are read as UTF-8."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def natural_order(texts: Iterable[str]) -> list[str]:
-    """Sorted as people count: 2 before 10, and -0.5 before 0.25 where all are numbers."""
-    from natsort import natsorted
-
-    found = sorted(texts)  # a set has no order
-    try:
-        numbers = {text: float(text) for text in found}
-    except ValueError:
-        return list(natsorted(found))
-    return sorted(found, key=lambda text: (numbers[text], text))
+def _intervals(values: NDArray[np.float64], title: str) -> Categories:
+    """Numbers as intervals between their quantiles, from dark to light; none is NA."""
+    finite = np.isfinite(values)
+    edges = np.unique(np.quantile(values[finite], np.linspace(0.0, 1.0, len(STEPS) + 1)))
+    digits = next(k for k in range(3, 18) if len({f"{e:.{k}g}" for e in edges}) == len(edges))
+    texts = [f"{edge:.{digits}g}" for edge in edges]
+    names = [f"{low} to {high}" for low, high in pairwise(texts)]
+    codes = np.searchsorted(edges[1:-1], values, side="right")
+    codes[~finite] = len(names)
+    colours = dict(zip(names, STEPS, strict=False))
+    named = names if finite.all() else [*names, MISSING_LABEL]
+    return Categories(tuple(named), codes.astype(np.intp), title, colours)
 
 
 def _is_missing(text: str) -> bool:

@@ -46,6 +46,11 @@ MARKERS = (
 MISSING_LABEL = "NA"
 #: Continuous scales, all even in lightness: of one sign, and around a middle.
 SEQUENTIAL, DIVERGING = "viridis", "PuOr_r"
+#: Eight steps of the first of them, for intervals of numbers.
+STEPS = (
+    *("#440154", "#46327e", "#365c8d", "#277f8e"),
+    *("#1fa187", "#4ac16d", "#a0da39", "#fde725"),
+)
 
 
 @dataclass(frozen=True)

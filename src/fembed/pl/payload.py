@@ -163,14 +163,19 @@ def map_payload(
         "genes": [str(name) for name in model.gene_names],
         "n_training": samples.n_training,
         "points": packed(samples.coordinates, "f4"),
-        "loss": packed(samples.loss, "f4"),
-        "outlier": packed(samples.outlier, "f4"),
+        "loss": packed(_within_float32(samples.loss), "f4"),
+        "outlier": packed(_within_float32(samples.outlier), "f4"),
         "labels": label_payload(samples.labels),
         "decoder": decoder_payload(model),
         "mean": packed(mean_profile(model, n_threads), "f4"),
         "measured": measured_payload(samples.measured, measured_genes),
         "scale": _scale_of(model),
     }
+
+
+def _within_float32(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    largest = float(np.finfo(np.float32).max)
+    return np.clip(values, -largest, largest)
 
 
 def _scale_of(model: Model) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.expression import layers_there, one_column
 from fembed.errors import DataWarning, InputError
-from fembed.pl.categories import Categories, categories, column_of, joined, numbers_of
+from fembed.pl.categories import Categories, categories, joined
+from fembed.pl.columns import column_of, numbers_of
 
 Float = NDArray[np.float64]
 BASIS = "X_fembed"

@@ -17,6 +17,8 @@ from fembed.pl.samples import MapSamples
 #: Entries that the principal components are computed from; of a larger matrix, evenly many genes.
 PCA_ENTRIES = 20_000_000
 N_NEIGHBORS, N_FOLDS, N_PAIRS = 5, 5, 20_000
+#: Of a label with more classes than this share of its samples, hardly a neighbour can be right.
+MOST_CLASSES = 0.4
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def compare(model: Model, samples: MapSamples, labels: Sequence[str] = ()) -> Co
         rows.append(_new_loss_row(samples, genes, decoded, new))
     for name in labels:
         rows += _accuracy_rows(name, samples.labels[name], samples.coordinates, pca, fitted, new)
-    notes += _notes(model, genes, new, bool(labels))
+    compared = any("accuracy" in row.what for row in rows)
+    notes += _notes(model, genes, new, compared)
     return Comparison(rows, notes, pca)
 
 
@@ -120,6 +123,8 @@ def _distance_rows(
 
     def r(points: NDArray[Any]) -> str:
         apart = np.linalg.norm(points[first] - points[second], axis=1)
+        if min(np.ptp(apart), np.ptp(true)) == 0.0:
+            return "undefined"  # all samples are equally far from each other
         return f"{np.corrcoef(apart, true)[0, 1]:.3f}"
 
     what = "Correlation of map distance with expression distance"
@@ -147,11 +152,16 @@ def _accuracy_rows(
     fitted: NDArray[np.intp],
     new: NDArray[np.intp],
 ) -> list[Row]:
-    """Accuracy of a label: cross-validated in the training samples, and of the new ones."""
+    """Accuracy of a label: cross-validated in the training samples, and of the new ones.
+
+    None of a label that names single samples rather than classes.
+    """
     codes = column.codes
     rows = []
     known = fitted[column.known[fitted]]
     _, counts = np.unique(codes[known], return_counts=True)
+    if len(counts) > MOST_CLASSES * len(known):
+        return []
     if len(counts) > 1 and counts.max() < len(known) and len(known) >= 2 * N_FOLDS:
         what = f"{N_NEIGHBORS}-NN accuracy of {name}, training samples, {N_FOLDS} folds"
         of = [f"{_cross_validated(p[known], codes[known]):.3f}" for p in (points, pca)]
