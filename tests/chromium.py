@@ -75,8 +75,12 @@ class Opened:
         """Of the training samples, in their order."""
         return list(
             self.page.evaluate(
-                """() => document.querySelector(".plot").data
-                    .find((trace) => trace.name === "training").marker.color"""
+                """() => {
+                    const { marker, customdata } = document.querySelector(".plot").data
+                        .find((trace) => trace.name === "training");
+                    return marker.color.map((colour, k) => [customdata[k], colour])
+                        .sort((a, b) => a[0] - b[0]).map(([, colour]) => colour);
+                }"""
             )
         )
 

@@ -132,17 +132,23 @@ def draw_categories(
     if len(points) > raster.MOST_POINTS:
         pixels = _pixels(points)
         image = raster.mixed(pixels, values.codes, rgb)
+        if not values.known.all():  # grey only where nothing else is
+            some = raster.Pixels(points[values.known], pixels.limits, pixels.shape)
+            there = some.sums() > 0
+            image[there] = raster.mixed(some, values.codes[values.known], rgb)[there]
         _draw_image(ax, image, pixels)
         return
-    # Missing labels lie below, so that they hide nothing; the others in a random order.
-    order = np.random.default_rng(0).permutation(len(points))
-    if MISSING_LABEL in values.names:
-        missing = values.codes[order] == values.names.index(MISSING_LABEL)
-        order = np.concatenate([order[missing], order[~missing]])
+    order = drawing_order(values)
     area = canvas.point_area(len(points)) if area is None else area
     codes = values.codes[order]
     face = np.column_stack([rgb[codes], np.full(len(codes), opacity)])
     draw_markers(ax, points[order], [palette[code].marker for code in codes], face, area)
+
+
+def drawing_order(values: Categories, seed: int = 0) -> NDArray[np.intp]:
+    """Missing labels lie below, so that they hide nothing; the others in a random order."""
+    order = np.random.default_rng(seed).permutation(len(values))
+    return order[np.argsort(values.known[order], kind="stable")]
 
 
 def draw_markers(

@@ -166,7 +166,7 @@ def _faces(kinds: Categories, chosen: Mapping[str, Style], opacity: float) -> ND
 def _draw_training(
     ax: Axes, points: Float, kinds: Categories, chosen: Mapping[str, Style], area: float
 ) -> None:
-    order = np.random.default_rng(0).permutation(len(points))
+    order = maps.drawing_order(kinds)
     # Paler than the projected ones, which are what this figure is about.
     faces = _faces(kinds.take(order), chosen, 0.5)
     maps.draw_markers(ax, points[order], ["o"] * len(order), faces, area)
@@ -175,7 +175,7 @@ def _draw_training(
 def _draw_projected(
     ax: Axes, points: Float, kinds: Categories, chosen: Mapping[str, Style], area: float
 ) -> None:
-    order = np.random.default_rng(1).permutation(len(points))
+    order = maps.drawing_order(kinds, seed=1)
     faces = _faces(kinds.take(order), chosen, 1.0)
     maps.draw_markers(
         ax, points[order], ["^"] * len(order), faces, max(14.0, 1.6 * area),

@@ -28,9 +28,22 @@ function painter() {
   };
 }
 
+// Which samples are grey, because what colours the map is not known of them.
+function unknown() {
+  if (state.colour.kind === "label") {
+    const { categories, codes } = labels[state.colour.column];
+    const missing = categories.indexOf("NA");
+    return (sample) => codes[sample] === missing;
+  }
+  const values = numbers();
+  return values === null ? () => false : (sample) => !Number.isFinite(values[sample]);
+}
+
 function trace(kind, paint) {
   let samples = [];
   for (let i = 0; i < n; i++) if (kindOf(i) === kind && shown(i)) samples.push(i);
+  const grey = unknown(); // below, where they hide nothing
+  samples = [...samples.filter(grey), ...samples.filter((i) => !grey(i))];
   if (state.highlighted !== null && state.colour.kind === "label") {
     const codes = labels[state.colour.column].codes; // the highlighted ones on top
     const top = (i) => codes[i] === state.highlighted;
