@@ -76,7 +76,7 @@ def test_a_missing_file(tmp_path):
     refused("nul\0.csv", "cannot be opened")
 
 
-@pytest.mark.parametrize("ending", [".csv", ".h5ad", ".npy", ".npz", ".parquet", ".h5", ".tsv.gz"])
+@pytest.mark.parametrize("ending", [".csv", ".h5ad", ".npy", ".npz", ".h5", ".tsv.gz"])
 def test_a_folder_or_an_empty_file_where_a_file_is_expected(tmp_path, ending):
     (tmp_path / f"folder{ending}").mkdir()
     refused(tmp_path / f"folder{ending}", f"is a folder, but a {ending} file is expected")

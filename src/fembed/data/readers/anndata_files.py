@@ -18,6 +18,8 @@ from fembed.errors import DataWarning, InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+#: What a column of a table is stored as where it is not one array.
+_COLUMNS = {"categorical", "nullable-integer", "nullable-boolean", "nullable-string-array"}
 #: More categories than this, and than rows, are none.
 _MAX_CATEGORIES = 1_000_000
 #: More colours than this are no colours of categories that a figure shows.
@@ -92,7 +94,7 @@ def _colours(root: Any, path: Path) -> dict[str, Any]:
     uns = root.get("uns", {})
     found = {}
     for key in uns if hasattr(uns, "keys") else ():
-        if not str(key).endswith("_colors"):
+        if not str(key).endswith("_colors") or not hasattr(uns[key], "dtype"):
             continue
         try:
             if getattr(uns[key], "size", 0) <= _MOST_COLOURS:
@@ -186,14 +188,25 @@ def _check_table(group: Any, where: str, n: int, path: Path) -> None:
         if hasattr(column, "dtype"):
             _check_length(column, f"{where}/{name}", n, path)
             continue
+        encoding = column.attrs.get("encoding-type", "")
+        # A table within a table may be itself, and h5py keeps its lock after a RecursionError.
+        if encoding not in _COLUMNS:
+            raise InputError(
+                f"'{where}/{name}' of {path} is stored as '{encoding}', which is no column of a "
+                "table; write it again with anndata."
+            )
         for part in column:
             stored = column[part]
             if part == "categories":
                 # Nullable texts as categories are a group of two.
-                for one in [stored] if hasattr(stored, "dtype") else [stored[k] for k in stored]:
+                nested = [] if hasattr(stored, "dtype") else [stored[k] for k in stored]
+                for one in nested or [stored]:
                     _check_categories(one, f"{where}/{name}", n, path)
             elif hasattr(stored, "dtype") and len(stored.shape) > 0:
                 _check_length(stored, f"{where}/{name}", n, path)
+    if "__categories" in group:  # of anndata before 0.8
+        for name in group["__categories"]:
+            _check_categories(group["__categories"][name], f"{where}/{name}", n, path)
 
 
 def _check_length(column: Any, where: str, n: int, path: Path) -> None:
@@ -207,9 +220,10 @@ def _check_length(column: Any, where: str, n: int, path: Path) -> None:
 
 
 def _check_categories(categories: Any, where: str, n: int, path: Path) -> None:
-    if len(categories.shape) != 1 or categories.shape[0] > max(_MAX_CATEGORIES, n):
+    shape: Any = getattr(categories, "shape", ())
+    if len(shape) != 1 or shape[0] > max(_MAX_CATEGORIES, n):
         raise InputError(
-            f"'{where}' of {path} has categories of shape {tuple(categories.shape)} for {n} "
+            f"'{where}' of {path} has categories of shape {tuple(shape)} for {n} "
             "entries; it is damaged, write it again."
         )
     refuse_large(categories, where, path)

@@ -16,9 +16,9 @@ from typing import Any
 
 #: Of processor time: after the first no more is looked at, after the second the process is ended.
 #: A step between two looks at the clock takes milliseconds.
-SECONDS_LOOKING, SECONDS_STUCK = 1.0, 4.0
+SECONDS_LOOKING, SECONDS_STUCK = 1.0, 3.0
 #: Address space beyond what the libraries take. No step is asked for a tenth of it.
-MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 29
 MAX_STEP_BYTES = 1 << 26
 #: A fresh process is cheap, so one that waits is not kept for long.
 SECONDS_IDLE = 10
