@@ -48,7 +48,7 @@ ENDINGS: tuple[str, ...] = (".zarr", *_TEXT, *_BINARY)
 
 #: Folders that are one matrix: the files that tell, and the reader.
 _FOLDERS: tuple[tuple[tuple[str, ...], Callable[[Path, bool], Expression]], ...] = (
-    (("matrix.mtx*", "barcodes.tsv*", "features.tsv*", "genes.tsv*"), tenx.read),
+    (("*matrix.mtx", "*matrix.mtx.gz", "barcodes.tsv*", "features.tsv*", "genes.tsv*"), tenx.read),
 )
 PathLike = str | os.PathLike[str]
 
