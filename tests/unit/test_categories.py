@@ -199,6 +199,17 @@ def test_what_can_be_meant_twice_is_asked_for() -> None:
         Expression(np.ones((3, 1), np.float32), adata.obs_names, ["g"], adata.obs).labels("kind")
 
 
+def test_a_series_is_matched_by_the_names_of_the_samples() -> None:
+    adata = annotated(["a", "b", "c"])
+    given = pd.Series(["c", "a", "b", "x"], index=["s2", "s0", "s1", "other"])
+    assert colouring(adata, given, 3).texts.tolist() == ["a", "b", "c"]
+    assert colouring(adata, given[:3].reset_index(drop=True), 3).texts.tolist() == ["c", "a", "b"]
+    with pytest.warns(DataWarning, match="all but 1 of the 3"):
+        assert colouring(adata, given[1:], 3).texts.tolist() == ["a", "b", "NA"]
+    with pytest.raises(InputError, match="name 's0' twice"):
+        colouring(adata, given.iloc[[0, 1, 1]], 3)
+
+
 @pytest.mark.parametrize("values", [np.eye(2), [[1], [2]], {1: "a"}, {"a", "b"}])
 def test_what_is_no_column_is_refused(values: Any) -> None:
     with pytest.raises(InputError, match="values to colour by"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.errors import InputError
+from fembed.errors import DataWarning, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +48,39 @@ def column_of(values: Any) -> pd.Series:
     if is_object and any(isinstance(value, nested) for value in column):
         raise InputError("The values to colour by hold lists; give one value a sample.")
     return column
+
+
+def in_order(values: Any, names: Iterable[Any] | None) -> Any:
+    """A Series or table whose index names the samples, in the samples' order; all else as it is.
+
+    Raises
+    ------
+    InputError
+        If a sample is named twice.
+
+    Warns
+    -----
+    DataWarning
+        Of samples that it does not name; their values are missing.
+    """
+    if names is None or not hasattr(values, "reindex"):
+        return values
+    wanted = [str(name) for name in names]
+    index = values.index.map(str)
+    known = index.isin(wanted)
+    if list(index) == wanted or not known.any():
+        return values
+    if index[known].has_duplicates:
+        twice = index[known][index[known].duplicated()][0]
+        raise InputError(f"The values name '{twice}' twice; give one value each.")
+    n_absent = len(set(wanted) - set(index))
+    if n_absent:
+        warnings.warn(
+            f"The values name all but {n_absent} of the {len(wanted)}; those are drawn as missing.",
+            DataWarning,
+            stacklevel=2,
+        )
+    return values.set_axis(index, axis=0).reindex(wanted)
 
 
 def numbers_of(column: pd.Series) -> NDArray[np.float64] | None:

@@ -14,6 +14,7 @@ from fembed.model import Model
 from fembed.pl import canvas, maps
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.categories import Categories
+from fembed.pl.columns import in_order
 from fembed.pl.labels import write_labels
 from fembed.pl.legends import legend_beside
 from fembed.pl.palette import SEQUENTIAL
@@ -89,7 +90,7 @@ def gene_map(
         values, label = known[color], f"{_TITLES[color]}"
     else:
         values, label = color, ""
-    found = colouring(None, values, model.n_genes)
+    found = colouring(None, in_order(values, model.gene_names), model.n_genes)
     points = gene_plane(model, method, seed)
     ax = canvas.axes_for(ax, save, PAGE_WIDTH, canvas.map_height(np.ptp(points, axis=0)))
     name = {"pca": "PC", "tsne": "t-SNE", "umap": "UMAP"}[method]

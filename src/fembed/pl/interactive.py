@@ -14,6 +14,7 @@ from fembed.frozen.matching import as_expression
 from fembed.model import Model
 from fembed.pl import page
 from fembed.pl.categories import Categories, categories
+from fembed.pl.columns import in_order
 from fembed.pl.payload import map_payload
 from fembed.pl.samples import MapSamples, map_samples
 
@@ -77,7 +78,7 @@ def interactive_map(
         raise InputError(f"The label column '{named[0]}' needs data; give data with it.")
     samples = map_samples(model, data, named, n_threads=n_threads)
     if isinstance(columns, Mapping):
-        samples = replace(samples, labels=_checked_columns(columns, len(samples)))
+        samples = replace(samples, labels=_checked_columns(columns, samples.names))
     text = map_page(model, samples, title=title, measured_genes=measured_genes, n_threads=n_threads)
     if save is not None:
         durable.replace_file(save, text.encode())
@@ -123,10 +124,12 @@ def _columns(labels: Any) -> Mapping[str, Any] | list[str]:
     return named
 
 
-def _checked_columns(columns: Mapping[str, Any], n: int) -> dict[str, Categories]:
-    checked = {}
+def _checked_columns(columns: Mapping[str, Any], names: Any) -> dict[str, Categories]:
+    checked, n = {}, len(names)
     for name, values in columns.items():
-        column = values if isinstance(values, Categories) else categories(values, str(name))
+        if not isinstance(values, Categories):
+            values = categories(in_order(values, names), str(name))
+        column = values
         if len(column) != n:
             raise InputError(
                 f"The labels '{name}' are {len(column)} for {n} samples; give one each."

@@ -104,9 +104,9 @@ def scatter_grid(
     ----------
     embeddings, row_name, column_name, limits, title, save
         As for `density_grid`.
-    labels : n values, or mapping, optional
-        The labels of the samples, the same for every panel; or by the keys of ``embeddings``. By
-        default those of the sweep.
+    labels : n values, str, or mapping, optional
+        The labels of the samples, the same for every panel; the name of a column of ``obs``
+        (AnnData); or either by the keys of ``embeddings``. By default those of the sweep.
 
     Returns
     -------
@@ -121,7 +121,9 @@ def scatter_grid(
     embeddings, row_name, column_name = _of_sweep(embeddings, row_name, column_name)
     points = {key: plane(data) for key, data in checked(embeddings).items()}
     found = [
-        _labels_of(labels.get(key) if isinstance(labels, Mapping) else labels, len(some))
+        _labels_of(
+            embeddings[key], labels.get(key) if isinstance(labels, Mapping) else labels, len(some)
+        )
         for key, some in points.items()
     ]
     everyone = joined(found)  # one colour a category in all panels
@@ -175,8 +177,8 @@ def _limits(points: Mapping[Key, Float], limits: Any) -> hexagons.Limits:
     return hexagons.square_limits(list(points.values()))
 
 
-def _labels_of(labels: Any, n: int) -> Categories:
-    found = colouring(None, labels, n)
+def _labels_of(data: Any, labels: Any, n: int) -> Categories:
+    found = colouring(data, labels, n)
     if isinstance(found, Categories):
         return found
     if found is None:

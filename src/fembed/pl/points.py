@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fembed.data.expression import layers_there, one_column
 from fembed.errors import DataWarning, InputError
 from fembed.pl.categories import Categories, categories, joined
-from fembed.pl.columns import column_of, numbers_of
+from fembed.pl.columns import column_of, in_order, numbers_of
 
 Float = NDArray[np.float64]
 BASIS = "X_fembed"
@@ -100,7 +100,8 @@ def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
     data : as for `coordinates`
     color : str, or n values
         The name of a column of ``obs`` or of a gene (AnnData), of a gene, whose decoded expression
-        is taken, or ``"loss"`` (Model); or one text or number a sample.
+        is taken, or ``"loss"`` (Model); or one text or number a sample. A Series whose index names
+        the samples is put into their order.
     layer : str, optional
         Of AnnData: the layer that a gene's expression is read from.
 
@@ -116,7 +117,7 @@ def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
     elif isinstance(color, Categories):
         found = color
     else:
-        found = as_values(color, _title_of(color))
+        found = as_values(in_order(color, names_in(data)), _title_of(color))
     if len(found) != n:
         raise InputError(
             f"There are {len(found)} values to colour {n} samples by; give one a sample."
@@ -137,6 +138,12 @@ def _numbers(values: Float, title: str) -> Categories | Numbers:
     if not finite.any():  # what pandas makes of an empty column of any kind, too
         return categories([None] * len(values), title)
     return Numbers(np.where(finite, np.clip(values, -_LARGEST, _LARGEST), values), title)
+
+
+def names_in(data: Any) -> Any:
+    """The names of the samples in ``data``; None where it has none."""
+    named = getattr(data, "obs_names", None)
+    return getattr(data, "sample_names", None) if named is None else named
 
 
 def _title_of(values: Any) -> str:
