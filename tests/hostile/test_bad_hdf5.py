@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+import zlib
 
 import anndata
 import h5py
@@ -209,6 +210,20 @@ def test_a_chunk_far_beyond_its_matrix(tmp_path):
         file.create_dataset("data", (12, 9), "f4", **shape)
         file["samples"], file["genes"] = [f"s{i}" for i in range(12)], [f"g{i}" for i in range(9)]
     refused(tmp_path / "m.h5", re.escape("stored in chunks of 16384 x 16384, far beyond its size"))
+
+
+@pytest.mark.parametrize("chunks", [(12, 9), (600, 600)])
+def test_a_chunk_that_unpacks_to_more_than_it_declares(tmp_path, chunks):
+    packer = zlib.compressobj(9)
+    zeros = [packer.compress(bytes(1 << 24)) for _ in range(60)]  # 1 GB, in 1 MB
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        made = file.create_dataset("data", chunks, "f4", chunks=chunks, compression="gzip")
+        made.id.write_direct_chunk((0, 0), b"".join([*zeros, packer.flush()]))
+        file["samples"] = [f"s{i}" for i in range(chunks[0])]
+        file["genes"] = [f"g{i}" for i in range(chunks[1])]
+    begin = time.process_time()
+    refused(tmp_path / "m.h5", "a small part of it asks for more than")
+    assert time.process_time() - begin < 1  # it is not unpacked
 
 
 def test_names_as_long_as_a_file(tmp_path):

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import zlib
 from typing import Any
 
 #: Of processor time: after the first no more is looked at, after the second the process is ended.
@@ -22,6 +23,9 @@ MAX_BYTES = 1 << 29
 MAX_STEP_BYTES = 1 << 26
 #: A fresh process is cheap, so one that waits is not kept for long.
 SECONDS_IDLE = 10
+#: A chunk of this size, as it is stored, unpacks to 64 MB at most (deflate: 1 to 1032).
+MAX_CHUNK_UNCHECKED = 65_536
+_DEFLATE = 1  # the number of the filter
 _NAMES_PER_STEP = 20_000
 #: Numbers, as they are stored, that are looked at: all of a small file, and not twice the work for
 #: a large one, where damage lies in one of very many chunks if it lies in any.
@@ -62,7 +66,7 @@ class _Walk:
                     item = _quietly(lambda group=group, name=name: group[name])
                     if isinstance(item, h5py.Dataset):
                         if self.is_new(item):
-                            self.dataset(item, place)
+                            _quietly(lambda item=item, place=place: self.dataset(item, place))
                     elif isinstance(item, h5py.Group) and self.is_new(item):
                         waiting.append((item, f"{place}/"))
 
@@ -85,7 +89,39 @@ class _Walk:
                 self.outside.append(f"the entries of {place} lie in the file {file}")
             return
         _quietly(lambda: list(dataset.attrs.items()))
+        if dataset.chunks is not None:
+            self.chunks(dataset)
         self.datasets.append(dataset)
+
+    def chunks(self, dataset: Any) -> None:
+        """Raise MemoryError for a chunk that would be far larger than declared once unpacked.
+
+        libhdf5 unpacks a chunk to its end before it compares the size: 3 MB become 3 GB.
+        """
+        plan = dataset.id.get_create_plist()
+        filters = [plan.get_filter(k)[0] for k in range(plan.get_nfilters())]
+        if filters.count(_DEFLATE) > 1:
+            raise MemoryError
+        declared = math.prod(dataset.chunks) * dataset.dtype.itemsize
+        large: list[Any] = []
+
+        def look(chunk: Any) -> bool | None:
+            if filters and chunk.size > 1.5 * declared + MAX_CHUNK_UNCHECKED / 16:
+                large.clear()
+                large.append(None)
+                return True
+            if _DEFLATE in filters and chunk.size > MAX_CHUNK_UNCHECKED:
+                large.append(chunk)
+            return True if time.process_time() - self.begin > SECONDS_LOOKING else None
+
+        _quietly(lambda: dataset.id.chunk_iter(look))
+        for chunk in large:
+            if chunk is None:
+                raise MemoryError
+            self.step()
+            _, stored = dataset.id.read_direct_chunk(chunk.chunk_offset)
+            if len(zlib.decompressobj().decompress(stored, declared + 1)) > declared:
+                raise MemoryError
 
     def entries(self, dataset: Any) -> None:
         """Read names in full, other entries by the chunks that are there."""
@@ -111,7 +147,7 @@ def _quietly(step: Any) -> Any:
     """What ``step`` gives, None if the library refuses: the reader will say so if it matters."""
     try:
         return step()
-    except MemoryError:
+    except (MemoryError, _TimeUpError):
         raise
     except Exception as error:
         if "alloc" in str(error):  # libhdf5's words for want of memory
