@@ -243,7 +243,7 @@ def oriented(expression: Expression) -> Expression:
     """
     samples, genes = expression.sample_names, expression.gene_names
     undecided = not expression.source.oriented and expression.obs is None
-    if not undecided or not reversed_axes(samples, genes):
+    if not undecided or not expression.values.size or not reversed_axes(samples, genes):
         return expression
     warnings.warn(
         f"{expression.origin} is taken for genes x samples, as its names say (rows such as "

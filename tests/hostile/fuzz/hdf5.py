@@ -226,6 +226,7 @@ def edit(file: h5py.File, name: str, rng: Random) -> str:
         KeyError,
         OverflowError,
         AttributeError,
+        MemoryError,
     ) as error:
         return f"{chosen.__name__} of {name} half done ({error})"[:80]
 

@@ -18,6 +18,8 @@ def library_warnings_ignored() -> Iterator[None]:
     """Leave out what libraries say about files of an older or unusual kind that they do read."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(anndata|h5py|pyarrow|zarr)\b")
+        # Python's own, of the text in the header of a damaged .npy.
+        warnings.filterwarnings("ignore", "invalid (escape|decimal|hex|octal|binary)")
         yield
 
 

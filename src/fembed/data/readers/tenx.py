@@ -89,7 +89,8 @@ def _read_matrix(
         values[:] = 0
         flat = values.reshape(-1)
         n_read = 0
-        with closing(_entries(stream)) as entries:
+        # An infinite index becomes one that lies outside, and is refused as such.
+        with np.errstate(invalid="ignore"), closing(_entries(stream)) as entries:
             for gene, cell, value in entries:
                 if min(gene.min(), cell.min()) < 1 or gene.max() > n_genes or cell.max() > n_cells:
                     raise InputError(
