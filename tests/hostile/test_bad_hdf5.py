@@ -57,7 +57,7 @@ def test_a_file_on_which_the_library_loops(tmp_path):
     (tmp_path / "m.h5").write_bytes(gzip.decompress(base64.b64decode(LOOPING)))
     begin = time.perf_counter()
     refused(tmp_path / "m.h5", "the HDF5 library does not come to an end on it")
-    assert time.perf_counter() - begin < 30  # 3 s of processor time, on a machine that is busy
+    assert time.perf_counter() - begin < 30  # 2 s of processor time, on a machine that is busy
     write_h5ad(tmp_path / "m.h5ad")
     assert read(tmp_path / "m.h5ad").values.shape == (12, 9)  # by another child
 

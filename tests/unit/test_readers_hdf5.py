@@ -196,12 +196,18 @@ def test_hdf5_files_under_each_other_s_ending(tmp_path):
         (["something/else"], "is no AnnData, 10x, loom, ARCHS4 or GCTX file"),
     ],
 )
-@pytest.mark.parametrize("ending", [".h5"])
-def test_other_hdf5_files_are_refused_by_name(tmp_path, members, words, ending):
-    with h5py.File(tmp_path / f"m{ending}", "w") as file:
+def test_other_hdf5_files_are_refused_by_name(tmp_path, members, words):
+    with h5py.File(tmp_path / "m.h5", "w") as file:
         for member in members:
             file[member] = np.arange(3)
     with pytest.raises(InputError, match=re.escape(words)):
+        read(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize("ending", [".h5", ".h5ad", ".loom"])
+def test_text_is_no_hdf5_file(tmp_path, ending):
+    (tmp_path / f"m{ending}").write_text(",g1,g2\ns1,1,2\n")
+    with pytest.raises(InputError, match="is no HDF5 file by its content"):
         read(tmp_path / f"m{ending}")
 
 

@@ -2,8 +2,8 @@
 
 libhdf5 crashes or loops on one in two hundred files with altered bytes (measured on .h5ad files,
 libhdf5 2.0), and follows links to other files. The child walks through the structure, the texts and
-the entries of a file for two seconds of processor time at most: a few milliseconds for a small
-file. It starts in a tenth of a second, while this process imports what it needs, and is kept for
+the entries of a file for less than a second of processor time: a few milliseconds for a small file.
+It starts in a tenth of a second, while this process imports what it needs, and is kept for
 the next file.
 """
 

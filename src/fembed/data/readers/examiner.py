@@ -17,7 +17,7 @@ from typing import Any
 
 #: Of processor time: after the first no more is looked at, after the second the process is ended.
 #: A step between two looks at the clock takes milliseconds.
-SECONDS_LOOKING, SECONDS_STUCK = 1.0, 3.0
+SECONDS_LOOKING, SECONDS_STUCK = 0.8, 2.0
 #: Address space beyond what the libraries take. No step is asked for a tenth of it.
 MAX_BYTES = 1 << 29
 MAX_STEP_BYTES = 1 << 26

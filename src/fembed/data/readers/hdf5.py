@@ -76,6 +76,11 @@ def _opened(path: Path) -> Any:
                 f"{path} is open in another program that may be writing it, or was when that "
                 "program was killed; close it there, or wait until it is written, or read a copy."
             ) from error
+        if "signature not found" in words:
+            raise InputError(
+                f"{path} is no HDF5 file by its content, or its beginning is lost; give it the "
+                "ending of what it is, or fetch it again."
+            ) from error
         raise
 
 
