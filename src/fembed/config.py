@@ -21,13 +21,15 @@ MOST_NEIGHBOUR_COMPONENTS, LEAST_NEIGHBOUR_SAMPLES = 3, 20
 
 MAX_COMPONENTS = 128
 MAX_HIDDEN_LAYERS = 32
-MAX_THREADS = 256
+MAX_THREADS, MAX_WORKERS = 256, 1024
 #: Of a hidden layer, and of the gene embedding: as wide as the largest matrices have genes.
 MAX_WIDTH = 100_000
 #: Beyond these a training would not end in a lifetime, or its numbers would leave 32-bit floats.
 MAX_STEPS, MAX_EPOCHS, MAX_WEIGHT_DECAY = 10**12, 10**9, 1000
 #: Of generators of random numbers, some of which take 64 bits and no sign.
 MAX_SEED = 2**63 - 1
+#: scikit-learn's generators, which make folds, take 32 bits; each repeat adds one.
+MAX_FOLD_SEED, MAX_REPEATS = 2**32 - 1001, 1000
 #: A whole number beyond this is none that a float can hold.
 LARGEST = 2**63
 
@@ -125,10 +127,8 @@ class FitConfig:
     def _check_sizes(self) -> None:
         for name, low, high in _WHOLE:
             value, optional = getattr(self, name), getattr(type(self), name) is None
-            if not ((value is None and optional) or is_whole(value, low, high)):
-                raise InputError(
-                    f"{name} is {shown(value)}; choose a whole number from {low} to {high}."
-                )
+            if not (value is None and optional):
+                checked_whole(name, value, low, high)
         if (
             not isinstance(self.hidden, tuple)
             or not 1 <= len(self.hidden) <= MAX_HIDDEN_LAYERS
@@ -189,6 +189,19 @@ class FitConfig:
         if unknown:
             raise InputError(f"The option {unknown[0]!r} is not known to this version of fembed.")
         return cls(**options)
+
+
+def checked_whole(name: str, value: Any, low: int, high: int) -> int:
+    """``value`` as an int; InputError, naming the option, unless it is whole and within limits."""
+    if not is_whole(value, low, high):
+        raise InputError(f"{name} is {shown(value)}; choose a whole number from {low} to {high}.")
+    return int(value)
+
+
+def checked_kind(name: str, value: Any, kind: type, call: str) -> None:
+    """Raise InputError, naming the argument, unless ``value`` is a ``kind``; ``call`` makes one."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {shown(value)}; give {call}.")
 
 
 def is_whole(value: Any, low: int, high: float = math.inf) -> bool:

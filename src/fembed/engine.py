@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import _core
-from fembed.config import MAX_THREADS
+from fembed.config import MAX_THREADS, checked_whole
 from fembed.parameters import Parameters
 
 Float32 = NDArray[np.float32]
@@ -30,7 +30,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's published defaults (Kingma & 
 def thread_count(n_threads: int | None = None) -> int:
     """Threads to use: the argument, else OMP_NUM_THREADS, else the processors we may run on."""
     if n_threads is not None:
-        return n_threads
+        return checked_whole("n_threads", n_threads, 1, MAX_THREADS)
     given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if given.isdigit() and int(given) > 0:
         return min(int(given), MAX_THREADS)

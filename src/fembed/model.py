@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fembed.errors import InputError
+from fembed.errors import InputError, shown
 from fembed.parameters import Array, Parameters, network_size
 
 if TYPE_CHECKING:
@@ -147,7 +147,12 @@ class Model:
 
     def gene_rows(self, genes: Sequence[str] | NDArray[Any]) -> NDArray[np.int64]:
         """Row numbers of ``genes`` (names or row numbers); InputError for one that is unknown."""
-        wanted = np.atleast_1d(np.asarray(genes))
+        try:
+            wanted = np.atleast_1d(np.asarray(genes))
+        except ValueError:  # lists of different lengths
+            wanted = np.empty((0, 0))
+        if wanted.ndim != 1:
+            raise InputError("The genes to decode are not a list of names or row numbers.")
         if wanted.size == 0:
             raise InputError("The list of genes to decode is empty; name at least one gene.")
         if np.issubdtype(wanted.dtype, np.integer):
@@ -161,8 +166,8 @@ class Model:
             return rows
         position = {name: row for row, name in enumerate(self.gene_names)}
         for name in wanted:
-            if name not in position:
-                raise InputError(f"The gene {str(name)!r} is not in the model; check its spelling.")
+            if not isinstance(name, str) or name not in position:
+                raise InputError(f"The gene {shown(name)} is not in the model; check its spelling.")
         return np.array([position[name] for name in wanted], dtype=np.int64)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -227,14 +232,18 @@ class Model:
 
     def _checked_points(self, points: ArrayLike) -> NDArray[np.float32]:
         try:
-            array = np.ascontiguousarray(points, dtype=np.float32)
-        except (TypeError, ValueError):
-            raise InputError("The points to decode are not a matrix of numbers.") from None
-        if np.ndim(points) != 2 or array.shape[1] != self.n_components:
+            given = np.asarray(points)
+        except ValueError:  # rows of different lengths
+            given = np.array(None)
+        if given.dtype.kind not in "iuf":  # no texts, truth values, dates or complex numbers
+            raise InputError("The points to decode are not a matrix of numbers.")
+        if given.ndim != 2 or given.shape[1] != self.n_components:
             raise InputError(
-                f"The points to decode have shape {np.shape(points)}, but this model needs "
+                f"The points to decode have shape {given.shape}, but this model needs "
                 f"k x {self.n_components}, one row a point."
             )
+        with np.errstate(over="ignore"):  # to infinity, which is refused next
+            array = np.ascontiguousarray(given, dtype=np.float32)
         if not np.isfinite(array).all():
             row = int(np.argwhere(~np.isfinite(array))[0][0])
             raise InputError(f"Point {row} (counted from 0) has a coordinate that is not finite.")

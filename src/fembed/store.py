@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import numpy as np
 
 from fembed.config import MAX_HIDDEN_LAYERS, MAX_WIDTH, FitConfig
 from fembed.data.preprocess import Preprocessing
-from fembed.errors import InputError
+from fembed.errors import InputError, shown
 from fembed.files import arrayfile
 from fembed.files.durable import Place
 from fembed.files.plain import PathLike, plain
@@ -131,6 +132,8 @@ def load(path: PathLike) -> Model:
         A file is absent, truncated, altered, of another model or of a newer fembed; or a field
         has a wrong shape, type, number of names or value. The message names file and field.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"The path of a model is {shown(path)}; give the folder as a text.")
     arrays, document = arrayfile.read_folder(path, KIND)
     unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL, *LEARNT})
     source = Path(path) / f"{KIND}.safetensors"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fembed import store
-from fembed.config import FitConfig
+from fembed.config import MAX_THREADS, MAX_WORKERS, FitConfig, checked_whole, is_number
 from fembed.errors import InputError
 from fembed.output import tables
 from fembed.parallel import Workers
@@ -52,9 +52,12 @@ def workers(
 ) -> Workers:
     """Where cases run; InputError for an impossible choice, in the words of the options."""
     check_choice("--backend", backend, ("local", "dask"))
-    for option, value in (("--workers", n_workers), ("--threads", threads)):
-        if value is not None and value < 1:
-            raise InputError(f"{option} is {value}; choose a whole number of at least 1.")
+    for option, value, most in (
+        ("--workers", n_workers, MAX_WORKERS),
+        ("--threads", threads, MAX_THREADS),
+    ):
+        if value is not None:
+            checked_whole(option, value, 1, most)
     if backend == "dask" and scheduler is None:
         raise InputError("--backend dask needs --scheduler ADDRESS, such as tcp://10.0.0.1:8786.")
     if backend == "dask" and n_workers is not None:
@@ -115,7 +118,7 @@ def limits(text: str | None) -> tuple[float, float] | None:
         low, high = (float(word) for word in text.split(","))
     except ValueError:
         low = high = 0.0
-    if not low < high:
+    if not (is_number(low) and is_number(high) and low < high):
         raise InputError(f"--limits is '{text}'; give LOW,HIGH such as -5,5.")
     return low, high
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.errors import InputError
+from fembed.errors import InputError, shown
 from fembed.evaluation.tasks import Labels, Names, Task, refuse_missing
 
 Rows = NDArray[np.intp]
@@ -46,6 +46,10 @@ def make_folds(
         group, in the training part; a part from which nothing can be learned or measured.
     """
     if isinstance(cv, int | np.integer) and not isinstance(cv, bool):
+        if cv > len(y):
+            raise InputError(
+                f"{len(y)} samples are too few for {shown(int(cv))} folds; ask for fewer folds."
+            )
         _check_counts(task, y, groups, int(cv), repeats)
         folds = _shuffled(task, y, groups, int(cv), repeats, seed)
     else:
@@ -118,8 +122,6 @@ def _check_counts(task: Task, y: Labels, groups: Labels | None, n_folds: int, re
             f"{n_folds} fold(s) and {repeats} repeat(s) are asked for; 2 folds and 1 repeat are "
             "the least."
         )
-    if len(y) < n_folds:
-        raise InputError(f"{len(y)} samples are too few for {n_folds} folds; ask for fewer folds.")
     n_groups = len(y) if groups is None else len(np.unique(groups))
     if n_groups < n_folds:
         raise InputError(

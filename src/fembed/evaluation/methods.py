@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from fembed.data.chunks import to_float32
 from fembed.data.preprocess import Preprocessing
-from fembed.errors import InputError
+from fembed.errors import InputError, shown
 from fembed.estimator import FactorizedEmbedding
 
 RIVALS = ("pca", "umap", "raw")
@@ -190,9 +190,16 @@ def _rivals(
     """Transformers by name, each behind the embedding's transform and a filling of the missing."""
     if isinstance(against, str):
         against = [against]
+    if not np.iterable(against):
+        raise InputError(f"against is {shown(against)}; give a list of rivals, or a mapping.")
+    if not all(isinstance(name, str) for name in against):
+        raise InputError(f"against is {shown(against)}; rivals have names that are texts.")
     if OURS in against:
         raise InputError(f"'{OURS}' is the embedding itself, not a rival; leave it out.")
     if isinstance(against, Mapping):
+        for name, rival in against.items():
+            if not hasattr(rival, "get_params"):
+                raise InputError(f"The rival '{name}' is {shown(rival)}, not a transformer.")
         named = {name: clone(rival) for name, rival in against.items()}
     else:
         named = {name: _named_rival(name, embedding.random_state) for name in against}

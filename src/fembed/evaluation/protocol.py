@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 import warnings
@@ -16,13 +17,19 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
 
 from fembed import parallel
-from fembed.config import MAX_COMPONENTS
+from fembed.config import (
+    MAX_COMPONENTS,
+    MAX_FOLD_SEED,
+    MAX_REPEATS,
+    checked_kind,
+    checked_whole,
+)
 from fembed.data import account
 from fembed.data.choice import even_choice
 from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
 from fembed.data.sparse import check_sparse, is_sparse
-from fembed.errors import DataWarning, InputError
+from fembed.errors import DataWarning, InputError, shown
 from fembed.estimator import FactorizedEmbedding
 from fembed.evaluation.folds import Fold, checked_groups, make_folds
 from fembed.evaluation.methods import OURS, Method, limit_embeddings, methods
@@ -141,6 +148,10 @@ def evaluate(
     >>> found.folds[["fold", "method", "dimension"]].values.tolist()
     [[1, 'fembed', 2], [1, 'pca', 2], [2, 'fembed', 2], [2, 'pca', 2]]
     """
+    repeats = checked_whole("repeats", repeats, 1, MAX_REPEATS)
+    random_state = checked_whole("random_state", random_state, 0, MAX_FOLD_SEED)
+    if embedding is not None:
+        checked_kind("embedding", embedding, FactorizedEmbedding, "a fembed.FactorizedEmbedding")
     if isinstance(X, str | os.PathLike):
         X = as_expression(X)
     y, groups = _column(X, y), _column(X, groups)
@@ -259,8 +270,8 @@ def _column(X: Any, column: Any) -> Any:
 def _task(name: str | None, y: Any) -> Task:
     if name is None:
         name = guess(y)
-    if name not in TASKS:
-        raise InputError(f"There is no task '{name}'; choose among {', '.join(TASKS)}.")
+    if not isinstance(name, str) or name not in TASKS:
+        raise InputError(f"There is no task {shown(name)}; choose among {', '.join(TASKS)}.")
     return TASKS[name]
 
 
@@ -278,13 +289,13 @@ def _model(task: Task, estimator: Any) -> Any:
 
 
 def _checked_dims(dims: Sequence[int]) -> list[int]:
-    checked = []
-    for d in [dims] if isinstance(dims, int | np.integer) else list(dims):
-        if isinstance(d, bool) or not isinstance(d, int | np.integer) or d < 1:
-            raise InputError(f"The dimension {d!r} is impossible; give whole numbers from 1 up.")
-        if d > MAX_COMPONENTS:
-            raise InputError(f"{d} dimensions are asked for, but {MAX_COMPONENTS} are the most.")
-        checked.append(int(d))
+    if isinstance(dims, int | np.integer):
+        dims = [int(dims)]
+    if isinstance(dims, str | bytes) or not np.iterable(dims):
+        raise InputError(f"dims is {shown(dims)}; give whole numbers, such as [2, 8].")
+    # No more than may be different, of whatever is without an end.
+    some = itertools.islice(dims, MAX_COMPONENTS + 1)
+    checked = [checked_whole("A dimension in dims", d, 1, MAX_COMPONENTS) for d in some]
     if not checked or len(set(checked)) < len(checked):
         raise InputError("The dimensions are none, or one of them is given twice.")
     return checked

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fembed.config import MAX_EPOCHS, is_number
 from fembed.data.choice import even_choice
 from fembed.engine import Float32
-from fembed.errors import InputError
+from fembed.errors import InputError, shown
 from fembed.frozen.matching import as_model, check_placed, match, training_rows
 from fembed.model import Model
 from fembed.placing.placement import place, refine
@@ -68,15 +69,15 @@ def extend(
     TrainingError
         If the loss is no longer finite.
     """
-    if not (np.isfinite(epochs) and epochs >= 0):
-        raise InputError(f"epochs is {epochs!r}; choose a number from 0 up.")
+    if not is_number(epochs) or not 0 <= epochs <= MAX_EPOCHS:
+        raise InputError(f"epochs is {shown(epochs)}; choose a number from 0 to {MAX_EPOCHS}.")
     model = as_model(model)
     new = match(model, data)
     known = training_rows(model, new.sample_names, "the new data")
     if (known >= 0).any():
         name = new.sample_names[int(np.argmax(known >= 0))]
         raise InputError(f"The sample '{name}' is in the model already; leave it out.")
-    config = replace(model.config, n_threads=n_threads or model.config.n_threads)
+    config = model.config if n_threads is None else replace(model.config, n_threads=n_threads)
     solution = place(new.parameters, new.profiles, n_threads=config.n_threads)
     check_placed(new.sample_names, solution.u, solution.loss)
     values = np.full((model.n_samples + len(new.profiles), model.n_genes), np.nan, np.float32)

@@ -17,7 +17,7 @@ from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.data.names import Lookup
 from fembed.engine import Float32
-from fembed.errors import InputError
+from fembed.errors import InputError, shown
 from fembed.frozen.gene_fit import solve_genes
 from fembed.frozen.matching import as_expression, as_model, training_rows
 from fembed.frozen.projection import project
@@ -120,7 +120,9 @@ def _chosen_names(expression: Expression, known: Lookup, genes: Sequence[str] | 
                 f"The model has every gene of {expression.origin} already; give data with others."
             )
         return names
-    names = list(dict.fromkeys(genes))
+    if isinstance(genes, str) or not np.iterable(genes):
+        raise InputError(f"genes is {shown(genes)}; give a list of names.")
+    names = list(dict.fromkeys(map(str, genes)))
     if not names:
         raise InputError("The list of genes to add is empty; name at least one gene.")
     in_model, there = set(expression.gene_names[of_model]), set(expression.gene_names)

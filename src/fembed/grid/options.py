@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fembed.config import FitConfig
+from fembed.config import FitConfig, is_number
 from fembed.errors import InputError
+from fembed.errors import shown as shown_value
 
 #: Types of the options of a fit, as their annotations read.
 _TYPES = {field.name: str(field.type) for field in dataclasses.fields(FitConfig)}
 #: What the command line calls an option, where it is not the option's own name.
 _ALIASES = {"components": "n_components"}
+#: More would take months, and no table or figure shows them.
+MOST_CASES = 10_000
 #: The number of threads changes no model.
 _FIXED = ("n_threads",)
 
@@ -41,19 +45,21 @@ class Grid:
         InputError
             An unknown option, an option without values, or a value twice.
         """
-        if not values:
-            raise InputError("The grid is empty; give an option of the fit with several values.")
+        if not isinstance(values, Mapping) or not values:
+            raise InputError("The grid is empty; give options of the fit with several values each.")
         checked = {}
         for option, several in values.items():
             name = known_option(option)
-            if isinstance(several, str) or not np.iterable(several):
-                raise InputError(f"The values of {name} are {several!r}; give a list of them.")
-            made = tuple(_plain(name, value) for value in several)
+            if isinstance(several, str | bytes | Mapping) or not np.iterable(several):
+                raise InputError(
+                    f"The values of {name} are {shown_value(several)}; give a list of them."
+                )
+            made = tuple(_plain(name, value) for value in itertools.islice(several, MOST_CASES + 1))
             if not made:
                 raise InputError(f"The option {name} has no values; give at least one.")
-            for value in made:
-                if made.count(value) > 1:
-                    raise InputError(f"The option {name} has the value {value!r} twice; give once.")
+            if len(made) > MOST_CASES:
+                raise InputError(f"The option {name} has more than {MOST_CASES:,} values.")
+            _refuse_repeats(name, made)
             checked[name] = made
         return cls(checked)
 
@@ -90,14 +96,34 @@ class Grid:
             For a combination that no fit can have.
         """
         names = list(self.values)
+        count = math.prod(len(values) for values in self.values.values())
+        if count > MOST_CASES:
+            raise InputError(
+                f"The grid has {count:,} combinations, and {MOST_CASES:,} are the most; give fewer "
+                "values."
+            )
         return [
             dataclasses.replace(base, n_threads=None, **dict(zip(names, some, strict=True)))
             for some in itertools.product(*self.values.values())
         ]
 
 
+def _refuse_repeats(name: str, values: tuple[Any, ...]) -> None:
+    seen = set()
+    for value in values:
+        try:
+            hash(value)
+        except TypeError:  # a list in a list, say, which no option takes
+            raise InputError(f"The value {shown_value(value)} of {name} is impossible.") from None
+        if value in seen:
+            raise InputError(f"The option {name} has the value {value!r} twice; give once.")
+        seen.add(value)
+
+
 def known_option(option: str) -> str:
     """The name of an option of a fit, also as the command line writes it; InputError for others."""
+    if not isinstance(option, str):
+        raise InputError(f"The option {shown_value(option)} is not a name; give one of a fit.")
     name = option.strip().replace("-", "_")
     name = _ALIASES.get(name, name)
     if name in _FIXED:
@@ -125,7 +151,7 @@ def _plain(name: str, value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, list):
         value = tuple(value)
-    if _TYPES[name].startswith("float") and type(value) is int:
+    if _TYPES[name].startswith("float") and type(value) is int and is_number(value):
         return float(value)  # or 0 and 0.0 would be two cases
     return value
 

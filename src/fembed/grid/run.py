@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import parallel
-from fembed.config import FitConfig
+from fembed.config import MAX_FOLD_SEED, MAX_STEPS, FitConfig, checked_kind, checked_whole
 from fembed.data import account
 from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
@@ -114,16 +114,20 @@ def sweep(
     [0.0, 0.001]
     """
     grid = grid if isinstance(grid, Grid) else Grid.of(grid)
-    cases = grid.cases(config or FitConfig())
-    if isinstance(classifier_steps, bool) or classifier_steps < 0:
-        raise InputError(
-            f"classifier_steps is {classifier_steps!r}; choose a whole number from 0 up."
-        )
+    config = FitConfig() if config is None else config
+    preprocessing = Preprocessing() if preprocessing is None else preprocessing
+    checked_kind("config", config, FitConfig, "a fembed.FitConfig, or leave it out")
+    checked_kind("preprocessing", preprocessing, Preprocessing, "a fembed.Preprocessing")
+    cases = grid.cases(config)
+    classifier_steps = checked_whole("classifier_steps", classifier_steps, 0, MAX_STEPS)
+    fold_seed = checked_whole("fold_seed", fold_seed, 0, MAX_FOLD_SEED)
+    checked_kind("held_out", held_out, bool, "True or False")
+    checked_kind("keep_models", keep_models, bool, "True or False")
     if folder is not None:
         check(folder)
     expression, labels, groups = _labelled(data, label, group)
     expression.check()
-    account.warn_of_doubts(expression, (preprocessing or Preprocessing()).transform)
+    account.warn_of_doubts(expression, preprocessing.transform)
     task = Classification()
     labels = task.checked(labels, expression.sample_names)
     groups = checked_groups(groups, expression.sample_names)
@@ -134,7 +138,7 @@ def sweep(
         ),
         labels=labels,
         folds=make_folds(task, labels, groups, FOLDS, 1, fold_seed),
-        preprocessing=preprocessing or Preprocessing(),
+        preprocessing=preprocessing,
         protocol=Protocol(held_out, classifier_steps),
     )  # fmt: skip
     place = None if folder is None else SweepFolder(folder)

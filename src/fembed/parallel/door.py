@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from fembed.config import checked_kind
 from fembed.parallel.cluster import run_on_dask
 from fembed.parallel.processes import run_here, run_on_processes
 from fembed.parallel.workers import Workers
@@ -67,7 +68,8 @@ def run(
         if on_done is not None:
             on_done(index, result)
 
-    workers = workers or Workers()
+    workers = Workers() if workers is None else workers
+    checked_kind("workers", workers, Workers, "a fembed.Workers, or leave it out")
     if workers.backend == "dask":
         run_on_dask(task, shared, cases, workers, finish)
     else:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fembed.errors import InputError
+from fembed.config import MAX_THREADS, MAX_WORKERS, checked_whole, is_number
+from fembed.errors import InputError, shown
 
 #: Called with the number of a case and its result, as they come.
 Finish = Callable[[int, Any], None]
@@ -17,6 +18,8 @@ BACKENDS: tuple[Backend, ...] = ("local", "dask")
 
 #: Times that a lost pool of processes, or lost shared data on a cluster, are made anew.
 ATTEMPTS = 3
+#: Seconds that a cluster may be waited for: a month.
+MOST_PATIENCE = 31 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,19 @@ class Workers:
     patience_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise InputError(f"The backend {self.backend!r} is not known; choose local or dask.")
-        for name in ("n_workers", "threads"):
+        if not isinstance(self.backend, str) or self.backend not in BACKENDS:
+            raise InputError(
+                f"The backend {shown(self.backend)} is not known; choose local or dask."
+            )
+        for name, most in (("n_workers", MAX_WORKERS), ("threads", MAX_THREADS)):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} is {value!r}; choose a whole number of at least 1.")
+            if value is not None:
+                object.__setattr__(self, name, checked_whole(name, value, 1, most))
+        if not is_number(self.patience_seconds) or not 0 <= self.patience_seconds <= MOST_PATIENCE:
+            raise InputError(
+                f"patience_seconds is {shown(self.patience_seconds)}; choose a number from 0 to "
+                f"{MOST_PATIENCE}."
+            )
         if self.backend == "dask" and self.scheduler is None:
             raise InputError(
                 "The backend dask needs the address of a scheduler, such as tcp://10.0.0.1:8786."

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from fembed.config import FitConfig
+from fembed.config import FitConfig, checked_kind
 from fembed.data import account
 from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
 from fembed.data.memory import available_bytes
 from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32, thread_count
-from fembed.errors import DataWarning, InputError, TrainingError
+from fembed.errors import DataWarning, InputError, TrainingError, shown
 from fembed.model import Model
 from fembed.parameters import network_size
 from fembed.placing import confidence
@@ -92,8 +92,12 @@ def fit(
         of whose units are dead.
     """
     begin = time.perf_counter()
-    config = config or FitConfig()
-    preprocessing = preprocessing or Preprocessing()
+    config = FitConfig() if config is None else config
+    preprocessing = Preprocessing() if preprocessing is None else preprocessing
+    checked_kind("config", config, FitConfig, "a fembed.FitConfig, or leave it out")
+    checked_kind("preprocessing", preprocessing, Preprocessing, "a fembed.Preprocessing")
+    if not (progress is None or callable(progress)):
+        raise InputError(f"progress is {shown(progress)}; give a function, or leave it out.")
     expression = as_expression(data)
     _check(expression, config)
     account.warn_of_doubts(expression, preprocessing.transform)
