@@ -24,6 +24,9 @@ from tests.tiny_model import N_GENES, N_SAMPLES, tiny_model
 
 VALUES = np.abs(np.random.default_rng(1).normal(size=(N_SAMPLES + 2, N_GENES))).astype(np.float32)
 
+#: The model is random, so its losses are not those of these values.
+RANDOM = pytest.mark.filterwarnings("ignore:The values of the training samples")
+
 
 def data(names: list[str] | None = None, **obs: Any) -> Expression:
     """Five training samples in reverse order, then two new ones."""
@@ -95,6 +98,7 @@ def test_measured_expression_of_the_most_variable_genes_is_carried() -> None:
     assert payload.measured_payload(None) is None
 
 
+@RANDOM
 def test_samples_are_matched_by_name_and_the_others_projected() -> None:
     model = tiny_model()
     samples = map_samples(model, data(), ["group"])
@@ -107,6 +111,7 @@ def test_samples_are_matched_by_name_and_the_others_projected() -> None:
     np.testing.assert_allclose(samples.measured, wanted, atol=1e-6)
 
 
+@RANDOM
 def test_training_samples_that_the_data_lack_have_no_label_and_no_measured_expression() -> None:
     model = tiny_model()
     some = data(list(model.sample_names[:3]))
@@ -127,6 +132,7 @@ def test_training_data_of_other_genes_bring_their_labels_and_a_word_about_the_ge
     assert samples.measured is not None and np.isnan(samples.measured).all()
 
 
+@RANDOM
 def test_the_data_are_left_as_they_were() -> None:
     given_data = data()
     before = given_data.values.copy()

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from fembed.engine import Float32
 from fembed.errors import InputError
-from fembed.frozen.matching import Matched, as_model, check_placed, match, training_rows
+from fembed.frozen.matching import (
+    Matched,
+    as_model,
+    check_placed,
+    match,
+    refuse_other_values,
+    training_rows,
+)
 from fembed.model import Calibration, Model
 from fembed.placing import confidence, residuals
 from fembed.placing.confidence import LEAST_SAMPLES
@@ -42,7 +49,8 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     Raises
     ------
     InputError
-        Fewer than 20 samples, genes of the model that are absent, or as `fembed.project`.
+        Fewer than 20 samples, genes of the model that are absent, samples with names of training
+        samples and other values, or as `fembed.project`.
     """
     model = as_model(model)
     found = match(model, data)
@@ -53,6 +61,7 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
         )
     trained_at = training_rows(model, found.sample_names, "the data")
     trained, held_out = np.flatnonzero(trained_at >= 0), np.flatnonzero(trained_at < 0)
+    refuse_other_values(model, found.profiles[trained], trained_at[trained], n_threads)
     if max(len(trained), len(held_out)) < LEAST_SAMPLES:
         raise InputError(
             f"A calibration needs at least {LEAST_SAMPLES} samples, held out or of the training; "

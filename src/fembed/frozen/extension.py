@@ -9,19 +9,16 @@ from typing import Any
 import numpy as np
 
 from fembed.config import MAX_EPOCHS, is_number
-from fembed.data.choice import even_choice
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
-from fembed.frozen.matching import as_model, check_placed, match, training_rows
+from fembed.frozen.matching import as_model, check_placed, match, refuse_other_values, training_rows
 from fembed.model import Model
-from fembed.placing.placement import place, refine
+from fembed.placing.placement import place
 from fembed.train import Progress
 from fembed.train.extend import grow
 
 #: Enough for the network to take the new samples in; more would move the old ones further.
 EPOCHS = 3.0
-#: Training samples that are compared with the model, and how far above their loss is too far.
-CHECKED_SAMPLES, MOST_LOSS_RATIO = 256, 1.5
 
 
 def extend(
@@ -82,7 +79,9 @@ def extend(
     check_placed(new.sample_names, solution.u, solution.loss)
     values = np.full((model.n_samples + len(new.profiles), model.n_genes), np.nan, np.float32)
     values[: model.n_samples] = _of_training(model, training)
-    _check_training(model, values[: model.n_samples], config.n_threads)
+    refuse_other_values(
+        model, values[: model.n_samples], np.arange(model.n_samples), config.n_threads
+    )
     values[model.n_samples :, new.genes] = new.profiles
     together = replace(
         model.parameters,
@@ -133,25 +132,6 @@ def _of_training(model: Model, training: Any) -> Float32:
     values = np.full((model.n_samples, model.n_genes), np.nan, np.float32)
     values[:, found.genes] = found.profiles[rows]
     return values
-
-
-def _check_training(model: Model, values: Float32, n_threads: int | None) -> None:
-    """Samples at hand should be as far from the model as when it was trained."""
-    rows = even_choice(model.n_samples, CHECKED_SAMPLES)
-    _, loss = refine(
-        model.parameters,
-        np.ascontiguousarray(values[rows]),
-        model.sample_embedding[rows],
-        max_iterations=0,
-        n_threads=n_threads,
-    )
-    found, stored = float(loss.mean()), float(model.sample_loss[rows].mean())
-    if not found <= MOST_LOSS_RATIO * stored + 1e-6:
-        raise InputError(
-            "The values of the training samples are not those that the model was trained on: "
-            f"their mean squared error is {found:.4g}, and was {stored:.4g}; give the same matrix "
-            "in the same units."
-        )
 
 
 def _mean(loss: Any, n_observed: Any, rows: slice) -> float:

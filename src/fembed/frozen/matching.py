@@ -20,7 +20,7 @@ from fembed.engine import Float32, decode, take_genes
 from fembed.errors import DataWarning, InputError
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.placing import depth
+from fembed.placing import depth, placement
 
 #: Places and genes of the model that new data are held against: enough for a mean and a spread.
 _PLACES, _GENES, _SAMPLES = 8, 1000, 64
@@ -31,6 +31,8 @@ _MIN_GENES = 50
 _MIN_SPREAD, _MAX_SPREAD = 0.74, 1.35
 #: Distance of the means in standard deviations of the genes' means; and the least correlation.
 _MAX_SHIFT, _MIN_CORRELATION = 0.75, 0.3
+#: Training samples that are compared with the model, and how far above their loss is too far.
+_CHECKED_SAMPLES, _MAX_LOSS_RATIO = 256, 1.5
 _BASES = {
     3.3219: "log2 where the model has log10",
     2.3026: "natural logarithms where the model has log10",
@@ -140,6 +142,52 @@ def training_rows(
     rows = np.full(len(sample_names), -1, np.intp)
     rows[found.position[found.found]] = np.flatnonzero(found.found)
     return rows
+
+
+def other_values_doubt(
+    model: Model, profiles: Float32, rows: NDArray[np.intp], n_threads: int | None = None
+) -> str | None:
+    """The sentence for samples with names of training samples and values of others, or None.
+
+    Names alone do not tell: ``sample_0`` is in every array that came without names. At the places
+    of the training samples their own values have the loss of the training.
+
+    Parameters
+    ----------
+    model : Model
+    profiles : float32, k x n_genes
+        Of all the model's genes, on its scale.
+    rows : intp, k
+        The training sample that each is said to be.
+    """
+    some = even_choice(len(rows), _CHECKED_SAMPLES)
+    if not some.size:
+        return None
+    _, loss = placement.refine(
+        model.parameters,
+        np.ascontiguousarray(profiles[some]),
+        model.sample_embedding[rows[some]],
+        max_iterations=0,
+        n_threads=n_threads,
+    )
+    found, stored = float(loss.mean()), float(model.sample_loss[rows[some]].mean())
+    if found <= _MAX_LOSS_RATIO * stored + 1e-6:
+        return None
+    return (
+        "The values of the training samples are not those that the model was trained on: their "
+        f"mean squared error is {found:.4g}, and was {stored:.4g} (the first is "
+        f"'{model.sample_names[rows[some[0]]]}'); give the same matrix in the same units, or "
+        "names of their own to other samples."
+    )
+
+
+def refuse_other_values(
+    model: Model, profiles: Float32, rows: NDArray[np.intp], n_threads: int | None = None
+) -> None:
+    """Raise InputError where `other_values_doubt` finds something."""
+    doubt = other_values_doubt(model, profiles, rows, n_threads)
+    if doubt is not None:
+        raise InputError(doubt)
 
 
 def scale_doubt(parameters: Parameters, profiles: Float32, origin: str) -> str | None:

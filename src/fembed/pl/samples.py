@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.data.account import warn_of_spelling
 from fembed.data.expression import Expression
 from fembed.errors import DataWarning
-from fembed.frozen.matching import training_rows
+from fembed.frozen.matching import other_values_doubt, training_rows
 from fembed.frozen.projection import outlier_score, project
 from fembed.model import Model
 from fembed.pl.categories import Categories, categories
@@ -146,8 +147,11 @@ def _measured(model: Model, data: Expression, rows: NDArray[np.intp]) -> NDArray
     some = replace(
         data, values=data.values[rows[there]], sample_names=data.sample_names[rows[there]], obs=None
     )
-    values, n_matched = some.take_genes(model.gene_names)
+    found = some.find_genes(model.gene_names)
+    values, n_matched = some.take_genes(found)
     only_training = len(rows) == model.n_samples  # or `project` has said it
+    if only_training:
+        warn_of_spelling(found, "gene", data.origin, stacklevel=3)
     if only_training and there.any() and n_matched < 0.5 * model.n_genes:
         warnings.warn(
             f"{data.origin} has only {n_matched} of the model's {model.n_genes} genes; the others "
@@ -158,6 +162,10 @@ def _measured(model: Model, data: Expression, rows: NDArray[np.intp]) -> NDArray
     model.preprocessing.apply(
         values, data.origin, sample_names=some.sample_names, gene_names=model.gene_names
     )
+    of_training = np.flatnonzero(rows[: model.n_samples] >= 0)
+    doubt = other_values_doubt(model, values[: len(of_training)], of_training)
+    if n_matched == model.n_genes and doubt is not None:
+        warnings.warn(doubt, DataWarning, stacklevel=3)
     if there.all():
         return values
     measured = np.full((len(rows), model.n_genes), np.nan, np.float32)
