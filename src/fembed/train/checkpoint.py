@@ -24,6 +24,7 @@ from fembed.files import arrayfile
 from fembed.files.plain import PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
 from fembed.files.sealed import Arrays, Document
+from fembed.model import LARGEST_VALUE
 from fembed.train.heldout import SAMPLES, HeldOut
 from fembed.train.loop import Loop
 
@@ -203,8 +204,12 @@ def _check_state(
         if array.shape != like.shape or array.dtype != like.dtype:
             there, wanted = f"{array.dtype} {array.shape}", f"{like.dtype} {like.shape}"
             raise _unsound(path, f"the array '{name}' is {there}, not {wanted}")
-        if not np.isfinite(array).all():
-            raise _unsound(path, f"the array '{name}' holds a value that is not finite")
+        # Second moments are of squares.
+        largest = LARGEST_VALUE**2 if ".second." in name else LARGEST_VALUE
+        if not (np.abs(array) <= largest).all():
+            raise _unsound(
+                path, f"the array '{name}' holds a value that is not finite or too large"
+            )
 
 
 def _unsound(path: Path, what: str) -> InputError:

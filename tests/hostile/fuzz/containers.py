@@ -205,7 +205,8 @@ def zarr(path: Path, rng: Random) -> str:
 
 def _split(payload: bytes) -> tuple[dict[str, Any], bytes]:
     stop = 8 + int.from_bytes(payload[:8], "little")
-    return json.loads(payload[8:stop]), payload[stop:]
+    with plain.deep_stack():
+        return json.loads(payload[8:stop]), payload[stop:]
 
 
 def _joined(header: Any, body: bytes) -> bytes:
