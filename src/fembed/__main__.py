@@ -1,5 +1,28 @@
-"""``python -m fembed`` is the command ``fembed``."""
+"""The command ``fembed``, also as ``python -m fembed``.
 
-from fembed.commands.app import main
+Almost nothing is imported before it is known that there is room for it.
+"""
 
-main()
+from __future__ import annotations
+
+import sys
+
+from fembed.errors import NO_MEMORY, address_space_short, lacks_memory
+
+
+def main() -> None:
+    """Entry point of the command ``fembed``."""
+    try:
+        if address_space_short():
+            raise MemoryError
+        from fembed.commands.app import main as run
+    except (ImportError, MemoryError, OSError) as error:
+        if not lacks_memory(error):
+            raise
+        print(f"fembed: {NO_MEMORY}", file=sys.stderr)
+        sys.exit(1)
+    run()
+
+
+if __name__ == "__main__":
+    main()

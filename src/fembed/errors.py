@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any
 
@@ -64,3 +65,37 @@ def sentence(text: str) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most * 2 // 3]}...{text[-most // 3 + 3 :]}"
+
+
+#: What a user is told when there is no room, whatever noticed it.
+NO_MEMORY = "There is not enough memory; give fewer genes or samples, or a larger machine."
+#: Bytes of address space (``ulimit -v``) below which libraries of numbers do not start: OpenBLAS
+#: then ends the process, or waits for ever.
+LEAST_ADDRESS_SPACE = 600_000_000
+_SAID = ("can't start new thread", "bad_alloc", "failed to map segment", "cannot allocate memory")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no room for something.
+
+    Not only `MemoryError`: a thread that cannot start, a library that cannot be loaded, and what
+    the system says.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    said = str(error).lower()
+    return isinstance(error, OSError | RuntimeError | ImportError) and any(
+        words in said for words in _SAID
+    )
+
+
+def address_space_short() -> bool:
+    """Whether this process may not have the address space that a command needs."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return False
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return soft != resource.RLIM_INFINITY and soft < LEAST_ADDRESS_SPACE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -200,6 +201,85 @@ def test_a_damaged_description_of_the_arrays(folder: Path, name: str, value: obj
 def test_a_wrong_field(folder: Path, name: str, value: object, said: str) -> None:
     edit(folder, lambda document: document.update({name: value}))
     assert said in message(folder)
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("training", "history"), "abc", "'training.history' is 'abc', not a list"),
+        (("training", "history"), {"loss": 1}, "'training.history' is an object, not a list"),
+        (("training", "history", 0), None, r"'training.history[0]' is null, not an object"),
+        (("training", "history", 0, "loss"), "x", "'training.history[0].loss' is 'x', not a num"),
+        (("training", "history", 0, "step"), 1.5, "'training.history[0].step'"),
+        (("training", "mse"), [0.1], "'training.mse' is a list, not a number from 0"),
+        (("training", "mse"), 1e300, "'training.mse' is 1e+300"),
+        (("training", "explained_variance"), None, "'training.explained_variance' is null"),
+        (("training", "stopped"), {}, "'training.stopped'"),
+        (("training", "other"), nested(40), "more than 32 levels"),
+        (("training", "steps"), 10**45, "a whole number of 46 digits"),
+        (("gene_names", 0), "\ud800", "half of a surrogate pair"),
+        (("config", "seed"), 10**20, "seed is 100000000000000000000"),
+        (("config", "hidden"), 5, "hidden is 5"),
+        (("config", "weight_decay"), True, "weight_decay is True"),
+        (("hidden",), [10**9], "'hidden[0]'"),
+        (("preprocessing", "transform"), ["log10"], "'preprocessing.transform' is a list"),
+    ],
+)
+def test_an_odd_value_is_named_with_what_belongs_there(
+    folder: Path, path: tuple[Any, ...], value: object, said: str
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        place: Any = document
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    edit(folder, change)
+    assert said in message(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"seconds": 1.5', '"seconds": 1.5, "seconds": 1.5', "'seconds' is there twice"),
+        ('"seconds": 1.5', '"seconds": 1e999', "beyond 64-bit floats"),
+        ('"seconds": 1.5', f'"seconds": {"[" * 991}{"]" * 991}', "more than 32 levels"),
+        ('"seconds": 1.5', f'"seconds": {"[" * 100_000}{"]" * 100_000}', "more than 32 levels"),
+    ],
+)
+def test_json_that_is_not_one_value(folder: Path, old: str, new: str, said: str) -> None:
+    text = (folder / "model.json").read_text()
+    assert old in text
+    (folder / "model.json").write_text(text.replace(old, new))
+    assert said in message(folder)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\xff" * 8,
+        (2**40).to_bytes(8, "little") + b"{}",
+        b'{"a":{"dtype":"F32","shape":[4611686018427387904,8],"data_offsets":[0,0]}}',
+        b'{"a":{"dtype":"F32","shape":[4611686018427387904,0],"data_offsets":[0,0]}}',
+        b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}\0\0',
+        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+        b'"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}\0\0\0\0\0\0',
+    ],
+)
+def test_a_forged_header_of_arrays(folder: Path, header: bytes) -> None:
+    size = header.rindex(b"}") + 1 if header.startswith(b"{") else 0
+    payload = size.to_bytes(8, "little") + header if size else header
+    (folder / "model.safetensors").write_bytes(payload)
+    digest = hashlib.sha256(payload).hexdigest()
+    edit(folder, lambda d: d.update(arrays_bytes=len(payload), arrays_sha256=digest))
+    assert "model.safetensors cannot be read" in message(folder)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,14 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from fembed.errors import DataWarning, InputError, TrainingError, WorkerError
+from fembed.errors import (
+    NO_MEMORY,
+    DataWarning,
+    InputError,
+    TrainingError,
+    WorkerError,
+    lacks_memory,
+)
 from fembed.files.plain import plain
 
 if TYPE_CHECKING:
@@ -75,9 +82,10 @@ def errors_told(log: JsonLog | None = None) -> Iterator[None]:
         raise _failed(str(error), USER_ERROR, log) from error
     except KeyboardInterrupt as error:
         raise _failed("Interrupted; no output is half-written.", INTERRUPTED, log) from error
-    except MemoryError as error:
-        sentence = "There is not enough memory; give fewer genes or samples, or a larger machine."
-        raise _failed(sentence, OUT_OF_MEMORY, log) from error
+    except (MemoryError, OSError, RuntimeError, ImportError) as error:
+        if not lacks_memory(error):
+            raise
+        raise _failed(NO_MEMORY, OUT_OF_MEMORY, log) from error
 
 
 def _failed(sentence: str, status: int, log: JsonLog | None) -> Failed:
