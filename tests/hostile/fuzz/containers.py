@@ -171,7 +171,8 @@ def tenx(path: Path, rng: Random) -> str:
     if rng.random() < 0.05:
         chosen.unlink()
         return f"{chosen.name} removed"
-    return f"{chosen.name}: {plain.text(chosen, rng)}"
+    edit = plain.packed if chosen.suffix == ".gz" else plain.text
+    return f"{chosen.name}: {edit(chosen, rng)}"
 
 
 PICKLE = {"id": "pickle", "protocol": 5}

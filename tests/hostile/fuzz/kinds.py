@@ -89,8 +89,8 @@ _POINTS = _either(
 KINDS: dict[str, Kind] = {
     "csv": Kind(("table.csv",), plain.text),
     "tsv": Kind(("genes.tsv",), plain.text),
-    "packed": Kind(("table.csv.gz",), plain.text),
-    "archive": Kind(("table.tsv.bz2", "table.zip"), plain.raw),
+    "packed": Kind(("table.csv.gz",), plain.packed),
+    "archive": Kind(("table.tsv.bz2", "table.zip"), plain.packed),
     "gct": Kind(("table.gct",), plain.text),
     "series": Kind(("series_matrix.txt",), plain.text),
     "star": Kind(("star_ReadsPerGene.out.tab",), plain.text),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import copy
 import gzip
 import json
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,21 +177,45 @@ _TEXT_EDITS = (_cell, _cell, _cell, _cells, _cells, _line, _layout)
 
 
 def text(path: Path, rng: Random) -> str:
-    """One to three edits of a text file (of what a .gz holds), or damage to its bytes."""
-    packed = path.name.endswith(".gz")
-    content = path.read_bytes()
-    if packed and rng.random() < 0.3:
-        content, words = _edit_gzip(content, rng)
-        path.write_bytes(content)
-        return words
-    content = gzip.decompress(content) if packed else content
-    told = []
+    """One to three edits of a text file, or damage to its bytes."""
+    content, told = path.read_bytes(), []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         edit = damage if rng.random() < 0.15 else edit_text
         content, words = edit(content, rng)
         told.append(words)
-    path.write_bytes(gzip.compress(content, 1) if packed else content)
+    path.write_bytes(content)
     return ", ".join(told)
+
+
+def packed(path: Path, rng: Random) -> str:
+    """The same for what a .gz, .bz2 or .zip file holds; or damage to the packing."""
+    if rng.random() < 0.3:
+        edit = _edit_gzip if path.suffix == ".gz" else damage
+        content, words = edit(path.read_bytes(), rng)
+        path.write_bytes(content)
+        return words
+    inside = path.with_name("inside")
+    inside.write_bytes(_unpacked(path))
+    words = text(inside, rng)
+    content = inside.read_bytes()
+    inside.unlink()
+    if path.suffix != ".zip":
+        path.write_bytes((gzip if path.suffix == ".gz" else bz2).compress(content, 1))
+        return words
+    names = rng.choice(
+        (["table.csv"], ["table.csv"], ["a.csv", "b.csv"], ["../../a"], ["é", "é"], [])
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return f"{words}, packed as {names}"
+
+
+def _unpacked(path: Path) -> bytes:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(archive.namelist()[0])
+    return (gzip if path.suffix == ".gz" else bz2).decompress(path.read_bytes())
 
 
 def _edit_gzip(content: bytes, rng: Random) -> tuple[bytes, str]:
