@@ -6,7 +6,6 @@ Training, gradients, decoding and solving have readable double-precision twins i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed.threads import thread_count  # before OpenMP is loaded: it looks whether it was
+
+# isort: split
+
 from fembed import _core
-from fembed.config import MAX_THREADS, checked_whole
 from fembed.parameters import Parameters
 
 Float32 = NDArray[np.float32]
@@ -25,18 +27,6 @@ Indices = NDArray[np.integer[Any]]
 ISAS: tuple[str, ...] = tuple(_core.isas())
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's published defaults (Kingma & Ba 2015)
-
-
-def thread_count(n_threads: int | None = None) -> int:
-    """Threads to use: the argument, else OMP_NUM_THREADS, else the processors we may run on."""
-    if n_threads is not None:
-        return checked_whole("n_threads", n_threads, 1, MAX_THREADS)
-    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if given.isdigit() and int(given) > 0:
-        return min(int(given), MAX_THREADS)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fembed.errors import InputError, WorkerError
-from fembed.parallel.workers import ATTEMPTS, Finish, Workers, alone, core_count, limit_threads
+from fembed.parallel.workers import ATTEMPTS, Finish, Workers, alone, core_count
+from fembed.threads import limit_for_good
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -91,7 +92,7 @@ def case_on_worker(task: Any, sent: Sent, case: Any, threads: dict[str, int]) ->
 
     # A worker that came later is alone in not being counted, so it takes one thread.
     n_threads = threads.get(get_worker().address, 1)
-    limit_threads(n_threads)
+    limit_for_good(n_threads)
     return alone(task, sent.value, case, n_threads)
 
 

@@ -8,15 +8,14 @@ from contextlib import closing
 from typing import Any
 
 from fembed.errors import WorkerError
-from fembed.parallel.workers import ATTEMPTS, Finish, alone, limit_threads
+from fembed.parallel.workers import ATTEMPTS, Finish, alone
+from fembed.threads import limit_for_good, limited
 
 
 def run_here(task: Any, shared: Any, cases: Sequence[Any], n_threads: int, finish: Finish) -> None:
     """One case after the other in this process."""
-    from threadpoolctl import threadpool_limits
-
     for index, case in enumerate(cases):
-        with threadpool_limits(1, user_api="blas"):
+        with limited(n_threads):
             result = task(shared, case, n_threads)
         finish(index, result)
 
@@ -54,5 +53,5 @@ def run_on_processes(
 
 def local_case(task: Any, shared: Any, index: int, case: Any, n_threads: int) -> tuple[int, Any]:
     """One case in a process of its own, with all its threads limited."""
-    limit_threads(n_threads)
+    limit_for_good(n_threads)
     return index, alone(task, shared, case, n_threads)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from fembed.config import MAX_THREADS, MAX_WORKERS, checked_whole, is_number
 from fembed.errors import InputError, shown
+from fembed.threads import omp_num_threads
 
 #: Called with the number of a case and its result, as they come.
 Finish = Callable[[int, Any], None]
@@ -94,16 +94,6 @@ def core_count() -> int:
     return int(joblib.cpu_count())
 
 
-def limit_threads(n_threads: int) -> None:
-    """Limit the thread pools of a worker process, for good: tasks may overlap there."""
-    # Only pools that are loaded can be limited: these imports load BLAS and OpenMP.
-    import scipy.linalg  # noqa: F401
-    import sklearn.neighbors  # noqa: F401
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits({"openmp": n_threads, "blas": 1})
-
-
 def alone(task: Any, shared: Any, case: Any, n_threads: int) -> Any:
     """Run a task on a worker: whatever it parallelises through joblib itself runs in line."""
     import joblib
@@ -114,5 +104,4 @@ def alone(task: Any, shared: Any, case: Any, n_threads: int) -> Any:
 
 def _at_most_omp(threads: int) -> int:
     """``threads``, or OMP_NUM_THREADS where that is less: it is the user's word for a process."""
-    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return min(threads, int(given)) if given.isdigit() and int(given) > 0 else threads
+    return min(threads, omp_num_threads() or threads)

@@ -19,6 +19,7 @@ from fembed.pl.labels import write_labels
 from fembed.pl.legends import legend_beside
 from fembed.pl.palette import SEQUENTIAL
 from fembed.pl.points import colouring
+from fembed.threads import limited
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,9 +142,10 @@ def gene_plane(model: Model, method: Method = "pca", seed: int = 0) -> Float:
     if method == "tsne":
         from sklearn.manifold import TSNE
 
-        fitted: Float = TSNE(
-            perplexity=min(30.0, (n_genes - 1) / 3), init="pca", random_state=seed, n_jobs=1
-        ).fit_transform(genes)
+        with limited(1):  # n_jobs is for its search of neighbours alone
+            fitted: Float = TSNE(
+                perplexity=min(30.0, (n_genes - 1) / 3), init="pca", random_state=seed, n_jobs=1
+            ).fit_transform(genes)
         return np.asarray(fitted, np.float64)
     return _umap(genes, seed)
 

@@ -18,10 +18,11 @@ from scipy.special import chdtri
 from threadpoolctl import threadpool_limits
 
 from fembed.data.choice import even_choice
-from fembed.engine import Float32, Solution, take_genes, thread_count
+from fembed.engine import Float32, Solution, take_genes
 from fembed.parameters import Parameters
 from fembed.placing import placement
 from fembed.placing.slopes import Slopes
+from fembed.threads import thread_count
 
 Float64 = NDArray[np.float64]
 

@@ -20,6 +20,7 @@ from fembed.pl.samples import MapSamples, map_samples
 from fembed.report import figures
 from fembed.report.checks import OUTLIER, all_checks
 from fembed.report.comparison import Comparison, compare
+from fembed.threads import limited
 
 #: The paper that the method is from.
 PAPER = (
@@ -64,7 +65,7 @@ def report_page(
     model_path : str, optional
         Where the model is from, for the list of settings.
     n_threads : int, optional
-        Threads of the engine.
+        Threads of the engine and of the libraries.
     save : path, optional
         Also write the page to this file, replacing an earlier one.
 
@@ -85,24 +86,25 @@ def report_page(
         data = as_expression(data, model)
     labels = [labels] if isinstance(labels, str) else list(labels)
     columns = list(dict.fromkeys([*labels, *([] if batch is None else [batch])]))
-    samples = map_samples(model, data, columns, n_threads=n_threads)
-    label = samples.labels[labels[0]] if labels else None
-    batches = None if batch is None else samples.labels[batch]
-    comparison = compare(model, samples, labels)
-    payload = map_payload(model, samples, title=title, n_threads=n_threads)
-    text = page.render(
-        "report.html",
-        scripts=scripts,
-        title=title,
-        data=map_data(payload),
-        subtitle=_subtitle(model, samples),
-        tiles=_tiles(model, samples, comparison),
-        checks=all_checks(model, samples, batches, label, batch or ""),
-        comparison=comparison,
-        n_projected=int(samples.projected.sum()),
-        **_figures(model, samples, comparison),
-        **_provenance(model, data, model_path),
-    )
+    with limited(n_threads, blas=True):
+        samples = map_samples(model, data, columns, n_threads=n_threads)
+        label = samples.labels[labels[0]] if labels else None
+        batches = None if batch is None else samples.labels[batch]
+        comparison = compare(model, samples, labels)
+        payload = map_payload(model, samples, title=title, n_threads=n_threads)
+        text = page.render(
+            "report.html",
+            scripts=scripts,
+            title=title,
+            data=map_data(payload),
+            subtitle=_subtitle(model, samples),
+            tiles=_tiles(model, samples, comparison),
+            checks=all_checks(model, samples, batches, label, batch or ""),
+            comparison=comparison,
+            n_projected=int(samples.projected.sum()),
+            **_figures(model, samples, comparison),
+            **_provenance(model, data, model_path),
+        )
     if save is not None:
         durable.replace_file(save, text.encode())
     return text

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from fembed.data.choice import even_choice
 from fembed.engine import Float32
+from fembed.threads import limited
 
 #: Distances are taken between scores on so many principal components.
 SCORES = 50
@@ -25,7 +26,11 @@ PERPLEXITY, ITERATIONS = 30.0, 500
 
 
 def neighbour_layout(
-    scores: Float32, samples: NDArray[np.intp], n_components: int, seed: int
+    scores: Float32,
+    samples: NDArray[np.intp],
+    n_components: int,
+    seed: int,
+    n_threads: int | None = None,
 ) -> Float32:
     """Positions (n_samples x n_components, centred, unit variance) from principal component scores.
 
@@ -55,7 +60,8 @@ def neighbour_layout(
     with threadpool_limits(1):  # or the bits would depend on how many there are
         embedding = tsne.fit_transform(known)
     neighbours = KNeighborsRegressor(min(NEIGHBOURS, len(landmarks)), weights="distance")
-    positions = neighbours.fit(known, embedding).predict(scores)
+    with limited(n_threads):
+        positions = neighbours.fit(known, embedding).predict(scores)
     positions[landmarks] = embedding
     positions -= positions[samples].mean(axis=0)
     spread = np.maximum(positions[samples].std(axis=0), 1e-30)

@@ -17,11 +17,12 @@ from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
 from fembed.data.memory import available_bytes
 from fembed.data.preprocess import Preprocessing
-from fembed.engine import Float32, thread_count
+from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError, TrainingError, shown
 from fembed.model import Model
 from fembed.parameters import network_size
 from fembed.placing import confidence
+from fembed.threads import thread_count
 from fembed.train.checkpoint import Checkpoint, about
 from fembed.train.fast import fit_fast
 from fembed.train.loop import Progress

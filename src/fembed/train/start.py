@@ -184,7 +184,7 @@ def _at_components(
     scores, squares = _scores(values, right if neighbours else right[:kept])
     captured = float(np.square(scores[:, :kept], dtype=np.float64).sum())
     if neighbours:
-        positions = layout.neighbour_layout(scores, samples, d, config.seed)
+        positions = layout.neighbour_layout(scores, samples, d, config.seed, config.n_threads)
         loading = _regression(values, positions, samples)
     else:
         positions = 0.01 * random.standard_normal((n_samples, d), np.float32)
