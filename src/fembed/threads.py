@@ -43,7 +43,7 @@ def omp_num_threads() -> int | None:
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if not (first.isascii() and first.isdecimal()):
         return None
-    return min(int(first[-1000:]), MAX_THREADS) or None
+    return min(int(first.lstrip("0")[:9] or 0), MAX_THREADS) or None
 
 
 def processors() -> int:
@@ -76,6 +76,11 @@ def _load_pools() -> None:
     """Only pools that are loaded can be limited: these imports load BLAS and OpenMP."""
     import scipy.linalg  # noqa: F401
     import sklearn.neighbors  # noqa: F401
+
+
+def is_forked() -> bool:
+    """Whether this process is a fork of one that had loaded the engine, or OpenMP otherwise."""
+    return _Fork.one_thread
 
 
 class _Fork:

@@ -16,6 +16,7 @@ from fembed.config import checked_kind
 from fembed.parallel.cluster import run_on_dask
 from fembed.parallel.processes import run_here, run_on_processes
 from fembed.parallel.workers import Workers
+from fembed.threads import is_forked
 
 Shared = TypeVar("Shared")
 Case = TypeVar("Case")
@@ -41,7 +42,8 @@ def run(
     cases : sequence
         What differs; small.
     workers : Workers, optional
-        By default one process a core of this machine. With one worker, everything runs here.
+        By default one process a core of this machine. With one worker, or in a forked process,
+        everything runs here.
     on_done : callable, optional
         Called as ``on_done(index, result)`` in this process, as soon as a case has finished and
         in that order, so that results can be stored one by one.
@@ -74,7 +76,8 @@ def run(
         run_on_dask(task, shared, cases, workers, finish)
     else:
         n_workers, n_threads = workers.share(len(cases))
-        if n_workers == 1:
+        # A forked process has its parent's pool in joblib's books, without the processes.
+        if n_workers == 1 or is_forked():
             run_here(task, shared, cases, n_threads, finish)
         else:
             run_on_processes(task, shared, cases, n_workers, n_threads, finish)
