@@ -24,6 +24,7 @@ SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "blanks", "|"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
+_OF_EXCEL = re.compile(r'"?sep=."?', re.IGNORECASE)  # a line by which Excel knows the separator
 #: Columns with annotations of genes, beside their names, as counters and pipelines write them.
 _OF_GENES = re.compile(
     r"(gene ?)?(names?|symbols?|types?|biotypes?|descriptions?|titles?|ids?)|external gene name"
@@ -74,7 +75,9 @@ def after_comments(head: Head) -> list[tuple[int, str]]:
     """The lines from the header on; a header may itself begin with ``#``."""
     lines = head.lines
     n = 0
-    while n < len(lines) and lines[n][1].lstrip(' "').startswith("#"):
+    while n < len(lines) and (
+        lines[n][1].lstrip(' "').startswith("#") or _OF_EXCEL.fullmatch(lines[n][1])
+    ):
         n += 1
     if n == len(lines):
         if n > 1 and all(len(text.split("\t")) > 1 for _, text in lines):
@@ -105,11 +108,12 @@ def _separator(lines: list[tuple[int, str]], path: Path) -> str:
     fitting = [separator for separator in order if _fits(lines, separator, path)]
     if fitting:
         return fitting[0]
-    cuts_header = [one for one in order[:4] if len(split(lines[0][1], one, path, lines[0][0])) > 1]
-    if cuts_header and not (cuts_header[0] == " " and len(lines) == 1):
+    order = [separator for separator in order if separator in "\t,;"]
+    cuts_header = [one for one in order if len(split(lines[0][1], one, path, lines[0][0])) > 1]
+    if cuts_header:
         return cuts_header[0]  # and the first row that differs is named
     if len(lines) > 1:
-        cuts_rows = [one for one in order[:4] if one in lines[1][1] and one != " "]
+        cuts_rows = [one for one in order if one in lines[1][1]]
         if cuts_rows and len(split(lines[1][1], cuts_rows[0], path, lines[1][0])) == 2:
             return cuts_rows[0]  # R's form of a single column
         if cuts_rows and len(split(lines[1][1], cuts_rows[0], path, lines[1][0])) > 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,6 +32,7 @@ MISSING = [
     *("", "NA", "N/A", "n/a", "na", "Na", "NaN", "nan", "NAN", "-nan", "-NaN", "<NA>"),
     *("#N/A", "#NA", "#N/A N/A", "null", "NULL", "None", "none", "1.#QNAN", "-1.#IND", "1.#IND"),
 ]
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _INITIAL_BYTES = frozenset(ord(letter) for letter in INITIALS) | {ord('"'), ord(" ")}
 
 
@@ -331,8 +333,7 @@ def _first_fault(
             cell = cells[position]
             if cell in MISSING:
                 continue
-            try:
-                float(cell.replace(",", ".") if layout.decimal == "," else cell)
-            except ValueError:
+            number_like = cell.replace(",", ".") if layout.decimal == "," else cell
+            if not plain.is_number(number_like) and not _INFINITE.fullmatch(number_like.strip()):
                 return plain.with_advice(not_a_number(str(path), cells[0], column, cell), cell)
     return f"{path} cannot be read as a table of numbers ({detail}); correct it."
