@@ -31,6 +31,11 @@ _FORMS = ((1.3, 2, 1.0), (1.0, 2, 0.86), (0.75, 1, 0.86), (0.6, 1, 0.75))
 _SHARE, _COVERED = 0.4, 0.22
 #: Pushing takes a second, so few forms are tried until none lies on another.
 _ATTEMPTS = 2
+#: More labels are pushed for fewer rounds, and their lines may cross: in every round adjustText
+#: compares every two of them.
+_MOST_UNCROSSED = 45
+#: More labels stay where they are: pushing 200 takes half a minute, and there is no room.
+_MOST_PUSHED = 100
 
 
 def densest_places(points: Float, codes: NDArray[np.intp], n_codes: int) -> Float:
@@ -93,10 +98,12 @@ def write_labels(
     if not forms and must:
         forms = [_fitted(named, min(_FORMS[-1][0], _SHARE * across), fontsize, _FORMS[-1])]
     texts: list[Any] = []
-    for attempt, form in enumerate(forms[:_ATTEMPTS], start=1):
+    attempts = _ATTEMPTS if len(named) <= _MOST_UNCROSSED else 1
+    for attempt, form in enumerate(forms[:attempts], start=1):
         texts = _texts(ax, anchors, form)
-        lines = _push_apart(ax, texts, anchors, around, clear_of_places) if texts else []
-        if attempt == len(forms[:_ATTEMPTS]) or not _overlap(texts):
+        pushed = 0 < len(texts) <= _MOST_PUSHED
+        lines = _push_apart(ax, texts, anchors, around, clear_of_places) if pushed else []
+        if attempt == len(forms[:attempts]) or not _overlap(texts):
             break
         for drawn in (*texts, *lines):
             drawn.remove()
@@ -148,7 +155,8 @@ def _push_apart(
             target_x=anchors[:, 0],
             target_y=anchors[:, 1],
             avoid_self=clear_of_places,
-            iter_lim=_ROUNDS,
+            iter_lim=max(2, round(_ROUNDS * min(1.0, _MOST_UNCROSSED / len(texts)) ** 2)),
+            prevent_crossings=len(texts) <= _MOST_UNCROSSED,
             expand=(1.15, 1.8) if clear_of_places else (1.06, 1.12),
             force_explode=(0.1, 0.4) if clear_of_places else (0.02, 0.05),
             min_arrow_len=5 if clear_of_places else 12,

@@ -51,7 +51,7 @@ def legend_beside(
     entries = fit_entries(labels, numbers, LEGEND_SHARE * across, up, fixed)
     made = legend(
         ax,
-        [*(handles[k] for k in entries.kept), *([_nothing()] if entries.left_out else [])],
+        [*(handles[k] for k in entries.kept), *([no_marker()] if entries.left_out else [])],
         entries.texts,
         ncols=entries.columns,
         fontsize=entries.size,
@@ -100,19 +100,32 @@ def fit_entries(
         if total <= across:
             return Entries(list(range(n)), texts, columns, size, 0)
     columns = max(1, min(columns, int(across / (LEAST_NAME + _beside_name(size)))))
-    kept = list(range(n))
-    if n > columns * rows:
-        # Grey NA says how much is not known, and is not one of many.
-        first = {*range(fixed), *(k for k in kept if labels[k] == MISSING_LABEL)}
-        rest = sorted((k for k in kept if k not in first), key=lambda k: (-(counts[k] or 0), k))
-        kept = sorted([*first, *rest][: max(1, columns * rows - 1)])
+    kept = largest(labels, counts, columns * rows, fixed)
     room = across / columns - _beside_name(size)
     longest = max((names.width(end, size) for end in ends), default=0.0)
     short = names.told_apart([labels[k] for k in kept], room - longest, size)
     shown = [name + ends[k] for name, k in zip(short, kept, strict=True)]
     left_out = n - len(kept)
-    more = [f"{_ELLIPSIS} and {left_out:,} more"] if left_out else []
+    more = [left_out_text(left_out)] if left_out else []
     return Entries(kept, [*shown, *more], columns, size, left_out)
+
+
+def largest(
+    labels: Sequence[str], counts: Sequence[int | None], most: int, fixed: int = 0
+) -> list[int]:
+    """Which of the entries are shown where there is room for ``most`` lines, in their order."""
+    everyone = list(range(len(labels)))
+    if len(everyone) <= most:
+        return everyone
+    # Grey NA says how much is not known, and is not one of many.
+    first = [k for k in everyone if k < fixed or labels[k] == MISSING_LABEL]
+    rest = sorted(set(everyone) - set(first), key=lambda k: (-(counts[k] or 0), k))
+    return sorted([*first, *rest][: max(1, most - 1)])  # one line says how many are left out
+
+
+def left_out_text(number: int) -> str:
+    """The last line of a legend that has not room for all."""
+    return f"{_ELLIPSIS} and {number:,} more"
 
 
 def _beside_name(size: float) -> float:
@@ -120,7 +133,8 @@ def _beside_name(size: float) -> float:
     return (HANDLE + 0.3 + 1.0) * size / 72.0
 
 
-def _nothing() -> Any:
+def no_marker() -> Any:
+    """The handle of a line that stands for no category."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], linestyle="none")

@@ -12,7 +12,7 @@ from fembed.errors import InputError
 from fembed.pl import canvas, hexagons, maps, names
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.categories import Categories, categories, joined
-from fembed.pl.legends import LEGEND_LINE, legend
+from fembed.pl.legends import LEGEND_LINE, largest, left_out_text, legend, no_marker
 from fembed.pl.points import colouring, plane
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ COLUMNS = 5
 _GAP = 0.35  # inches at the left and the top, for the names of rows and columns
 _BELOW = 0.06
 _BESIDE = 1.25  # inches at the right, for the legend
+_MOST_ROWS = 30  # of a legend below the panels
 _MARKER = 0.24  # inches of a legend's marker and the blanks around it
 
 
@@ -145,7 +146,7 @@ def scatter_grid(
         ax.set_xlim(box[0])
         ax.set_ylim(box[1])
         hexagons.count_outside(ax, some, box, 6.0)
-    _shared_legend(figure, everyone.present, chosen)
+    _shared_legend(figure, everyone.present, [int(n) for n in everyone.counts if n], chosen)
     return _finished(figure, axes, list(points), save)
 
 
@@ -280,7 +281,9 @@ def _shared_bar(figure: Figure, shown: Any, label: str) -> None:
     canvas.count_bar(beside, shown, label, inside=True)
 
 
-def _shared_legend(figure: Figure, labels: Sequence[str], chosen: Any) -> None:
+def _shared_legend(
+    figure: Figure, labels: Sequence[str], counts: Sequence[int], chosen: Any
+) -> None:
     width, height = figure.get_size_inches()
     rows = max(4, int((height - 0.2) / LEGEND_LINE))
     if len(labels) <= rows:
@@ -291,9 +294,14 @@ def _shared_legend(figure: Figure, labels: Sequence[str], chosen: Any) -> None:
         longest = max(names.width(names.plain(label), 7.0) for label in labels) + _MARKER
         n_columns = max(1, int((width - _GAP) / min(max(1.1, longest), 2.4)))
         room = (width - _GAP) / n_columns
-    texts = names.told_apart(labels, room - _MARKER, 7.0)
+        rows = _MOST_ROWS * n_columns
+    kept = [labels[k] for k in largest(labels, counts, rows)]
+    texts, entries = names.told_apart(kept, room - _MARKER, 7.0), maps.handles(kept, chosen, 4.5)
+    if len(kept) < len(labels):
+        texts.append(left_out_text(len(labels) - len(kept)))
+        entries.append(no_marker())
     legend(
-        figure, maps.handles(labels, chosen, 4.5), texts, ncols=n_columns, borderaxespad=0.0,
+        figure, entries, texts, ncols=n_columns, borderaxespad=0.0,
         labelspacing=0.35, handlelength=1.2, handletextpad=0.2, columnspacing=0.8, **place,
     )  # fmt: skip
 

@@ -52,8 +52,10 @@ def mixed(pixels: Pixels, codes: NDArray[np.intp], colours: Float) -> Float:
     """RGBA: the colours (k x 3, 0 to 1) of the points' categories, mixed by how many there are."""
     total = pixels.sums()
     mix = np.zeros((*pixels.shape, 3))
-    for code, colour in enumerate(colours):
-        mix += pixels.sums(chosen=codes == code)[..., None] * colour
+    for channel in range(
+        3
+    ):  # and not category by category, of which there may be as many as points
+        mix[..., channel] = pixels.sums(colours[codes, channel])
     image = np.zeros((*pixels.shape, 4))
     image[..., :3] = mix / np.maximum(total, 1)[..., None]
     image[..., 3] = opacity(total)
