@@ -165,7 +165,7 @@ class Model:
                 )
             return rows
         position = {name: row for row, name in enumerate(self.gene_names)}
-        for name in wanted:
+        for name in wanted.tolist():
             if not isinstance(name, str) or name not in position:
                 raise InputError(f"The gene {shown(name)} is not in the model; check its spelling.")
         return np.array([position[name] for name in wanted], dtype=np.int64)

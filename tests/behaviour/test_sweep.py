@@ -142,8 +142,8 @@ def test_another_sweep_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_fails_its_case_alone() -> None:
     config = FitConfig(hidden=(50,) * 16, gene_components=4, iterations=40, recipe="published")
     found = fembed.sweep(
-        frame(), {"learning_rate": [1e-4, 1.0]}, KINDS, config=config, classifier_steps=0,
-        held_out=False, preprocessing=fembed.Preprocessing("none"), workers=ONE,
+        np.log10(frame() + 1), {"learning_rate": [1e-4, 1.0]}, KINDS, config=config,
+        classifier_steps=0, held_out=False, preprocessing=fembed.Preprocessing("none"), workers=ONE,
     )  # fmt: skip
     assert found.table["failure"].str.contains("no longer finite").any()
     assert found.table.loc[found.table["failure"] != "", "loss"].isna().all()

@@ -80,8 +80,8 @@ class SweepFolder:
         for folder in (self.path, self.path / "cases", self.path / "models"):
             temporary.clear(folder)
 
-    def finished(self, config: FitConfig) -> CaseResult | None:
-        """What is stored of a case; None where it has not finished."""
+    def finished(self, config: FitConfig, n_samples: int) -> CaseResult | None:
+        """What is stored of a case of so many samples; None where it has not finished."""
         path = self._case_path(config)
         if not path.is_file():
             return None
@@ -93,7 +93,7 @@ class SweepFolder:
         measures = {name: document["measures"][name] for name in MEASURES}
         embedding = arrays.get("sample_embedding")
         if (embedding is None) != bool(document["failure"]) or (
-            embedding is not None and not _is_map(embedding, config.n_components)
+            embedding is not None and not _is_map(embedding, n_samples, config.n_components)
         ):
             raise InputError(f"{again}: the array 'sample_embedding' is no map of the samples.")
         return CaseResult(config, measures, embedding, document["warnings"], document["failure"])
@@ -177,11 +177,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return found
 
 
-def _is_map(embedding: NDArray[Any], n_components: int) -> bool:
-    """Finite places of whatever number of samples."""
+def _is_map(embedding: NDArray[Any], n_samples: int, n_components: int) -> bool:
+    """Finite places of all samples."""
     return (
-        embedding.ndim == 2
-        and embedding.shape[1] == n_components
+        embedding.shape == (n_samples, n_components)
         and embedding.dtype == np.float32
         and bool(np.isfinite(embedding).all())
     )

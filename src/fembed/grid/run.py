@@ -174,7 +174,7 @@ def _run(
             on_case(len(results), len(cases), result)
 
     for position, case in enumerate(cases):
-        stored = None if place is None else place.finished(case)
+        stored = None if place is None else place.finished(case, len(shared.labels))
         if stored is not None:
             done(position, stored)
     waiting = [position for position in range(len(cases)) if position not in results]

@@ -141,7 +141,12 @@ def find_model(adata: AnnData, key: str = KEY) -> tuple[Model, str]:
         raise InputError(
             f"{origin} is not a fembed model; run fembed.tl.fit on it, or give the model itself."
         )
-    arrays = {str(name): np.array(array) for name, array in stored["arrays"].items()}
+    try:
+        arrays = {str(name): np.array(array) for name, array in stored["arrays"].items()}
+    except ValueError:  # lists of different lengths
+        raise InputError(
+            f"{origin} holds something else than arrays; fit the model anew."
+        ) from None
     document = unseal(arrays, stored["model"], origin, store.KIND)
     return store.rebuild(arrays, document, origin), str(stored["matrix"])
 
