@@ -98,6 +98,7 @@ class Run:
                 stderr=stderr,
                 env={**os.environ, MARK: self.mark, "OMP_NUM_THREADS": "1"},
                 start_new_session=True,
+                preexec_fn=_heed,
             )
 
     def end(self, patience: float) -> int | None:
@@ -139,6 +140,12 @@ class Run:
                 except OSError:
                     continue
         return found
+
+
+def _heed() -> None:
+    """Undo what ``nohup`` and the background of a shell leave: signals that are ignored."""
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(kind, signal.SIG_DFL)
 
 
 def _command_line(pid: int) -> str:
