@@ -26,7 +26,9 @@ from fembed.commands import (
     report,
     sweep,
 )
-from fembed.output.terminal import Failed, tell
+from fembed.errors import InputError
+from fembed.output.streams import finish, open_closed, saying, tell
+from fembed.output.terminal import USER_ERROR, Failed
 
 app = typer.Typer(
     name="fembed",
@@ -72,9 +74,16 @@ for command in (
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: that of the process) and return its exit status."""
     try:
-        status = app(arguments, prog_name="fembed", standalone_mode=False)
+        with saying():  # of help and version; a command says its own errors
+            status = app(arguments, prog_name="fembed", standalone_mode=False)
+        finish()
     except Failed as failure:
         return failure.status
+    except InputError as error:
+        tell(str(error))
+        return USER_ERROR
+    except SystemExit as end:  # typer and rich, when the reader of their help has seen enough
+        return 0 if isinstance(end.__context__, BrokenPipeError) else USER_ERROR
     except typer.Abort:
         tell("Interrupted; no output is half-written.")
         return 130
@@ -88,6 +97,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the command ``fembed``."""
+    open_closed()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Where a name has letters that the terminal lacks, it gets their numbers.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ import numpy as np
 
 from fembed.data import account
 from fembed.data.chunks import row_chunks
-from fembed.files.plain import plain
-from fembed.output.terminal import say
+from fembed.files.plain import json_text
+from fembed.output.streams import escaped, say
 
 if TYPE_CHECKING:
     from fembed.data.expression import Expression
@@ -118,7 +117,7 @@ _TITLES = {
 
 def as_json(facts: Mapping[str, Any]) -> str:
     """``facts`` as one JSON object."""
-    return json.dumps(plain(facts), allow_nan=False)
+    return json_text(facts)
 
 
 def lines(facts: Mapping[str, Any]) -> list[str]:
@@ -126,7 +125,7 @@ def lines(facts: Mapping[str, Any]) -> list[str]:
     titles = [_TITLES.get(name, name.replace("_", " ")) for name in facts]
     width = max(map(len, titles))
     return [
-        f"{title:<{width}}  {_text(name, value)}"
+        f"{title:<{width}}  {escaped(_text(name, value))}"
         for title, (name, value) in zip(titles, facts.items(), strict=True)
     ]
 
@@ -200,6 +199,7 @@ def _dimension(value: Any) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -19,7 +19,9 @@ from fembed.commands.arguments import (
     TxToGene,
     WorkerCount,
 )
-from fembed.output.terminal import CaseBar, JsonLog, errors_told, say
+from fembed.output.log import JsonLog, check_log
+from fembed.output.streams import say
+from fembed.output.terminal import CaseBar, errors_told
 
 
 @errors_told()
@@ -98,7 +100,7 @@ def evaluate(
     from fembed.evaluation.figure import check_drawing
     from fembed.evaluation.result import CaseResult, check_folder
 
-    with JsonLog(log_json) as log, errors_told(log):
+    with JsonLog(log_json, overwrite) as log, errors_told(log):
         if quiet and output is None and log_json is None:
             raise InputError(
                 "--quiet without a folder (-o) or --log-json would show and keep nothing; give one."
@@ -115,6 +117,9 @@ def evaluate(
         sizes = options.whole_numbers("--dims", dims)
         places = options.workers(backend, scheduler, workers, threads)
         preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
+        outputs = [] if output is None else [output]
+        sources = [path for path in (data, annotations) if path is not None]
+        check_log(log_json, overwrite=overwrite, sources=sources, outputs=outputs)
         if output is not None:
             place = check_folder(output, overwrite)
             if figure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +17,9 @@ from fembed.commands.arguments import (
     Transpose,
     TxToGene,
 )
-from fembed.output.terminal import JsonLog, TrainingBar, errors_told, tell
+from fembed.output.log import JsonLog
+from fembed.output.streams import tell
+from fembed.output.terminal import TrainingBar, errors_told
 
 
 @errors_told()
@@ -73,14 +74,13 @@ def fit(
     A training of more than a minute keeps its state in OUTPUT.checkpoint; if it is killed, the same
     command goes on from there.
     """
-    from fembed import store, train
-    from fembed.commands import describe, options
+    from fembed import train
+    from fembed.commands import describe, finish, options
     from fembed.data import readers
     from fembed.data.preprocess import Preprocessing
-    from fembed.files import durable
     from fembed.output import tables
 
-    with JsonLog(log_json) as log, errors_told(log):
+    with JsonLog(log_json, overwrite) as log, errors_told(log):
         config = options.config(
             n_components=components,
             gene_components=gene_components,
@@ -99,7 +99,7 @@ def fit(
             n_threads=threads,
         )
         preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
-        options.check_fit_outputs(
+        outputs = finish.check(
             output,
             embedding,
             log_json,
@@ -112,22 +112,22 @@ def fit(
         labels = {name: expression.labels(name) for name in label or []}
         taken = describe.taken_facts(expression)  # before its values are those of the training
         log.open()
-        checkpoint = Path(output.rstrip("/\\") + ".checkpoint")
-        if checkpoint.exists():
-            tell(f"Found {checkpoint}; going on from it if it is of this fit.")
-        with TrainingBar(quiet, log) as bar:
-            model = train.fit(
-                expression,
-                config,
-                preprocessing=preprocessing,
-                progress=bar,
-                overwrite_values=True,
-                checkpoint=checkpoint,
-            )
-        store.save(model, output, overwrite)
-        durable.discard(checkpoint)
-        if embedding is not None:
-            tables.write(tables.EmbeddingTable.of_training(model, labels), embedding, overwrite)
+        model = outputs.finished(expression, preprocessing, config)
+        if model is not None:
+            tell(f"{output} is complete and of this fit; finishing what a killed run left.")
+        else:
+            if outputs.checkpoint.exists():
+                tell(f"Found {outputs.checkpoint}; going on from it if it is of this fit.")
+            with TrainingBar(quiet, log) as bar:
+                model = train.fit(
+                    expression,
+                    config,
+                    preprocessing=preprocessing,
+                    progress=bar,
+                    overwrite_values=True,
+                    checkpoint=outputs.checkpoint,
+                )
+        outputs.write(model, tables.EmbeddingTable.of_training(model, labels))
         facts = describe.training_facts(model)
         log.write("done", model=output, **taken, **facts)
         describe.show({**taken, **facts, "model": output}, quiet or log.takes_stdout)

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from fembed.commands.arguments import Layer, Raw, Transpose, TxToGene
-from fembed.output.terminal import errors_told, say
+from fembed.output.streams import say
+from fembed.output.terminal import errors_told
 
 
 @errors_told()

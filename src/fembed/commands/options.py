@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fembed import store
 from fembed.config import MAX_THREADS, MAX_WORKERS, FitConfig, checked_whole, is_number
 from fembed.errors import InputError
-from fembed.output import tables
 from fembed.parallel import Workers
 
 if TYPE_CHECKING:
@@ -144,26 +141,3 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
     """Raise InputError unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise InputError(f"{option} is '{value}'; choose {' or '.join(choices)}.")
-
-
-def check_fit_outputs(
-    model: str,
-    embedding: str | None,
-    log: str | None,
-    *,
-    labels: Sequence[str],
-    n_components: int,
-    data: str,
-    overwrite: bool,
-) -> None:
-    """Raise InputError if a fit could not write one of its outputs, before the long training."""
-    store.check_output(model, overwrite)
-    if labels and embedding is None:
-        raise InputError("--label is for the table of --embedding; give --embedding FILE too.")
-    tables.check_label_names(labels, n_components)
-    if embedding is not None:
-        tables.check_output(embedding, overwrite, sources=[data], model=model)
-    if log is not None and log != "-":
-        tables.check_beside_model(log, model, overwrite, sources=[data])
-        if embedding is not None and Path(log).absolute() == Path(embedding).absolute():
-            raise InputError(f"--embedding and --log-json are both {log}; give two paths.")

@@ -18,7 +18,9 @@ from fembed.commands.arguments import (
     TxToGene,
     WorkerCount,
 )
-from fembed.output.terminal import CaseBar, JsonLog, errors_told, say
+from fembed.output.log import JsonLog, check_log
+from fembed.output.streams import say
+from fembed.output.terminal import CaseBar, errors_told
 
 
 @errors_told()
@@ -117,6 +119,7 @@ def sweep(
 
             check_installed()
         check(output)
+        check_log(log_json, sources=[data], outputs=[output])
         expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
         log.open()
         with CaseBar("models", quiet) as bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -10,6 +11,12 @@ from typing import Any
 import numpy as np
 
 PathLike = str | os.PathLike[str]
+
+
+def json_text(value: Any) -> str:
+    """``value`` as one line of JSON, all in ASCII and without a control character."""
+    # JSON leaves DEL as it is, the one character of these.
+    return json.dumps(plain(value), allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def plain(value: Any) -> Any:

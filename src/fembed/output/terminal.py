@@ -1,15 +1,13 @@
-"""What a person or a program sees while a command runs: progress, warnings, errors, a log."""
+"""What a person sees while a command runs: progress, warnings, errors."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fembed.errors import (
     NO_MEMORY,
@@ -19,7 +17,9 @@ from fembed.errors import (
     WorkerError,
     lacks_memory,
 )
-from fembed.files.plain import plain
+from fembed.files import paths
+from fembed.output.log import JsonLog
+from fembed.output.streams import tell
 
 if TYPE_CHECKING:
     from fembed.train import Progress
@@ -33,32 +33,6 @@ class Failed(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
-
-
-def tell(message: str) -> None:
-    """One line on standard error, in the name of the program."""
-    print(f"fembed: {' '.join(message.split())}", file=sys.stderr, flush=True)
-
-
-def say(text: str) -> None:
-    """Lines on standard output, which is for what a command has found."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        _leave_stdout()  # its reader has seen enough, which is no failure of ours
-    except OSError as error:
-        _leave_stdout()
-        raise InputError(
-            f"Standard output cannot be written: {error.strerror or error}; files that the command "
-            "has written are complete."
-        ) from error
-
-
-def _leave_stdout() -> None:
-    """What is still buffered would be tried again, and fail again, when Python ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 @contextmanager
@@ -83,9 +57,14 @@ def errors_told(log: JsonLog | None = None) -> Iterator[None]:
     except KeyboardInterrupt as error:
         raise _failed("Interrupted; no output is half-written.", INTERRUPTED, log) from error
     except (MemoryError, OSError, RuntimeError, ImportError) as error:
-        if not lacks_memory(error):
+        if lacks_memory(error):
+            raise _failed(NO_MEMORY, OUT_OF_MEMORY, log) from error
+        if not isinstance(error, OSError) or error.errno is None:
             raise
-        raise _failed(NO_MEMORY, OUT_OF_MEMORY, log) from error
+        # Whoever met it could not say more of it.
+        where = f" at {paths.shown(error.filename)}" if isinstance(error.filename, str) else ""
+        sentence = f"The system refused the work{where}: {error.strerror or error}."
+        raise _failed(sentence, USER_ERROR, log) from error
 
 
 def _failed(sentence: str, status: int, log: JsonLog | None) -> Failed:
@@ -93,51 +72,6 @@ def _failed(sentence: str, status: int, log: JsonLog | None) -> Failed:
     if log:
         log.write("error", message=sentence, status=status)
     return Failed(status)
-
-
-class JsonLog(AbstractContextManager["JsonLog"]):
-    """One JSON object a line: ``{"event": "progress", ...}``, to a file or, with ``-``, stdout.
-
-    The file is opened by the first event, so that a run refused for its input leaves none.
-    """
-
-    def __init__(self, path: str | None) -> None:
-        self._path = path
-        self._stream: IO[str] | None = sys.stdout if path == "-" else None
-
-    @property
-    def takes_stdout(self) -> bool:
-        """Whether standard output is for the log alone."""
-        return self._path == "-"
-
-    def open(self) -> None:
-        """Begin; before it, events are dropped."""
-        if self._path is not None and self._stream is None:
-            try:
-                self._stream = open(self._path, "w", encoding="utf-8")  # noqa: SIM115  # __exit__ closes it
-            except OSError as error:
-                raise InputError(
-                    f"The log {self._path} cannot be written ({error.strerror or error}); choose "
-                    "a place you can write to."
-                ) from error
-
-    def write(self, event: str, **fields: Any) -> None:
-        """Add one line; numbers that JSON does not have become null."""
-        if self._stream is not None:
-            line = json.dumps(plain({"event": event, **fields}), allow_nan=False)
-            if self.takes_stdout:
-                say(line)
-            else:
-                print(line, file=self._stream, flush=True)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._stream is not None and self._stream is not sys.stdout:
-            self._stream.close()
 
 
 class TrainingBar:

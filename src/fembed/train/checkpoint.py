@@ -7,6 +7,8 @@ stream of blocks is one number, so nothing random has a state of its own.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 import warnings
 from collections.abc import Mapping
@@ -20,15 +22,17 @@ from fembed.config import FitConfig
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning, InputError
-from fembed.files import arrayfile
+from fembed.files import arrayfile, durable
 from fembed.files.plain import PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
 from fembed.files.sealed import Arrays, Document
-from fembed.model import LARGEST_VALUE
+from fembed.model import LARGEST_VALUE, Model
 from fembed.train.heldout import SAMPLES, HeldOut
 from fembed.train.loop import Loop
 
 KIND = "checkpoint"
+#: The field of a model's training that says which fit it is of.
+FIT = "fit_sha256"
 #: Between two states that are kept; a shorter fit keeps none.
 SECONDS = 60.0
 
@@ -113,6 +117,7 @@ class Checkpoint:
         self.path = Path(path)
         self._about = plain(about)
         self._kept_at = time.perf_counter()
+        self._told = ""
         self._found: tuple[Arrays, Document] | None = None
         if self.path.exists():
             self._found = arrayfile.read_file(self.path, KIND)
@@ -157,9 +162,13 @@ class Checkpoint:
             try:
                 arrayfile.write_file(self.path, arrays, document, KIND)
             except InputError as error:  # a full disk now need not be one at the end
-                warnings.warn(
-                    f"The state of the training was not kept: {error}", DataWarning, stacklevel=2
-                )
+                if str(error) != self._told:  # once, not every minute of a night
+                    self._told = str(error)
+                    warnings.warn(
+                        f"The state of the training was not kept: {error}",
+                        DataWarning,
+                        stacklevel=2,
+                    )
 
         loop.after_call = keep
 
@@ -214,6 +223,39 @@ def _check_state(
 
 def _unsound(path: Path, what: str) -> InputError:
     return InputError(f"{path}: {what}; remove the file, and the fit begins anew.")
+
+
+def digest(about: Mapping[str, Any]) -> str:
+    """SHA-256 of what `about` says, which a model keeps so that it is known again."""
+    text = json.dumps(plain(about), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_of(
+    model: Model,
+    expression: Expression,
+    preprocessing: Preprocessing,
+    config: FitConfig,
+    calibrate: bool = True,
+) -> bool:
+    """Whether ``model`` is what a fit of these data by these options ends with."""
+    return (
+        len(model.sample_names) == expression.n_samples  # it may have been extended since
+        and len(model.gene_names) == expression.n_genes
+        and model.training.get(FIT) == digest(about(expression, preprocessing, config, calibrate))
+    )
+
+
+def discard(path: Path, model: Model) -> None:
+    """Remove the checkpoint of the fit that made ``model``; one of another fit is left alone."""
+    if path.is_file():
+        try:
+            document = arrayfile.read_file(path, KIND)[1]
+        except InputError:  # a later version's, say: not ours, which was read or written just now
+            return
+        if digest(document.get("about", {})) != model.training.get(FIT):
+            return
+    durable.discard(path)
 
 
 def _named(prefix: str, arrays: Arrays) -> Arrays:

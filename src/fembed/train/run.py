@@ -23,7 +23,7 @@ from fembed.model import Model
 from fembed.parameters import network_size
 from fembed.placing import confidence
 from fembed.threads import thread_count
-from fembed.train.checkpoint import Checkpoint, about
+from fembed.train.checkpoint import FIT, Checkpoint, about, digest
 from fembed.train.fast import fit_fast
 from fembed.train.loop import Progress
 from fembed.train.published import fit_published
@@ -104,7 +104,8 @@ def fit(
     account.warn_of_doubts(expression, preprocessing.transform)
     kept = None
     if checkpoint is not None:
-        kept = Checkpoint(checkpoint, about(expression, preprocessing, config, calibrate))
+        of_fit = about(expression, preprocessing, config, calibrate)
+        kept = Checkpoint(checkpoint, of_fit)
     if expression is data and not overwrite_values:
         expression = replace(expression, values=expression.values.copy())
     values = preprocessing.apply(
@@ -132,6 +133,8 @@ def fit(
         "n_threads": thread_count(config.n_threads),
         "seconds": time.perf_counter() - begin + report.pop("earlier_seconds"),
     }
+    if checkpoint is not None:
+        report[FIT] = digest(of_fit)
     model = Model(
         parameters=trained.parameters,
         sample_names=expression.sample_names,

@@ -1,0 +1,123 @@
+"""The outputs of a fit: looked at before it, and written so that a kill loses none of them.
+
+They are written in an order: the model, the table, and then the checkpoint goes. Whatever is absent
+after a kill, the same command finishes: without a model it trains, from the checkpoint on if there
+is one; with a model of this very fit (it holds the fit's checksum) it writes what else was asked
+for and trains nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fembed import store
+from fembed.errors import InputError
+from fembed.files import arrayfile, durable, paths
+from fembed.output import tables
+from fembed.output.log import check_log
+from fembed.train import checkpoint
+
+if TYPE_CHECKING:
+    from fembed.config import FitConfig
+    from fembed.data.expression import Expression
+    from fembed.data.preprocess import Preprocessing
+    from fembed.model import Model
+
+
+@dataclass(frozen=True)
+class FitOutputs:
+    """Where a fit writes.
+
+    Attributes
+    ----------
+    model, table : Place
+        The table may not be wanted, or be there already after a kill.
+    checkpoint : Path
+    unfinished : bool
+        There is a model, perhaps of this fit, and something else is to be done.
+    """
+
+    model: durable.Place
+    table: durable.Place | None
+    checkpoint: Path
+    unfinished: bool
+
+    def finished(
+        self, expression: Expression, preprocessing: Preprocessing, config: FitConfig
+    ) -> Model | None:
+        """The model that is there, if it is of this very fit; None where there is none.
+
+        Raises
+        ------
+        InputError
+            It is of another fit, and was not to be replaced.
+        """
+        if not self.unfinished:
+            return None
+        model = store.load(self.model.path)
+        if not checkpoint.is_of(model, expression, preprocessing, config):
+            store.check_output(self.model.path)
+        return model
+
+    def write(self, model: Model, table: tables.Table) -> None:
+        """Write the model and the table, and remove the checkpoint; InputError for what cannot be.
+
+        What another process wrote meanwhile is not replaced; then all of this fit is kept beside.
+        """
+        late: InputError | None = None
+        try:
+            if not self.unfinished:
+                store.save(model, self.model)
+        except durable.KeptElsewhere as error:
+            late = error
+        except InputError as error:
+            if not self.checkpoint.exists():
+                raise
+            raise InputError(
+                f"{str(error).rstrip('.')}; the training is kept in {self.checkpoint}, from which "
+                "the same command goes on."
+            ) from error
+        if self.table is not None:
+            tables.write(table, self.table)
+        checkpoint.discard(self.checkpoint, model)
+        if late is not None:
+            raise late
+
+
+def check(
+    model: str,
+    embedding: str | None,
+    log: str | None,
+    *,
+    labels: Sequence[str],
+    n_components: int,
+    data: str,
+    overwrite: bool,
+) -> FitOutputs:
+    """Raise InputError if a fit could not write one of its outputs, before the long training."""
+    paths.check_name(model, "model")
+    kept = Path(model.rstrip("/\\") + ".checkpoint")
+    unfinished = (
+        not overwrite
+        and paths.is_model(Path(os.path.realpath(model)))
+        and (kept.exists() or (embedding is not None and not os.path.lexists(embedding)))
+    )
+    place = durable.place(model, "model") if unfinished else store.check_output(model, overwrite)
+    arrayfile.check_file(kept, "checkpoint")
+    if labels and embedding is None:
+        raise InputError("--label is for the table of --embedding; give --embedding FILE too.")
+    tables.check_label_names(labels, n_components)
+    table = None
+    if embedding is not None:
+        there = unfinished and os.path.lexists(embedding)  # written before the kill
+        table = tables.check_output(embedding, overwrite or there, sources=[data], model=model)
+        table = None if there else table
+    if log is not None and embedding is not None and paths.same(log, embedding):
+        raise InputError(f"--embedding and --log-json are both {log}; give two paths.")
+    outputs = [path for path in (model, embedding, kept) if path is not None]
+    check_log(log, overwrite=overwrite, sources=[data], outputs=outputs)
+    return FitOutputs(place, table, kept, unfinished)
