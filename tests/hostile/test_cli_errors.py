@@ -391,10 +391,13 @@ def test_bad_points(here: Path, capsys: Capture, text: str, message: str) -> Non
 
 
 def test_bad_files_of_points(here: Path, capsys: Capture) -> None:
-    for ending in (".parquet", ".h5ad", ".csv.gz"):
+    for ending, why in (
+        (".parquet", "cannot be read as a .parquet table"),
+        (".h5ad", "is no HDF5 file by its content"),
+        (".csv.gz", "cannot be read as a .csv.gz table"),
+    ):
         (here / f"points{ending}").write_bytes(b"not what the ending says")
-        words = f"decode model points{ending} -o new.csv"
-        refused(words, f"points{ending} cannot be read as a {ending} table", capsys)
+        refused(f"decode model points{ending} -o new.csv", f"points{ending} {why}", capsys)
     refused("decode model data.h5ad -o new.csv", "has no obsm['X_fembed']", capsys)
     refused("decode model absent.csv -o new.csv", "absent.csv is not a file", capsys)
     refused("decode model points.txt -o new.csv", "unknown ending", capsys)
