@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fembed.data import checks
 from fembed.data.chunks import frame_to_float32, row_chunks, to_float32
 from fembed.data.memory import refuse_beyond_memory, refuse_implausible
-from fembed.data.names import Lookup, look_up
+from fembed.data.names import Lookup, Names, as_text, listed, look_up, refuse_duplicates
 from fembed.data.sparse import is_sparse, n_entries
 from fembed.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-
-Names = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -134,8 +132,8 @@ class Expression:
                 if is_sparse(X):
                     refuse_implausible(n_samples, n_genes, n_entries(X), origin)
                 refuse_beyond_memory(n_samples, n_genes, origin)
-                sample_names = _names(sample_names, n_samples, "sample", origin)
-                gene_names = _names(gene_names, n_genes, "gene", origin)
+                sample_names = listed(sample_names, n_samples, "sample", origin)
+                gene_names = listed(gene_names, n_genes, "gene", origin)
             values = to_float32(X, origin=origin, transpose=transpose)
         return cls.adopt(values, sample_names, gene_names, origin=origin, obs=obs)
 
@@ -152,8 +150,8 @@ class Expression:
         """As `from_array`, but keep ``values`` itself, a C-contiguous float32 array."""
         return cls(
             values=values,
-            sample_names=_names(sample_names, values.shape[0], "sample", origin),
-            gene_names=_names(gene_names, values.shape[1], "gene", origin),
+            sample_names=listed(sample_names, values.shape[0], "sample", origin),
+            gene_names=listed(gene_names, values.shape[1], "gene", origin),
             obs=obs,
             origin=origin,
         )
@@ -208,42 +206,7 @@ class Expression:
             For an empty matrix, too few samples, blank or duplicate names, an infinite entry, or
             a sample or gene without any observed entry.
         """
-        if self.values.size == 0:
-            raise InputError(
-                f"The matrix in {self.origin} is empty "
-                f"({self.n_samples} samples x {self.n_genes} genes); give one with entries."
-            )
-        if self.n_samples < min_samples:
-            raise InputError(
-                f"{self.origin} has {self.n_samples} sample(s) but at least {min_samples} are "
-                "needed; if the file is genes x samples, use --transpose."
-            )
-        _refuse_blank(self.sample_names, "sample", self.origin)
-        _refuse_blank(self.gene_names, "gene", self.origin)
-        _refuse_duplicates(self.sample_names, "sample", self.origin)
-        _refuse_duplicates(self.gene_names, "gene", self.origin)
-        observed_by_sample, observed_by_gene = self._count_observed()
-        _refuse_unobserved(observed_by_sample, self.sample_names, "sample", self.origin)
-        if not allow_unobserved_genes:
-            _refuse_unobserved(observed_by_gene, self.gene_names, "gene", self.origin)
-
-    def _count_observed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Observed entries of every sample and of every gene; raises at an infinite entry."""
-        by_sample = np.zeros(self.n_samples, np.int64)
-        by_gene = np.zeros(self.n_genes, np.int64)
-        for rows in row_chunks(*self.values.shape):
-            infinite = np.isinf(self.values[rows])
-            if infinite.any():
-                row, gene = np.argwhere(infinite)[0]
-                raise InputError(
-                    f"{self.origin} holds an infinite value, or one beyond the range of 32-bit "
-                    f"floats, for sample '{self.sample_names[rows.start + row]}' and gene "
-                    f"'{self.gene_names[gene]}'; correct it or mark it as missing (NaN)."
-                )
-            observed = ~np.isnan(self.values[rows])
-            by_sample[rows] = observed.sum(axis=1)
-            by_gene += observed.sum(axis=0)
-        return by_sample, by_gene
+        checks.check(self, min_samples, allow_unobserved_genes)
 
     def digest(self, *more: Iterable[Any]) -> str:
         """SHA-256 of the matrix, its names, and what else is given as names."""
@@ -263,7 +226,10 @@ class Expression:
             As `column`.
         """
         labels = self.column(column)
-        text: Names = np.array([str(label) for label in labels], dtype=object)
+        known = labels.dropna()
+        # Whole numbers become decimals where one is missing, and are identifiers all the same.
+        whole = all(isinstance(label, float) and label.is_integer() for label in known)
+        text: Names = np.array([as_text(x) if whole else str(x) for x in labels], dtype=object)
         text[labels.isna().to_numpy()] = "NA"
         return text
 
@@ -291,7 +257,7 @@ class Expression:
         """
         wanted = list(gene_names)
         known = set(wanted)
-        _refuse_duplicates((n for n in self.gene_names if n in known), "gene", self.origin)
+        refuse_duplicates((n for n in self.gene_names if n in known), "gene", self.origin)
         return look_up(wanted, self.gene_names)
 
     def take_genes(self, gene_names: Iterable[str] | Lookup) -> tuple[NDArray[np.float32], int]:
@@ -347,56 +313,3 @@ def one_column(table: pd.DataFrame, name: str, origin: str) -> pd.Series:
 def layers_there(layers: list[str]) -> str:
     """The end of a message that says which layers can be chosen."""
     return f"its layers are {', '.join(layers)}" if layers else "it has no layers"
-
-
-def _names(names: Iterable[Any] | None, n: int, what: str, origin: str) -> Names:
-    if names is None:
-        return np.array([f"{what}_{i}" for i in range(n)], dtype=object)
-    listed = [as_text(name) for name in names]
-    if len(listed) != n:
-        raise InputError(
-            f"{origin} has {len(listed)} {what} names for {n} {what}s; "
-            "give one name each, or say that the matrix is genes x samples (--transpose)."
-        )
-    return np.array(listed, dtype=object)
-
-
-def as_text(name: Any) -> str:
-    """A name as text; an index with gaps makes floats of whole numbers, which they are not."""
-    if isinstance(name, str):
-        return name
-    if isinstance(name, bytes):
-        return name.decode()
-    if isinstance(name, tuple):  # of a pandas MultiIndex
-        return "_".join(map(as_text, name))
-    if isinstance(name, float | np.floating) and float(name).is_integer():
-        return str(int(name))
-    return str(name)
-
-
-def _refuse_blank(names: Names, what: str, origin: str) -> None:
-    blank = [position for position, name in enumerate(names) if not name.strip()]
-    if blank:
-        raise InputError(
-            f"The {what} number {blank[0] + 1} of {origin} has no name ({len(blank)} such "
-            f"{what}(s)); name it, or remove it."
-        )
-
-
-def _refuse_duplicates(names: Iterable[str], what: str, origin: str) -> None:
-    repeated = [(name, count) for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        name, count = repeated[0]
-        raise InputError(
-            f"{origin} holds the {what} name '{name}' {count} times ({len(repeated)} {what} "
-            "name(s) are not unique); merge, remove or rename the repeated ones."
-        )
-
-
-def _refuse_unobserved(counts: NDArray[np.int64], names: Names, what: str, origin: str) -> None:
-    empty = np.flatnonzero(counts == 0)
-    if empty.size:
-        raise InputError(
-            f"The {what} '{names[empty[0]]}' has no observed entry in {origin} "
-            f"({empty.size} such {what}(s)); remove it."
-        )

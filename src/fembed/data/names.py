@@ -1,4 +1,4 @@
-"""Names of samples and genes: what kind they are, and which of two lists mean the same thing."""
+"""Names of samples and genes: as text, of what kind, and which of two lists mean the same thing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,64 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fembed.errors import InputError
+
+Names = NDArray[np.object_]
+
+# ------------------------------------------------------------------------- names as they are kept
+
+
+def as_text(name: Any) -> str:
+    """A name as text; an index with gaps makes floats of whole numbers, which they are not."""
+    if isinstance(name, str):
+        return name
+    if isinstance(name, bytes):
+        return name.decode()
+    if isinstance(name, tuple):  # of a pandas MultiIndex
+        return "_".join(map(as_text, name))
+    if isinstance(name, float | np.floating) and float(name).is_integer():
+        return str(int(name))
+    return str(name)
+
+
+def listed(names: Iterable[Any] | None, n: int, what: str, origin: str) -> Names:
+    """Names as text, ``n`` of them; ``sample_0``, ``sample_1``, ... where there are none."""
+    if names is None:
+        return np.array([f"{what}_{i}" for i in range(n)], dtype=object)
+    texts = [as_text(name) for name in names]
+    if len(texts) != n:
+        raise InputError(
+            f"{origin} has {len(texts)} {what} names for {n} {what}s; "
+            "give one name each, or say that the matrix is genes x samples (--transpose)."
+        )
+    return np.array(texts, dtype=object)
+
+
+def refuse_blank(names: Names, what: str, origin: str) -> None:
+    """Raise InputError for a name without a letter."""
+    blank = [position for position, name in enumerate(names) if not name.strip()]
+    if blank:
+        raise InputError(
+            f"The {what} number {blank[0] + 1} of {origin} has no name ({len(blank)} such "
+            f"{what}(s)); name it, or remove it."
+        )
+
+
+def refuse_duplicates(names: Iterable[str], what: str, origin: str) -> None:
+    """Raise InputError for a name that stands twice."""
+    repeated = [(name, count) for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        name, count = repeated[0]
+        raise InputError(
+            f"{origin} holds the {what} name '{name}' {count} times ({len(repeated)} {what} "
+            "name(s) are not unique); merge, remove or rename the repeated ones."
+        )
+
 
 # ---------------------------------------------------------------------------- kinds of names
 
@@ -55,7 +110,7 @@ _SYMBOL_SHARE, _SYMBOL_COUNT = 0.05, 3
 _LOOKED_AT = 2000  # names of a long list that decide, at even distances
 
 
-def gene_kind(names: Sequence[str] | NDArray[np.object_]) -> str | None:
+def gene_kind(names: Sequence[str] | Names) -> str | None:
     """What kind of gene names these are, such as ``"Ensembl gene IDs"``; None if they look none.
 
     Examples
@@ -77,17 +132,17 @@ def gene_kind(names: Sequence[str] | NDArray[np.object_]) -> str | None:
     return None
 
 
-def sample_kind(names: Sequence[str] | NDArray[np.object_]) -> str | None:
+def sample_kind(names: Sequence[str] | Names) -> str | None:
     """As `gene_kind`, for samples: ``"TCGA barcodes"``, ``"cell barcodes"``, ..."""
     return _most_common(_some(names), _SAMPLE_KINDS)
 
 
-def are_numbers(names: Sequence[str] | NDArray[np.object_]) -> bool:
+def are_numbers(names: Sequence[str] | Names) -> bool:
     """Whether every name is a number, as values that were taken for names are."""
     return len(names) > 0 and all(_NUMBER.fullmatch(name) for name in names)
 
 
-def reversed_axes(rows: NDArray[np.object_], columns: NDArray[np.object_]) -> bool:
+def reversed_axes(rows: NDArray[np.object_], columns: Names) -> bool:
     """Whether the names say that a matrix taken for samples x genes is genes x samples.
 
     They say so where the rows are genes and the columns are not, or where the columns are samples
@@ -101,7 +156,7 @@ def reversed_axes(rows: NDArray[np.object_], columns: NDArray[np.object_]) -> bo
     return sample_kind(columns) is not None and sample_kind(rows) is None
 
 
-def _some(names: Sequence[str] | NDArray[np.object_]) -> list[str]:
+def _some(names: Sequence[str] | Names) -> list[str]:
     step = max(1, len(names) // _LOOKED_AT)
     return [str(name).strip() for name in names[::step]]
 

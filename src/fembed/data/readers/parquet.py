@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fembed.data import chunks
 from fembed.data.chunks import empty_matrix
-from fembed.data.expression import Expression, Source, as_text
+from fembed.data.expression import Expression, Source
+from fembed.data.names import as_text
 from fembed.data.readers import row_names
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.data.readers.row_names import RowNames, is_text

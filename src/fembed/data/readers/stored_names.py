@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.expression import as_text
 from fembed.data.memory import BYTES_PER_NAME, refuse_bytes
+from fembed.data.names import as_text
 from fembed.errors import InputError
 
 #: A name longer than this is none, and a file full of such names fills the memory.
