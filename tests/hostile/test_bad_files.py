@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import zipfile
 
 import h5py
 import numpy as np
@@ -156,6 +157,72 @@ def test_a_table_that_is_not_utf8(tmp_path):
     refused(tmp_path / "m.csv", "UTF-8")
     (tmp_path / "m.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\r")
     refused(tmp_path / "m.csv", "m.csv")
+
+
+@pytest.mark.parametrize(
+    ("start", "chunk", "times", "message"),
+    [
+        (b"", b"0" * 1_000_000, 120, "a line of more than 100,000,000 bytes"),
+        (b"", b"a," * 500_000, 11, "more than 5,000,000 columns"),
+        (b"", b"\n" * 1_000_000, 4, "blank lines in a row"),
+        (b"n,a,b\n", b"s,0,0\n" * 100_000, 2, "only 1 names for its first 100,000 rows"),
+        (b"n,a\n", b"__x,0\n" * 20_000, 1, "more than 10,000 rows of read statistics"),
+        (b"!Series_a\n", b"!Sample_x\t1\n" * 100_000, 11, "no table in its first 1,000,000"),
+    ],
+)
+def test_a_small_file_that_unpacks_to_much(tmp_path, start, chunk, times, message):
+    path = tmp_path / "bomb.csv.gz"
+    with gzip.open(path, "wb", 1) as stream:
+        stream.write(start)
+        for _ in range(times):
+            stream.write(chunk)
+    refused(path, message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!DOCTYPE html>\n<html>404</html>\n", "a web page (HTML)"),
+        (b'{"message": "Not found"}', "JSON"),
+        (b'c1\tx\tgene\t1\t2\t.\t+\t.\tgene_id "x";\n', "GTF or GFF"),
+        (b"chr1\t1\t20\tx\nchr2\t1\t20\ty\n", "a BED file"),
+        (b"##fileformat=VCFv4.2\n", "a VCF file"),
+        (b">chr1\nACGT\n", "FASTA"),
+        (b"@r1\nACGT\n+\nIIII\n", "a FASTQ file"),
+        (b"@HD\tVN:1.0\n", "a SAM file"),
+        (gzip.compress(b"BAM\1aaaa"), "a BAM file"),
+        (gzip.compress(b"X\n\0\0\0\3"), "an R object (.rds)"),
+        (gzip.compress(b"RDX3\nX\n"), "R data (.RData)"),
+        (gzip.compress(b"a" * 257 + b"ustar\0" + b"\0" * 300), "a .tar archive"),
+        (b"%PDF-1.4\n", "a PDF document"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls)"),
+        (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file, not an expression matrix; name it .h5ad"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        (b"%%MatrixMarket matrix coordinate integer general\n", "give the folder"),
+        (b'"","baseMean","log2FoldChange","pvalue"\n"A",1,2,3\n', "differential expression"),
+        (b"Sample\tFastQC_mqc-generalstats-gc\nS1\t1\n", "a MultiQC table"),
+        (b"sample,condition,type,depth\ns1,a,b,1\ns2,a,b,3\n", "a sheet of annotations"),
+        (b"Status\ta.bam\nAssigned\t5\n", "a featureCounts summary"),
+        (b"chr1\t248\t100\t0\n*\t0\t0\t10\n", "samtools idxstats"),
+        (b"#1.2\n3\t1\nName\tDescription\tS1\nG1\td\t1\n", "announces 3 rows but has 1"),
+        (b"!Series_a\n!series_matrix_table_begin\nID_REF\n!series_matrix_table_end\n",
+         "supplementary files"),
+    ],
+)  # fmt: skip
+def test_what_is_no_matrix_is_called_by_its_name(tmp_path, content, message):
+    (tmp_path / "m.txt").write_bytes(content)
+    refused(tmp_path / "m.txt", message)
+
+
+def test_an_archive_of_a_workbook_or_of_several_files(tmp_path):
+    for names, message in (
+        (["[Content_Types].xml", "xl/workbook.xml"], "an Excel workbook (.xlsx)"),
+        (["a.csv", "b.csv"], "an archive of 2 files (a.csv, b.csv)"),
+    ):
+        with zipfile.ZipFile(tmp_path / "m.xlsx", "w") as archive:
+            for name in names:
+                archive.writestr(name, "x")
+        refused(tmp_path / "m.xlsx", message)
 
 
 def test_a_broken_gzip(tmp_path):

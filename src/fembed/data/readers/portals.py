@@ -19,7 +19,7 @@ from fembed.errors import InputError
 _GCT = re.compile(r"#1\.([23])\s*")
 _KEPT = ("!Sample_title", "!Sample_source_name_ch1", "!Sample_characteristics_ch1")
 _BEGIN, _END = "!series_matrix_table_begin", "!series_matrix_table_end"
-_MAX_METADATA = 5000
+_MAX_METADATA, _MAX_LINES_BEFORE = 5000, 1_000_000
 
 
 def gct(head: Head, text: TextFile) -> Layout | None:
@@ -79,6 +79,11 @@ def series_matrix(head: Head, text: TextFile) -> Layout | None:
     for number, line in lines:
         if line.lower().startswith(_BEGIN.encode()):
             break
+        if number > _MAX_LINES_BEFORE:
+            raise InputError(
+                f"{head.path} begins as a GEO series matrix but has no table in its first "
+                f"{_MAX_LINES_BEFORE:,} lines; fetch it again."
+            )
         if line.startswith(tuple(name.encode() for name in _KEPT)) and len(about) < _MAX_METADATA:
             about.append(split(decoded(line, head.path, number), "\t", head.path, number))
     table = list(islice(lines, 2))

@@ -27,6 +27,7 @@ from fembed.errors import DataWarning, InputError
 BYTES_PER_PIECE = 16_000_000
 #: More rows than this are looked at for names that repeat, as those of a compressed bomb do.
 _LOOKED_AT = 100_000
+_MAX_STATISTICS = 10_000
 #: Spellings of a missing value: those of pandas, and of spreadsheets.
 MISSING = [
     *("", "NA", "N/A", "n/a", "na", "Na", "NaN", "nan", "NAN", "-nan", "-NaN", "<NA>"),
@@ -205,6 +206,11 @@ def _scan(text: TextFile, layout: Layout) -> Rows:
         statistic = _statistic(line, separator)
         if statistic is not None:
             statistics.append(statistic)
+            if len(statistics) > _MAX_STATISTICS:
+                raise InputError(
+                    f"{text.path} has more than {_MAX_STATISTICS:,} rows of read statistics such "
+                    f"as '{statistic[:40]}', so it is no table of genes; make or fetch it again."
+                )
             continue
         n_trailing = empty if n_trailing < 0 else min(n_trailing, empty)
         n_rows += 1

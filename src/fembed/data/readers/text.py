@@ -30,6 +30,8 @@ _CALLED = {"gzip": "gzipped text", "bzip2": "text compressed by bzip2", "xz": "a
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 #: More columns than this are not parsed: each takes microseconds and kilobytes.
 MAX_COLUMNS = 5_000_000
+#: More blank lines in a row than a spreadsheet has rows.
+MAX_BLANK = 2_000_000
 Line = tuple[int, bytes]
 
 
@@ -157,11 +159,17 @@ class TextFile:
 
     def lines(self, first: int = 1) -> Iterator[Line]:
         """(number, line) of every line from number ``first`` on that is not blank."""
-        number = 0
+        number = n_blank = 0
         for block in self.blocks():
             if number + len(block) < first:
                 number += len(block)
                 continue
+            n_blank = n_blank + len(block) if not any(block) else 0
+            if n_blank > MAX_BLANK:
+                raise InputError(
+                    f"{self.path} has more than {MAX_BLANK:,} blank lines in a row; make or fetch "
+                    "it again."
+                )
             for line in block:
                 number += 1
                 if number >= first and line.strip(b' \t,;"'):

@@ -18,9 +18,8 @@ from fembed.data.readers.text import TextFile, decoded
 from fembed.errors import DataWarning, InputError
 
 _ATTRIBUTE = re.compile(r'(transcript_id|gene_id) "([^"]+)"')
-_HEADER = re.compile(
-    r"(tx|transcript|target|feature|ens|refseq)\w*[ _.]?(id|name)?s?", re.IGNORECASE
-)
+# No digits: ENST00000456328 is a transcript, ensembl_transcript_id stands above some.
+_HEADER = re.compile(r"(tx|transcript|target|feature|ensembl|refseq|name)[a-z_. ]*", re.IGNORECASE)
 
 
 def summed(expression: Expression, tx2gene: str | os.PathLike[str]) -> Expression:
