@@ -8,10 +8,16 @@ from __future__ import annotations
 import sys
 
 from fembed.errors import NO_MEMORY, address_space_short, lacks_memory
+from fembed.stopping import heeded
 
 
 def main() -> None:
     """Entry point of the command ``fembed``."""
+    with heeded():
+        _run()
+
+
+def _run() -> None:
     try:
         if address_space_short():
             raise MemoryError

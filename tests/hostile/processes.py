@@ -39,11 +39,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 #: What a command needs of what `prepare` writes.
 INPUTS = ("data.csv", "data.h5ad", "new.csv", "points.csv", "model")
 # A fit that keeps its state every fifth of a second, as one of hours does every minute.
-_SHORT_STEPS = (
-    "from fembed.train import checkpoint, loop; "
-    "checkpoint.SECONDS, loop.SECONDS_A_CALL = 0.2, 5e-3; "
-    "from fembed.commands.app import main; main()"
-)
+_SHORT_STEPS = """
+from fembed.stopping import heeded
+with heeded():
+    from fembed.train import checkpoint, loop
+    checkpoint.SECONDS, loop.SECONDS_A_CALL = 0.2, 5e-3
+    from fembed.commands.app import main
+    main()
+"""
 
 
 def prepare(folder: Path) -> None:

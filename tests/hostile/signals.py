@@ -60,6 +60,8 @@ class Signalling:
             run.sweep_up()
         told = run.told()
         self.statuses[f"{command} {kind.name} {status}"] += 1
+        if status not in (None, 0, 128 + kind, -kind):
+            faults.append(f"status {status}: {told[-300:]}")
         if "Traceback" in told:
             faults.append(f"traceback: {' '.join(told.splitlines()[-3:])[:300]}")
         faults += self._files(command, place)

@@ -29,6 +29,7 @@ from fembed.commands import (
 from fembed.errors import InputError
 from fembed.output.streams import finish, open_closed, saying, tell
 from fembed.output.terminal import USER_ERROR, Failed
+from fembed.stopping import STOPPED, status_of
 
 app = typer.Typer(
     name="fembed",
@@ -84,9 +85,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return USER_ERROR
     except SystemExit as end:  # typer and rich, when the reader of their help has seen enough
         return 0 if isinstance(end.__context__, BrokenPipeError) else USER_ERROR
-    except typer.Abort:
-        tell("Interrupted; no output is half-written.")
-        return 130
+    except typer.Abort as error:
+        tell(STOPPED)
+        return status_of(error.__cause__)
     except _UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]
         context = getattr(error, "ctx", None)

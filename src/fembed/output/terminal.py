@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from fembed import stopping
 from fembed.errors import (
     NO_MEMORY,
     DataWarning,
@@ -24,7 +25,7 @@ from fembed.output.streams import tell
 if TYPE_CHECKING:
     from fembed.train import Progress
 
-USER_ERROR, OUT_OF_MEMORY, INTERRUPTED = 2, 1, 130  # 130: as shells say for Ctrl-C
+USER_ERROR, OUT_OF_MEMORY = 2, 1
 
 
 class Failed(Exception):
@@ -55,7 +56,7 @@ def errors_told(log: JsonLog | None = None) -> Iterator[None]:
     except (InputError, TrainingError, WorkerError) as error:
         raise _failed(str(error), USER_ERROR, log) from error
     except KeyboardInterrupt as error:
-        raise _failed("Interrupted; no output is half-written.", INTERRUPTED, log) from error
+        raise _failed(stopping.STOPPED, stopping.status_of(error), log) from error
     except (MemoryError, OSError, RuntimeError, ImportError) as error:
         if lacks_memory(error):
             raise _failed(NO_MEMORY, OUT_OF_MEMORY, log) from error
@@ -68,6 +69,9 @@ def errors_told(log: JsonLog | None = None) -> Iterator[None]:
 
 
 def _failed(sentence: str, status: int, log: JsonLog | None) -> Failed:
+    number = stopping.asked()
+    if number is not None:
+        sentence, status = stopping.STOPPED, 128 + number
     tell(sentence)
     if log:
         log.write("error", message=sentence, status=status)

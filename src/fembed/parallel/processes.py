@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
@@ -34,7 +38,8 @@ def run_on_processes(
             for index, case in waiting.items()
         ]
         try:
-            with joblib.parallel_config("loky", inner_max_num_threads=n_threads):
+            follow = {"initializer": follow_parent, "initargs": (os.getpid(),)}
+            with joblib.parallel_config("loky", inner_max_num_threads=n_threads, **follow):
                 pool = joblib.Parallel(n_workers, return_as="generator_unordered", batch_size=1)
                 with warnings.catch_warnings(), closing(pool(calls)) as outputs:
                     # Of results that nobody waits for, when the caller gives up.
@@ -49,6 +54,23 @@ def run_on_processes(
         f"{len(waiting)} of {len(cases)} cases are left after {ATTEMPTS} pools of worker processes "
         "were lost, probably for want of memory; use fewer workers or a larger machine."
     )
+
+
+def follow_parent(parent: int) -> None:
+    """In a worker: end when the process that started it ends, however that came about.
+
+    Ctrl-C reaches all processes of a terminal, and is for that one alone to heed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if os.name == "nt":  # there a process keeps the number of a parent that is gone
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="fembed-parent", daemon=True).start()
 
 
 def local_case(task: Any, shared: Any, index: int, case: Any, n_threads: int) -> tuple[int, Any]:
