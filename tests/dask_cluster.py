@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 class Cluster:
     address: str
     folder: Path
+    scheduler: subprocess.Popen
     workers: list[subprocess.Popen] = field(default_factory=list)
 
     def add_worker(self, threads: int = 1) -> subprocess.Popen:
@@ -54,7 +55,7 @@ def cluster(folder: Path, n_workers: int) -> Iterator[Cluster]:
         str(file),
     ]
     scheduler = _start("scheduler", *options, folder=folder)
-    started = Cluster("", folder)
+    started = Cluster("", folder, scheduler)
     try:
         started.address = _address(file, scheduler)
         for _ in range(n_workers):
@@ -62,7 +63,7 @@ def cluster(folder: Path, n_workers: int) -> Iterator[Cluster]:
         yield started
     finally:
         for process in [*started.workers, scheduler]:
-            process.kill()
+            process.kill()  # a stopped one, too
             process.wait()
 
 

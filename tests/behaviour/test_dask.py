@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -83,6 +87,78 @@ def test_all_workers_lost(tmp_path):
         with pytest.raises(WorkerError, match="worker"):
             run(tasks.slow_square, shared, range(5), impatient, lambda *_: started.kill_worker(1))
         assert time.monotonic() - begin < 20
+
+
+def ended_after(signal_of, places, n_cases=40):
+    """The message of the WorkerError after a signal at the first result; no thread is left."""
+    begin = [0.0]
+
+    def send(index, result):
+        if not begin[0]:
+            begin[0] = time.monotonic()
+            signal_of()
+
+    with pytest.raises(WorkerError) as caught:
+        run(tasks.slow_square, np.arange(9.0), range(n_cases), places, send)
+    assert time.monotonic() - begin[0] < 15
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("IO loop")]
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(signal.SIGKILL, "scheduler is lost"), (signal.SIGSTOP, "scheduler has not answered for 2 s")],
+)
+def test_scheduler_killed_or_stopped_in_a_run_is_one_sentence(tmp_path, number, words):
+    with cluster(tmp_path, 1) as started:
+        places = Workers("dask", started.address, patience_seconds=2.0)
+        assert words in ended_after(lambda: started.scheduler.send_signal(number), places)
+
+
+def test_stopped_worker_gives_its_cases_to_the_others(tmp_path):
+    with cluster(tmp_path, 2) as started:
+        run(tasks.slow_square, None, range(4), Workers("dask", started.address))  # imports
+        places = Workers("dask", started.address, patience_seconds=3.0)
+        begin = time.monotonic()
+
+        def stop_one(index, result):
+            started.workers[0].send_signal(signal.SIGSTOP)
+
+        squares = run(tasks.slow_square, np.arange(9.0), range(12), places, stop_one)
+        assert squares == [case * case for case in range(12)]
+        assert run(tasks.slow_square, None, [3], places) == [9]  # a run that begins with it
+        assert time.monotonic() - begin < 30
+        assert "No worker" in ended_after(
+            lambda: started.workers[1].send_signal(signal.SIGSTOP), places
+        )
+
+
+def test_worker_is_no_scheduler(two_workers):
+    import distributed
+
+    with distributed.Client(two_workers.scheduler, set_as_default=False) as client:
+        worker = next(iter(client.nthreads()))
+    with pytest.raises(InputError, match="a Dask Worker does"):
+        run(tasks.slow_square, None, [1], Workers("dask", worker))
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_other_servers_are_refused(answer):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            with suppress(OSError):
+                held = []
+                while True:
+                    held.append(listening.accept()[0])
+                    held[-1].sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        begin = time.monotonic()
+        with pytest.raises(InputError, match=f"No Dask scheduler answers at '{address}'"):
+            run(tasks.slow_square, None, [1], Workers("dask", address))
+        assert time.monotonic() - begin < 10
 
 
 def test_scheduler_that_cannot_be_reached_is_an_error_within_10_seconds():

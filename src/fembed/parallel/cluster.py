@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fembed.errors import InputError, WorkerError
+from fembed.parallel.scheduler import POLL_SECONDS, Scheduler, connected, scheduler_lost
 from fembed.parallel.workers import ATTEMPTS, Finish, Workers, alone, core_count
 from fembed.threads import limit_for_good
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
-
-#: Beyond it and the import of Dask (1 to 2 s), a user would take the program for hanging.
-CONNECT_SECONDS = 6.0
-_POLL_SECONDS = 1.0
+    from distributed import Future
 
 
 def run_on_dask(
@@ -26,12 +23,12 @@ def run_on_dask(
 ) -> None:
     """Run every case, calling ``finish`` as they come; the errors are those of `parallel.run`."""
     waiting = dict(enumerate(cases))
-    with _client(workers.scheduler) as client:
+    with connected(workers.scheduler, workers.patience_seconds) as scheduler:
         # Dask itself moves the cases of a lost worker to another. Only where the last worker with
         # the shared data is lost is there nothing left to move: then all is sent anew.
         for _ in range(ATTEMPTS):
-            _wait_for_workers(client, workers.patience_seconds)
-            if _run_once(client, task, shared, waiting, workers, finish):
+            scheduler.wait_for_worker()
+            if _run_once(scheduler, task, shared, waiting, workers, finish):
                 return
     raise WorkerError(
         f"{len(waiting)} of {len(cases)} cases are left after all workers of the Dask cluster were "
@@ -40,7 +37,7 @@ def run_on_dask(
 
 
 def _run_once(
-    client: Client,
+    scheduler: Scheduler,
     task: Any,
     shared: Any,
     waiting: dict[int, Any],
@@ -48,34 +45,66 @@ def _run_once(
     finish: Finish,
 ) -> bool:
     """Submit what is ``waiting`` and take away what finishes; False if the shared data are lost."""
-    threads = _threads_by_worker(client, workers.threads)
-    # hash=False: hashing a large matrix takes longer than sending it.
-    sent = client.scatter(Sent(shared), broadcast=True, hash=False)
-    futures: dict[int, Future] = {
-        index: client.submit(case_on_worker, task, sent, case, threads, pure=False)
-        for index, case in waiting.items()
-    }
+    client, patience = scheduler.client, workers.patience_seconds
+    futures: dict[int, list[Future]] = {index: [] for index in waiting}
+
+    def submit_all() -> None:
+        threads = _threads_by_worker(scheduler, workers.threads)
+        sent = _scattered(scheduler, shared, set(threads))
+        # Strictly to those that answer, if some do not: Dask takes a silent worker for idle, and
+        # would let it steal what is meant for others.
+        places = sorted(scheduler.live) if scheduler.silent else None
+        with scheduler_lost():
+            for index, copies in futures.items():
+                case = waiting[index]
+                copies.append(
+                    client.submit(
+                        case_on_worker, task, sent, case, threads, pure=False, workers=places
+                    )
+                )
+
+    def everything() -> list[Future]:
+        return [future for copies in futures.values() for future in copies]
+
+    given_up: set[str] = set()
     seen_workers = time.monotonic()
     try:
         while futures:
-            _wait_for_change(list(futures.values()))
-            for index in [index for index, future in futures.items() if future.done()]:
-                future = futures.pop(index)
+            scheduler.look()
+            if not all(futures.values()) or (scheduler.silent - given_up and scheduler.live):
+                # What a silent worker has to do is only part of the loss: it may be the last to
+                # have the shared data. So all cases are submitted again; the first to come counts.
+                given_up |= scheduler.silent
+                try:
+                    submit_all()
+                except TimeoutError:
+                    return False  # a worker that it was for has ended or fallen silent
+            _wait_for_change(everything())
+            for index in [i for i, copies in futures.items() if any(f.done() for f in copies)]:
+                future = next(future for future in futures[index] if future.done())
                 if future.cancelled():
+                    futures[index].remove(future)
+                    if futures[index]:
+                        continue
+                    scheduler.look()  # says so if it is the scheduler that is lost
                     return False
-                result = _result(future)
-                del waiting[index]
+                found = _result(future, patience)
+                if not found:  # it lies on a worker that does not answer
+                    futures[index].remove(future)
+                    continue
+                (result,) = found
+                del waiting[index], futures[index]  # with it goes what else is left of the case
                 finish(index, result)
-            if _worker_count(client):
+            if scheduler.live:
                 seen_workers = time.monotonic()
-            elif time.monotonic() - seen_workers > workers.patience_seconds:
+            elif time.monotonic() - seen_workers > (0 if scheduler.silent else patience):
                 raise WorkerError(
-                    f"All workers of the Dask cluster are lost and none has come for "
-                    f"{workers.patience_seconds:.0f} s, with {len(waiting)} cases to do; see the "
-                    "workers' logs."
+                    f"No worker of the Dask cluster has answered for {patience:.0f} s, with "
+                    f"{len(waiting)} cases to do; see the workers' logs."
                 )
     finally:
-        client.cancel(list(futures.values()))
+        with suppress(WorkerError, TimeoutError):  # they are of no use to anybody
+            scheduler.ask(lambda: client.cancel(everything()), set())
     return True
 
 
@@ -105,43 +134,16 @@ def describe_worker() -> tuple[str, str, int]:
     return socket.gethostname(), __version__, core_count()
 
 
-@contextmanager
-def _client(scheduler: Any) -> Iterator[Client]:
-    try:
-        import distributed
-    except ImportError as error:
-        raise InputError('The backend dask needs Dask; run: pip install "fembed[dask]".') from error
-    if isinstance(scheduler, distributed.Client):
-        with scheduler.as_current():
-            yield scheduler
-        return
-    try:
-        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"No Dask scheduler answers at {scheduler!r} ({error}); start one with 'dask scheduler'"
-            " and give the address it prints, such as tcp://10.0.0.1:8786."
-        ) from error
-    with client, client.as_current():  # `distributed.wait` asks for the current one
-        yield client
-
-
-def _wait_for_workers(client: Client, patience_seconds: float) -> None:
-    try:
-        client.wait_for_workers(1, timeout=patience_seconds)
-    except TimeoutError as error:
-        raise WorkerError(
-            f"The Dask cluster has had no worker for {patience_seconds:.0f} s; start some with "
-            "'dask worker ADDRESS'."
-        ) from error
-
-
-def _threads_by_worker(client: Client, threads: int | None) -> dict[str, int]:
+def _threads_by_worker(scheduler: Scheduler, threads: int | None) -> dict[str, int]:
     """Threads a case by worker address, so that all cases of a machine use its cores once."""
     from fembed import __version__
 
+    asked = sorted(scheduler.live)
+    answers = scheduler.ask(
+        lambda: scheduler.client.run(describe_worker, workers=asked, on_error="return"), set(asked)
+    )
     known: dict[str, tuple[str, str, int]] = {}
-    for address, answer in client.run(describe_worker, on_error="return").items():
+    for address, answer in answers.items():
         if isinstance(answer, ImportError):
             raise InputError(
                 f"The Dask worker {address} cannot import fembed ({answer}); install fembed "
@@ -158,13 +160,25 @@ def _threads_by_worker(client: Client, threads: int | None) -> dict[str, int]:
     if threads is not None:
         return dict.fromkeys(known, threads)
     slots: dict[str, int] = defaultdict(int)
-    for address, count in client.nthreads().items():
-        if address in known:
-            slots[known[address][0]] += count
+    for address in known:
+        slots[known[address][0]] += scheduler.slots.get(address, 1)
     return {
         address: max(1, cores // max(1, slots[machine]))
         for address, (machine, _, cores) in known.items()
     }
+
+
+def _scattered(scheduler: Scheduler, shared: Any, workers: set[str]) -> Future:
+    """``shared`` on every one of ``workers``."""
+
+    async def send() -> Future:
+        # hash=False: hashing a large matrix takes longer than sending it.
+        sent: Future = await scheduler.client.scatter(
+            Sent(shared), workers=sorted(workers), broadcast=True, hash=False
+        )
+        return sent
+
+    return scheduler.ask(send, workers)
 
 
 def _wait_for_change(futures: list[Future]) -> None:
@@ -174,27 +188,25 @@ def _wait_for_change(futures: list[Future]) -> None:
     from distributed import wait
 
     try:
-        wait(futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
+        wait(futures, timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
     except (TimeoutError, CancelledError):
         return  # the caller looks at each future itself
 
 
-def _worker_count(client: Client) -> int:
-    try:
-        return len(client.nthreads())
-    except (OSError, RuntimeError) as error:
-        raise WorkerError(
-            "The Dask scheduler is lost; start it again, and this run with it."
-        ) from error
-
-
-def _result(future: Future) -> Any:
+def _result(future: Future, patience_seconds: float) -> tuple[()] | tuple[Any]:
+    """The result alone in a tuple; nothing if it does not come within the patience."""
     from distributed import KilledWorker
 
+    if future.status == "error":
+        try:
+            future.result()  # raises it
+        except KilledWorker as error:
+            raise WorkerError(
+                "A case was lost with every Dask worker it ran on, probably for want of memory; "
+                "give the workers more, or see their logs."
+            ) from error
     try:
-        return future.result()
-    except KilledWorker as error:
-        raise WorkerError(
-            "A case was lost with every Dask worker it ran on, probably for want of memory; give "
-            "the workers more, or see their logs."
-        ) from error
+        with scheduler_lost():
+            return (future.result(timeout=patience_seconds),)
+    except TimeoutError:
+        return ()

@@ -39,7 +39,9 @@ class Workers:
         Threads a case. Default: cores / ``n_workers``; on Dask, the cores of a machine divided by
         the Dask threads of all workers there.
     patience_seconds : float, default 30
-        How long a cluster may be without any worker before that is an error.
+        How long a cluster may be without any worker, or its scheduler without an answer, before
+        that is an error; a worker that is silent for so long (stopped, or cut off) loses its cases
+        to the others.
     """
 
     backend: Backend = "local"
