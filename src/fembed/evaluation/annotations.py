@@ -243,8 +243,13 @@ def _column(expression: Expression, table: pd.DataFrame | None, name: str) -> An
 
 def _plain_array(column: Any) -> Labels:
     """A categorical as what its categories are; whole numbers stay whole."""
-    array: Labels = np.asarray(column.tolist())
-    return array if array.dtype.kind in "biuf" else np.array(column.tolist(), dtype=object)
+    cells = column.tolist()
+    if any(isinstance(cell, list | tuple | dict | np.ndarray) for cell in cells):
+        raise InputError(
+            f"The column '{column.name}' holds lists or tables; give one with a value a sample."
+        )
+    array: Labels = np.asarray(cells)
+    return array if array.dtype.kind in "biuf" else np.array(cells, dtype=object)
 
 
 def _side_by_side(parts: list[Labels]) -> Labels:

@@ -17,7 +17,7 @@ ANY_ERROR: tuple[type[Exception], ...] = (Exception,)
 def library_warnings_ignored() -> Iterator[None]:
     """Leave out what libraries say about files of an older or unusual kind that they do read."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"(anndata|h5py|pyarrow|zarr)\b")
+        warnings.filterwarnings("ignore", module=r"(anndata|h5py|pandas|pyarrow|zarr)\b")
         # Python's own, of the text in the header of a damaged .npy.
         warnings.filterwarnings("ignore", "invalid (escape|decimal|hex|octal|binary)")
         yield
