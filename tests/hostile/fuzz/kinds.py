@@ -58,6 +58,13 @@ def _either(*pairs: tuple[str, Mutator]) -> Mutator:
     return mutate
 
 
+def _is_large(held: h5py.Group, name: str) -> bool:
+    try:
+        return (getattr(held.get(name), "size", None) or 0) > 100_000
+    except (RuntimeError, KeyError, OSError):  # links that lead round
+        return False
+
+
 def _carried(path: Path, rng: Random) -> str:
     """A change to the model in ``uns``, mostly to its document, which is signed again."""
     with h5py.File(path, "r+") as file:
@@ -73,8 +80,9 @@ def _carried(path: Path, rng: Random) -> str:
         names: list[str] = []
         held.visit(names.append)
         words = hdf5.edit(file, f"uns/fembed/{rng.choice(sorted(names))}", rng)
-        if any((getattr(held.get(name), "size", None) or 0) > 100_000 for name in names):
-            del file["uns/fembed"]  # anndata reads whatever size there is, before we are asked
+        # anndata reads whatever size there is, before we are asked.
+        if any(_is_large(held, name) for name in names):
+            del file["uns/fembed"]
         return words
 
 
