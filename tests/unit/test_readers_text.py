@@ -62,12 +62,27 @@ def assert_is(found, values, samples=("s0", "s1"), genes=("G0", "G1")):
         ("sample,G0,G1\r\ns0,1,2\ns1,3,4\r", ""),
         ("sample, G0 ,\xa0G1\ns0,1,2\n s1,3,4\n", "3 name(s)"),
         ('sample, "G0", "G1"\n"s0", 1, "2"\n"s1", 3, 4\n', ""),
+        ("G0,G1,\ns0,1,2,\ns1,3,4,\n", "end in 1 empty cell"),  # R's, with separators after
+        ("G0,G1\ns0,1,2,\ns1,3,4,\n", "end in 1 empty cell"),
+        ("sample,G0,G1\ns0,1\xa0,\u202f2\ns1, 3 ,4\n", ""),
     ],
 )
 def test_no_value_goes_to_its_neighbour(tmp_path, text, said):
     found, told = take(tmp_path / "m.csv", text)
     assert_is(found, VALUES)
     assert said in told and bool(said) == bool(told)
+
+
+def test_a_header_that_calls_the_columns_genes(tmp_path):
+    found, told = take(tmp_path / "m.csv", "gene,TP53,EGFR,MYC\ns0,1,2,3\ns1,4,5,6\n")
+    assert_is(found, [[1, 2, 3], [4, 5, 6]], genes=("TP53", "EGFR", "MYC"))
+    assert not told
+
+
+@pytest.mark.parametrize("cell", [" NA", "\xa0", " ", "#N/A", "null"])
+def test_missing_values_may_have_blanks_around_them(tmp_path, cell):
+    found, _ = take(tmp_path / "m.tsv", f"sample\tG0\tG1\ns0\t1\t{cell}\ns1\t3\t4\n")
+    assert_is(found, [[1, np.nan], [3, 4]])
 
 
 @pytest.mark.parametrize(
@@ -82,6 +97,11 @@ def test_no_value_goes_to_its_neighbour(tmp_path, text, said):
         ("sample\tG0\tG1\ns0\t1,234\t2\ns1\t3,250\t4\n", "may part thousands or decimals"),
         ('sample,G0,G1\ns0,"1,234",2\ns1,3,4\n', "no thousands separators"),
         ("sample,G0,G1\ns0,1,2\ns1,3,1_000\n", "'1_000', which is not a number"),
+        ("sample;G0;G1\ns0;1,5;2\ns1;3.5;4\n", "'3.5', which is not a number"),
+        ("sample;A;B;C\ns0;1.234;2.345;17\ns1;3.456;4.567;5.678\n", "point may part thousands"),
+        ("sample,G0,G1\ns0,TRUE,FALSE\ns1,TRUE,FALSE\n", "'TRUE', which is not a number"),
+        ("sample,G0,G1\ns0,<1,50%\ns1,<1,60%\n", "'<1', which is not a number"),
+        ("My study,,\nsample,G0,G1\ns0,1,2\ns1,3,4\n", "a single cell, 'My study'"),
     ],
 )
 def test_what_can_be_read_two_ways_is_refused(tmp_path, text, message):
@@ -202,6 +222,13 @@ GEO = (
          "G1\td\t2\t4\n", "GCT 1.3", None, VALUES, ["s0", "s1"]),
         ("GSE1_series_matrix.txt", GEO, "GEO series matrix", None, [[1, 2], [3, np.nan]],
          ["s0", "s1"]),
+        ("x.csv", "#1.2,,,\n2,2,,\nName,Description,s0,s1\nG0,d,1,3\nG1,d,2,4\n", "GCT 1.2", None,
+         VALUES, ["s0", "s1"]),  # saved by Excel
+        ("gtex.gct", "#1.2\n2\t2\nid\tName\tDescription\ts0\ts1\n0\tG0\td\t1\t3\n1\tG1\td\t2\t4"
+         "\n", "GCT 1.2", None, VALUES, ["s0", "s1"]),
+        ("s0.tsv", "gene\tTPM\nG0\t1\nG1\t2\n", "TPM of one sample", "TPM", [[1, 2]], ["s0"]),
+        ("data_cna.txt", "Hugo_Symbol\tEntrez_Gene_Id\ts0\ts1\nG0\t1\t1\t3\nNA\tG1\t2\t4\n",
+         "cBioPortal", None, VALUES, ["s0", "s1"]),
         ("data_mrna.txt", "Hugo_Symbol\tEntrez_Gene_Id\ts0\ts1\nG0\t7157\t1\t3\n\tG1\t2\tNA\n",
          "cBioPortal", None, [[1, 2], [3, np.nan]], ["s0", "s1"]),
         ("HiSeqV2", "sample\tTCGA-A1-0001-01\tTCGA-A1-0002-01\nG0\t1\t3\nG1\t2\t4\n", "Xena", None,
@@ -258,6 +285,19 @@ def test_a_stranded_library_is_told(tmp_path):
     [
         "transcript,gene\nENST00000000001,G0\nENST00000000002,G0\nENST00000000003,G1\n",
         "ENST00000000001.9\tG0\nENST00000000002.9\tG0\nENST00000000003.9\tG1\n",
+        '"","TX","GENE"\n'
+        + "".join(  # with R's row numbers
+            f'"{i}","ENST0000000000{i}","{gene}"\n' for i, gene in ((1, "G0"), (2, "G0"), (3, "G1"))
+        ),
+        "Gene stable ID\tTranscript stable ID\tGene name\n"
+        + "".join(  # BioMart's order
+            f"{gene}\tENST0000000000{i}\tx\n" for i, gene in ((1, "G0"), (2, "G0"), (3, "G1"))
+        ),
+        "##gff-version 3\n"
+        + "".join(
+            f"c1\tx\tmRNA\t1\t2\t.\t+\t.\tID=transcript:ENST0000000000{i};Parent=gene:{gene}\n"
+            for i, gene in ((1, "G0"), (2, "G0"), (3, "G1"))
+        ),
         "".join(
             f'c1\tx\texon\t1\t2\t.\t+\t.\tgene_id "{gene}"; transcript_id "ENST0000000000{i}";\n'
             for i, gene in ((1, "G0"), (2, "G0"), (3, "G1"))
@@ -279,8 +319,30 @@ def test_a_table_of_other_transcripts(tmp_path):
     (tmp_path / "none").write_text("a,G0\n")
     with pytest.raises(InputError, match="no gene for 3 of the 3"):
         take(tmp_path / "quant.sf", SALMON, tx2gene=tmp_path / "none")
+    (tmp_path / "two").write_text("ENST00000000001,G0\nENST00000000001,G1\n")
+    with pytest.raises(InputError, match="'ENST00000000001' two genes, 'G0' and 'G1'"):
+        take(tmp_path / "quant.sf", SALMON, tx2gene=tmp_path / "two")
     with pytest.raises(InputError, match="is not a file"):
         take(tmp_path / "quant.sf", SALMON, tx2gene=tmp_path / "absent")
+
+
+def test_logarithms_are_not_summed(tmp_path):
+    names = [f"ENST{i:011d}" for i in range(60)]
+    values = np.log2(1 + np.random.default_rng(0).gamma(1, 50, (3, 60)))
+    rows = "".join(
+        f"s{i}\t" + "\t".join(f"{value:.4f}" for value in row) + "\n"
+        for i, row in enumerate(values)
+    )
+    (tmp_path / "tx2gene").write_text("".join(f"{name}\tG0\n" for name in names))
+    with pytest.raises(InputError, match="sums of logarithms"):
+        take(tmp_path / "m.tsv", "\t".join(["id", *names]) + "\n" + rows,
+             tx2gene=tmp_path / "tx2gene")  # fmt: skip
+
+
+def test_a_table_of_transcripts_with_their_genes(tmp_path):
+    text = "tx\tgene_id\ts0\ts1\nENST00000000001\tX\t1\t3\nENST00000000002\tX\t2\t4\n"
+    (tmp_path / "tx2gene").write_text("ENST00000000001,G0\nENST00000000002,G1\n")
+    assert_is(take(tmp_path / "m.tsv", text, tx2gene=tmp_path / "tx2gene")[0], VALUES)
 
 
 # ---- many files
@@ -324,6 +386,43 @@ def test_files_with_other_genes(tmp_path):
     take(tmp_path / "s2.counts", "".join(f"{gene}\t1\n" for gene in genes[10:]))
     with pytest.raises(InputError, match="counted with one annotation"):
         read(tmp_path)
+
+
+def test_tables_of_several_samples_are_turned_one_by_one(tmp_path):
+    genes = ("TP53", "EGFR", "MYC")
+    take(tmp_path / "a.csv", ",GSM1,GSM2\nTP53,1,4\nEGFR,2,5\nMYC,3,6\n")
+    take(tmp_path / "b.csv", ",TP53,EGFR,MYC\nGSM3,7,8,9\n")
+    with pytest.warns(DataWarning, match=r"a\.csv is taken for genes x samples"):
+        found = read([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert_is(found, [[1, 2, 3], [4, 5, 6], [7, 8, 9]], ["GSM1", "GSM2", "GSM3"], genes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "gene,sample,value\n" + "".join(f"G{i},s{j},1\n" for i in (0, 1) for j in (0, 1)),
+            "a long",
+        ),
+        ("[CEL]\nVersion=3\n", "microarray"),
+        ("#v\nHugo_Symbol\tNCBI_Build\tStart_Position\nTP53\t37\t5\n", "mutations"),
+        ("ID\tchrom\tloc.start\tloc.end\tseg.mean\ns0\t1\t3\t9\t.3\n", "copy number"),
+        ("SET_A\thttp://x\tTP53\tEGFR\nSET_B\thttp://y\tMYC\n", "gene sets"),
+        ('"","logFC","P.Value","adj.P.Val"\n"TP53",1,.1,.2\n', "differential expression"),
+        ('!Series_title\t"t"\n', "supplementary files"),
+        ("#1.2\n3\t1\nName\tDescription\ts0\nG0\td\t1\n", "announces 3 rows but has 1"),
+    ],
+)
+def test_what_is_no_matrix_is_refused_by_its_name(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        take(tmp_path / "m.txt", text)
+
+
+def test_genes_that_repeat_are_refused_with_a_way_on(tmp_path):
+    found, _ = take(tmp_path / "m.tsv", "Hugo_Symbol\ts0\ts1\nTP53\t1\t2\nTP53\t3\t4\n")
+    assert found.values.tolist() == [[1, 3], [2, 4]]
+    with pytest.raises(InputError, match=r"'TP53' 2 times .* table\.groupby\(level=0\)\.mean"):
+        found.check()
 
 
 # ---- real files

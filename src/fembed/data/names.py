@@ -59,9 +59,15 @@ def refuse_duplicates(names: Iterable[str], what: str, origin: str) -> None:
     repeated = [(name, count) for name, count in Counter(names).items() if count > 1]
     if repeated:
         name, count = repeated[0]
+        how = ""
+        if what == "gene":  # portals keep a row a probe, or two genes of one symbol
+            how = (
+                ", or take their mean (with pandas, of a table with a row a gene: "
+                "table.groupby(level=0).mean(), or .sum() of counts)"
+            )
         raise InputError(
             f"{origin} holds the {what} name '{name}' {count} times ({len(repeated)} {what} "
-            "name(s) are not unique); merge, remove or rename the repeated ones."
+            f"name(s) are not unique); merge, remove or rename the repeated ones{how}."
         )
 
 

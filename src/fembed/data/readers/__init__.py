@@ -102,14 +102,13 @@ def read(
         raise InputError("Choose either a layer or raw, not both.")
 
     def read_one(one: Path) -> Expression:
-        return _read(one, layer, raw, transpose, tx2gene is not None)
+        expression = _read(one, layer, raw, transpose, tx2gene is not None)
+        return account.oriented(expression) if transpose is None else expression
 
     if len(paths) == 1:
         expression = read_one(paths[0])
     else:
         expression = samples.together(paths, read_one, f"the {len(paths)} files")
-    if transpose is None:
-        expression = account.oriented(expression)
     expression = statistics.left_out(expression)
     return expression if tx2gene is None else transcripts.summed(expression, tx2gene)
 

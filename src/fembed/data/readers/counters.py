@@ -175,13 +175,32 @@ def _htseq(table: FirstRows) -> Layout | None:
     return _sample(table, "htseq-count", [last], "counts", headless=True, notes=notes)
 
 
+#: Columns that are named by what they hold, not by their sample.
+_MEASURES = {
+    **dict.fromkeys(("count", "counts", "read_count", "raw_count", "reads"), "counts"),
+    **dict.fromkeys(("numreads", "n_reads", "raw_counts", "read_counts"), "counts"),
+    **{"tpm": "TPM", "fpkm": "FPKM", "rpkm": "RPKM", "cpm": "CPM"},
+}
+
+
 def _one_count(table: FirstRows) -> Layout | None:
     """As htseq-count, under a header that names the column but not the sample."""
     header = [name.lower().replace(" ", "_") for name in table.header]
-    counted = ("count", "counts", "read_count", "raw_count", "reads", "numreads", "n_reads")
-    if len(header) != 2 or header[1] not in counted or not table.has_numbers(1):
+    if len(header) != 2 or header[1] not in _MEASURES or not table.has_numbers(1):
         return None
-    return _sample(table, "counts of one sample", [1], "counts")
+    units = _MEASURES[header[1]]
+    return _sample(table, f"{units} of one sample", [1], units)
+
+
+def _one_value(table: FirstRows) -> Layout | None:
+    """As htseq-count, with other numbers than counts: FPKM of GDC's older files, for instance."""
+    lines = [table.header, *table.rows]
+    if any(len(line) != 2 or not is_number(line[1]) or line[1][0] == "-" for line in lines):
+        return None  # scores of ranked genes are negative too
+    if len(lines) < 2 or gene_kind([line[0] for line in lines]) in (None, *_TRANSCRIPTS):
+        return None
+    note = "The file has no header; its numbers are of one sample."
+    return _sample(table, "values of one sample", [1], None, headless=True, notes=(note,))
 
 
 def _feature_counts(table: FirstRows) -> Layout | None:
@@ -261,13 +280,14 @@ RECOGNISERS: tuple[Callable[[FirstRows], Layout | None], ...] = (
     _star,
     _htseq,
     _one_count,
+    _one_value,
 )
 
 # ------------------------------------------------------------------------------ names of samples
 
 _SUFFIX = re.compile(
     r"\.(gz|bz2|xz|zip|txt|tsv|tab|csv|out|sf|results|genes|isoforms|quant|counts?|htseq"
-    r"|fpkm_tracking|star_counts|(rna_seq|mirnaseq)\.\w+|mirnas\.quantification)$"
+    r"|fpkm(-uq)?|fpkm_tracking|star_counts|(rna_seq|mirnaseq)\.\w+|mirnas\.quantification)$"
     r"|[._-]?ReadsPerGene$|[._-](gene_abund|abundance|geneCounts|(gene_|raw_|htseq_|star_)?counts)$",
     re.IGNORECASE,
 )

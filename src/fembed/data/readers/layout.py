@@ -19,13 +19,13 @@ BLANKS = " \t\r\n\v\f\xa0\u2007\u202f\u200b\ufeff"
 # these are whole words, and some of them only in pairs ("mouse number").
 _ALONE = (
     "sample|gene|cell|patient|case|subject|individual|donor|participant|probe|probe ?set|feature"
-    "|transcript|target|symbol|barcode|library|specimen|aliquot|accession|name|index|id|identifier"
+    "|transcript|tx|target|symbol|barcode|library|specimen|aliquot|accession|name|index|id|identifier"
     "|entrez|ensembl|hugo|hgnc|rownames?|row name|sample ?id|sample ?name|gene ?id|gene ?name"
     "|cell ?id|patient ?id|obs ?names?|var ?names?"
 )
 _OWNER = (
     _ALONE + "|run|file|mouse|animal|tumou?r|bcr|tcga|gsm|geo|experiment|well|plate|replicate"
-    "|isoform|protein|locus|orf|mirna|submitter|study|array|hyb|refseq|observation|bar|row"
+    "|isoform|tracking|protein|locus|orf|mirna|submitter|study|array|hyb|refseq|observation|bar|row"
 )
 _OWNED = "id|name|number|no|nr|symbol|barcode|accession|label|key|code|identifier|ref"
 _ID_LIKE = re.compile(
@@ -35,7 +35,8 @@ _ID_LIKE = re.compile(
 _GENE_WORDS = re.compile(
     r"#? ?(genes?|gene ?(ids?|names?|symbols?)|(ensembl|entrez|hgnc|hugo|refseq)( ?gene)?"
     r"( ?(ids?|symbol))?|symbols?|probes?|probe ?(sets?|ids?)|probe ?set ?ids?|id ref"
-    r"|features?|feature ?(ids?|names?)|transcripts?|transcript ?ids?|target ids?|mirna ?ids?)",
+    r"|features?|feature ?(ids?|names?)|transcripts?|transcript ?ids?|tx|target ids?|tracking ids?"
+    r"|mirna ?ids?)",
     re.IGNORECASE,
 )
 
@@ -67,8 +68,10 @@ class Layout:
         The table ends before the line that begins so.
     announced : int or None
         The number of rows that the file says it has.
+    name : int
+        The cell that names a row.
     other_name : int or None
-        The cell that names a row whose first cell is empty.
+        The cell that names a row whose name is missing.
     decimal : str
     spaced : bool
         Blanks follow the separators.
@@ -90,6 +93,7 @@ class Layout:
     units: str | None = None
     end: bytes = b""
     announced: int | None = None
+    name: int = 0
     other_name: int | None = None
     decimal: str = "."
     spaced: bool = False
@@ -106,6 +110,7 @@ class Rows:
     n_cells: int
     n_trailing: int  # empty cells at the end of every row
     first: tuple[int, str] = (0, "")  # the number of the first row's line, and its name
+    some_names: tuple[str, ...] = ()  # of the first rows
     statistics: tuple[str, ...] = ()  # rows that are left out
 
 
@@ -172,8 +177,9 @@ def fit(layout: Layout, rows: Rows, path: Path) -> Columns:
             f"The last column of {path} has no name in the header but holds values; name every "
             "column, and give the header a first cell above the names of the rows."
         )
-    if not certain and n_cells == n_header + 1 and n_filled == n_cells and n_named == n_header:
-        return _named(layout, ["", *header], n_cells, bare=True, n_dropped=0)
+    if not certain and n_cells > n_header and n_filled == n_named + 1:
+        n_dropped = n_cells - n_filled
+        return _named(layout, ["", *header[:n_named]], n_cells, bare=True, n_dropped=n_dropped)
     if n_filled <= n_named <= n_cells:  # rows or header end in separators
         if certain or n_cells < n_header:
             n_dropped = max(n_cells, n_header) - n_named

@@ -24,6 +24,9 @@ SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "blanks", "|"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
+_THOUSANDS_BY_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+#: As many numbers of three digits after a point, among whole ones below a thousand, are thousands.
+_FEWEST_BY_POINTS = 5
 _OF_EXCEL = re.compile(r'"?sep=."?', re.IGNORECASE)  # a line by which Excel knows the separator
 #: Columns with annotations of genes, beside their names, as counters and pipelines write them.
 _OF_GENES = re.compile(
@@ -48,6 +51,7 @@ def layout(head: Head) -> Layout:
     lines = after_comments(head)
     separator = _separator(lines, head.path)
     number, first = lines[0]
+    _refuse_title(lines, separator, head.path)
     header = split(first, separator, head.path, number)
     rows = [split(text, separator, head.path, line) for line, text in lines[1:]]
     _refuse_lost_header(header, rows, head.path)
@@ -122,6 +126,22 @@ def _separator(lines: list[tuple[int, str]], path: Path) -> str:
                 f"separated by {SEPARATORS[cuts_rows[0]]}; remove the lines above the header."
             )
     return expected
+
+
+def _refuse_title(lines: list[tuple[int, str]], separator: str, path: Path) -> None:
+    """Raise for a title above the header that a spreadsheet filled up with empty cells."""
+    if len(lines) < 3:
+        return
+    filled = [
+        sum(bool(cell.strip(BLANKS)) for cell in split(text, separator, path, number))
+        for number, text in lines[:3]
+    ]
+    if filled[0] == 1 and filled[1] > 2 and filled[2] > 2:
+        raise InputError(
+            f"Line {lines[0][0]} of {path} is no header of the rows below it, for it has a single "
+            f"cell, '{lines[0][1].strip(separator + BLANKS)[:40]}'; remove the lines above the "
+            "header."
+        )
 
 
 def _fits(lines: list[tuple[int, str]], separator: str, path: Path) -> bool:
@@ -203,7 +223,8 @@ def _are_numbered(cells: list[str]) -> bool:
 
 
 def _decimal(rows: list[list[str]], separator: str, path: Path) -> str:
-    """What stands before the decimals; a comma that could also part thousands is refused."""
+    """What stands before the decimals; what could also part thousands is refused."""
+    _refuse_thousands_by_points(rows, path)
     if separator == "," or not any("," in cell for row in rows for cell in row[1:]):
         return "."
     cells = [cell.strip(BLANKS) for row in rows for cell in row[1:] if "," in cell]
@@ -217,6 +238,27 @@ def _decimal(rows: list[list[str]], separator: str, path: Path) -> str:
         f"{path} holds numbers such as '{thousands[0]}', in which the comma may part thousands or "
         "decimals; write numbers with a decimal point and without thousands separators."
     )
+
+
+def _refuse_thousands_by_points(rows: list[list[str]], path: Path) -> None:
+    """Raise for counts as much of Europe writes them: 1.234 beside 56, and none of 1234 or 5.6."""
+    found: list[str] = []
+    n_whole = 0
+    for row in rows:
+        for cell in row[1:]:
+            if "." in cell:
+                if not _THOUSANDS_BY_POINTS.fullmatch(cell.strip(BLANKS)):
+                    return
+                found.append(cell)
+            elif cell.isdigit():
+                if len(cell) > 3:
+                    return
+                n_whole += cell != "0"
+    if len(found) >= _FEWEST_BY_POINTS and n_whole:
+        raise InputError(
+            f"{path} holds numbers such as '{found[0]}' beside whole ones below 1000, in which the "
+            "point may part thousands or decimals; write numbers without thousands separators."
+        )
 
 
 def with_advice(sentence: str, cell: str) -> str:

@@ -24,14 +24,12 @@ _MAX_METADATA, _MAX_LINES_BEFORE = 5000, 1_000_000
 
 def gct(head: Head, text: TextFile) -> Layout | None:
     """GCT 1.2 and 1.3 of the Broad Institute: the second line says the numbers of rows."""
-    found = _GCT.fullmatch(head.first.strip('", '))
+    found = _GCT.fullmatch(head.first.strip('", \t'))
     if found is None:
         return None
-    sizes = (
-        [cell.strip(BLANKS + '#"') for cell in head.lines[1][1].split("\t")]
-        if len(head.lines) > 2
-        else []
-    )
+    second = head.lines[1][1] if len(head.lines) > 2 else ""
+    separator = "," if "," in second and "\t" not in second else "\t"  # of Excel
+    sizes = [cell.strip(BLANKS + '#"') for cell in second.split(separator)]
     counts = [int(size) for size in sizes if size.isdigit()]
     n_wanted = 2 if found[1] == "2" else 4
     if len(counts) < n_wanted or max(counts) > 10**9:
@@ -43,11 +41,13 @@ def gct(head: Head, text: TextFile) -> Layout | None:
     n_about_rows, n_about_columns = counts[2:4] if n_wanted == 4 else (1, 0)
     lines = list(islice(text.lines(), 3 + min(n_about_columns, _MAX_METADATA)))
     cells = [
-        split(decoded(line, head.path, number), "\t", head.path, number)
+        split(decoded(line, head.path, number), separator, head.path, number)
         for number, line in lines[2:]
     ]
-    first = 1 + n_about_rows
     header = cells[0]
+    # GTEx sets a column of numbers before the names.
+    name = int([cell.lower() for cell in header[1:3]] == ["name", "description"])
+    first = name + 1 + n_about_rows
     while len(header) > first + n_columns and not header[-1].strip(BLANKS):
         header = header[:-1]
     if len(header) != first + n_columns:
@@ -58,15 +58,16 @@ def gct(head: Head, text: TextFile) -> Layout | None:
     about = {row[0]: row[first : first + n_columns] for row in cells[1:]}
     return Layout(
         f"GCT 1.{found[1]}",
-        "\t",
+        separator,
         lines[-1][0] + 1,
         header,
         list(range(first, len(header))),
         genes_in_rows=True,
         oriented=True,
         announced=n_rows,
+        name=name,
         finish=partial(_annotated, about) if about else None,
-        notes=("Rows go by the first column; what else describes them is left out.",),
+        notes=("Rows go by their names; what else describes them is left out.",),
     )
 
 

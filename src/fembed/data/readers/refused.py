@@ -22,6 +22,15 @@ _TEXT: tuple[tuple[str, str, str], ...] = (
     ("<?xml", "XML", MATRIX),
     ("<error", "an error message of a server", "fetch it again"),
     ("{\\rtf", "a text document (RTF)", MATRIX),
+    ("[cel]", "the intensities of a microarray (CEL)", "normalise it to genes first"),
+    (
+        "[header]",
+        "a report of Illumina with sections",
+        "export its table alone, with a line of names and a row a gene",
+    ),
+    ("<header>", "the counts of NanoString (RCC)", "merge such files to a table of genes first"),
+    ("<table", "a web page (HTML), as some programs write for Excel", "save it as .csv"),
+    ("@relation", "an ARFF file", "save it as .csv"),
     ("{", "JSON", MATRIX),
     ("[", "JSON", MATRIX),
     ("%%matrixmarket", "one file of a 10x matrix", "give the folder that holds it"),
@@ -44,6 +53,12 @@ _TEXT: tuple[tuple[str, str, str], ...] = (
     ("/annex/objects", "a pointer of git-annex", "fetch the file itself (git annex get)"),
 )
 
+#: Numbers in a spelling that is not read, which is told with the cell, not as text.
+_NUMBER_LIKE = re.compile(
+    r"\s*[<>~=≤≥]*\s*[+\-−]?\s*(\d[\d.,'’_\s]*(e[+-]?\d+|d[+-]?\d+)?\s*[%*]?|0x[0-9a-f]+)\s*"
+    r"|true|false|-|\.|",
+    re.IGNORECASE,
+)
 _LOOKED_AT = 200  # columns of a table that is perhaps a sheet of annotations
 _RESULTS = {
     *("log2foldchange", "log2fc", "logfc", "basemean", "lfcse", "pvalue", "p.value", "pval"),
@@ -140,6 +155,27 @@ def _is_junctions(lines: list[list[str]]) -> bool:
     )
 
 
+def _is_mutations(lines: list[list[str]]) -> bool:
+    header = {name.lower() for name in lines[0]}
+    return "hugo_symbol" in header and bool(
+        header & {"variant_classification", "ncbi_build", "start_position"}
+    )
+
+
+def _is_segments(lines: list[list[str]]) -> bool:
+    header = {name.strip(' "').lower() for name in lines[0]}
+    return {"loc.start", "loc.end"} <= header or {"chromosome", "segment_mean"} <= header
+
+
+def _is_gene_sets(lines: list[list[str]]) -> bool:
+    return len(lines[0]) > 2 and all(
+        len(row) > 2
+        and (row[1].startswith("http") or row[1] in ("", "na", "NA", row[0]))
+        and not any(is_number(cell) for cell in row[2:5])
+        for row in lines
+    )
+
+
 _COUNTS = "give the counts or the normalised expression that it was made of"
 _RESULT = "a table of differential expression (fold changes and p-values)"
 _TABLES: tuple[tuple[Callable[[list[list[str]]], bool], str, str], ...] = (
@@ -157,6 +193,9 @@ _TABLES: tuple[tuple[Callable[[list[list[str]]], bool], str, str], ...] = (
     ),
     (_is_multiqc, "a MultiQC table of quality measures", MATRIX),
     (_is_result, _RESULT, _COUNTS),
+    (_is_mutations, "a list of mutations (MAF)", MATRIX),
+    (_is_segments, "a list of copy number segments", MATRIX),
+    (_is_gene_sets, "a list of gene sets (GMT)", MATRIX),
 )
 
 
@@ -172,8 +211,15 @@ def refuse_sheet(head: Head) -> None:
         j
         for j in range(1, min(len(header), _LOOKED_AT))
         if sum(not is_number(row[j]) and not is_missing(row[j]) for row in rows) > len(rows) / 2
-        and not all(re.fullmatch(r"\s*[+-]?[\d.,]+\s*", row[j]) for row in rows)
+        and not all(_NUMBER_LIKE.fullmatch(row[j]) for row in rows)
     ]
+    names = [row[0] for row in rows]
+    if texts and len(header) - 1 - len(texts) == 1 and len(set(names)) <= len(names) / 2:
+        refuse(
+            head.path,
+            f"a long table with a row for every value ('{names[0]}' has several)",
+            "make it a matrix first, with pivot of pandas or pivot_wider of R",
+        )
     if len(texts) > (min(len(header), _LOOKED_AT) - 1) / 2:
         called = ", ".join(header[j] for j in texts[:3])
         refuse(

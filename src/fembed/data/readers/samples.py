@@ -14,6 +14,7 @@ import numpy as np
 from fembed.data.chunks import empty_matrix
 from fembed.data.expression import Expression
 from fembed.data.readers import binary, refused
+from fembed.data.readers.counters import sample_name
 from fembed.data.readers.formats import recognise
 from fembed.data.readers.layout import Layout
 from fembed.data.readers.text import TextFile
@@ -40,8 +41,8 @@ def in_folder(folder: Path, transcripts_wanted: bool) -> tuple[list[Path], tuple
         raise InputError(
             f"{folder} holds no files of counts that are a sample each (STAR, htseq-count, RSEM, "
             "GDC, salmon, kallisto), nor matrix.mtx, features.tsv and barcodes.tsv (plain or .gz), "
-            "so it is not a 10x folder, nor does its name end in .zarr; give a file or such a "
-            "folder."
+            "so it is not a 10x folder, nor does its name end in .zarr; give a file, such a "
+            "folder, or a pattern of files to be read together ('FOLDER/*.tsv')."
         )
     # Salmon and RSEM write transcripts and genes side by side.
     levels = {transcripts for transcripts, _ in kinds}
@@ -135,9 +136,10 @@ def together(paths: Sequence[Path], read: Reader, origin: str) -> Expression:
         warnings.warn(sentence + more, category, stacklevel=3)
     names = [name for part in parts for name in part.sample_names]
     if len(set(names)) < len(names) and all(part.n_samples == 1 for part in parts):
+        by_file = [sample_name(path) for path in paths]
         by_folder = [path.absolute().parent.name for path in paths]
-        if len(set(by_folder)) == len(by_folder):
-            names = by_folder
+        unique = (found for found in (by_file, by_folder) if len(set(found)) == len(found))
+        names = next(unique, names)
     _refuse_other_units(parts, origin)
     genes, n_shared = _genes(parts)
     if n_shared < len(genes):
@@ -154,7 +156,7 @@ def together(paths: Sequence[Path], read: Reader, origin: str) -> Expression:
             values[rows, [place[gene] for gene in part.gene_names]] = part.values
         start = rows.stop
     source = parts[0].source
-    notes = (f"{len(parts)} files, of a sample each, are read as one matrix.", *source.notes)
+    notes = (f"{len(parts)} files are read as one matrix.", *source.notes)
     together = Expression.adopt(values, names, genes, origin=origin)
     return replace(together, source=replace(source, oriented=True, notes=notes))
 

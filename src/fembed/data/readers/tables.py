@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from fembed.data.chunks import empty_matrix, not_a_number
 from fembed.data.expression import Expression, Source
 from fembed.data.memory import refuse_beyond_memory
+from fembed.data.names import gene_kind
 from fembed.data.readers import binary, plain, refused, spelling
 from fembed.data.readers.formats import recognise
 from fembed.data.readers.layout import BLANKS, Columns, Layout, Rows, fit, is_gene_word, split
@@ -22,11 +26,16 @@ from fembed.data.readers.statistics import INITIALS, is_statistic, warn_left_out
 from fembed.data.readers.text import Line, TextFile, decoded
 from fembed.errors import DataWarning, InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # Text is parsed in pieces of this many bytes; pandas has a fixed cost per column and piece, so
 # pieces of a wide table must hold many rows.
-BYTES_PER_PIECE = 16_000_000
+BYTES_PER_PIECE = 32_000_000
 #: More rows than this are looked at for names that repeat, as those of a compressed bomb do.
 _LOOKED_AT = 100_000
+#: As many names say whether the rows are genes.
+_SHOWN = 2000
 _MAX_STATISTICS = 10_000
 #: Spellings of a missing value: those of pandas, and of spreadsheets.
 MISSING = [
@@ -108,7 +117,11 @@ def _settled(
     if rows.statistics or columns.statistics:  # only genes have them among their names
         return replace(layout, genes_in_rows=bool(rows.statistics))
     corner = layout.header[0].strip(BLANKS)
-    genes_in_rows = layout.genes_in_rows or (not columns.bare and is_gene_word(corner))
+    says_gene = not columns.bare and is_gene_word(corner)
+    # "gene" may also be what columns are called: then they are genes, and the rows are none.
+    if says_gene and gene_kind(columns.names) and not gene_kind(rows.some_names):
+        says_gene = False
+    genes_in_rows = layout.genes_in_rows or says_gene
     if genes_in_rows and not layout.oriented:
         says = f"columns such as '{columns.names[0]}'" if layout.genes_in_rows else f"'{corner}'"
         warnings.warn(
@@ -186,7 +199,7 @@ def _scan(text: TextFile, layout: Layout) -> Rows:
     n_trailing = -1
     first = (0, "")
     statistics: list[str] = []
-    some_names: set[bytes] = set()
+    some_names: dict[bytes, None] = {}
     for number, line in _rows(text, layout):
         # Counting bytes is 20 times faster than splitting; only quotes can hide a separator.
         if b'"' in line:
@@ -215,7 +228,7 @@ def _scan(text: TextFile, layout: Layout) -> Rows:
         n_trailing = empty if n_trailing < 0 else min(n_trailing, empty)
         n_rows += 1
         if n_rows <= _LOOKED_AT:
-            some_names.add(line[:200].split(separator, 1)[0])
+            some_names[line[:200].split(separator, 1)[0]] = None
         if n_rows % _LOOKED_AT == 0:
             _refuse_repetition(len(some_names), n_rows, line, layout.separator, text.path)
             refuse_beyond_memory(n_rows, max(0, n_cells - 1), str(text.path))
@@ -225,7 +238,10 @@ def _scan(text: TextFile, layout: Layout) -> Rows:
             "fetch it again."
         )
     refuse_beyond_memory(n_rows, max(0, n_cells - 1), str(text.path))
-    return Rows(n_rows, n_cells, max(0, n_trailing), first, tuple(statistics))
+    names = tuple(
+        name.decode("utf-8", "replace").strip(BLANKS + '"') for name in islice(some_names, _SHOWN)
+    )
+    return Rows(n_rows, n_cells, max(0, n_trailing), first, names, tuple(statistics))
 
 
 def _n_empty(cells: list[str]) -> int:
@@ -285,48 +301,84 @@ def _pieces(text: TextFile, layout: Layout) -> Iterator[list[Line]]:
 def _parse(
     piece: list[Line], layout: Layout, columns: Columns, path: Path
 ) -> tuple[list[str], NDArray[np.float32]]:
-    import pandas as pd
-
-    texts = [0] if layout.other_name is None else [0, layout.other_name]
-    content = b"\n".join(line for _, line in piece)
+    texts = [layout.name] if layout.other_name is None else [layout.name, layout.other_name]
     used = [*texts, *columns.positions]
+    content = b"\n".join(line for _, line in piece)
+    _refuse_true_and_false(piece[0], layout, columns, path)
     try:
-        # Beyond float32 becomes infinite, which Expression.check reports.
-        with np.errstate(over="ignore"):
-            frame = pd.read_csv(
-                io.BytesIO(content),
-                sep=layout.separator,
-                header=None,
-                names=range(columns.n_cells),
-                usecols=None if len(used) == columns.n_cells else sorted(used),
-                index_col=False,
-                dtype=dict.fromkeys(columns.positions, np.float32),
-                converters=dict.fromkeys(texts, str),  # a sample may be called NA
-                keep_default_na=False,
-                na_values=MISSING,
-                decimal=layout.decimal,
-                skipinitialspace=layout.spaced,
-                encoding="utf-8",
-                low_memory=False,
-            )
+        frame = _frame(content, layout, columns, texts)
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} cannot be read as UTF-8 text ({error}); save the table as UTF-8."
         ) from error
     except ValueError as error:
-        raise InputError(_first_fault(piece, layout, columns, path, str(error))) from error
+        content = _without_blanks(piece, layout, columns, path)
+        try:
+            frame = _frame(content, layout, columns, texts)
+        except ValueError:
+            raise InputError(_first_fault(piece, layout, columns, path, str(error))) from error
     if len(frame) != len(piece):
         raise InputError(
             f"{path} has quotes that do not close between lines {piece[0][0]} and {piece[-1][0]}; "
             "remove or close them."
         )
-    names = frame[0].tolist()
+    names = frame[layout.name].tolist()
     if layout.other_name is not None:
         others = frame[layout.other_name].tolist()
-        names = [name.strip(BLANKS) or other for name, other in zip(names, others, strict=True)]
-    if len(used) == columns.n_cells and len(texts) == 1:
+        names = [
+            other if plain.is_missing(name) else name
+            for name, other in zip(names, others, strict=True)
+        ]
+    if len(used) == columns.n_cells and texts == [0]:
         return names, frame.iloc[:, 1:].to_numpy(dtype=np.float32)
     return names, frame[columns.positions].to_numpy(dtype=np.float32)
+
+
+def _refuse_true_and_false(line: Line, layout: Layout, columns: Columns, path: Path) -> None:
+    """Raise for a column of TRUE and FALSE, which pandas takes for 1 and 0 if all of it is so."""
+    lowered = line[1].lower()
+    if b"true" in lowered or b"false" in lowered:
+        cells = split(decoded(line[1], path, line[0]), layout.separator, path, line[0])
+        for position, column in zip(columns.positions, columns.names, strict=True):
+            if cells[position].strip(BLANKS).lower() in ("true", "false"):
+                raise InputError(not_a_number(str(path), cells[0], column, cells[position]))
+
+
+def _frame(content: bytes, layout: Layout, columns: Columns, texts: list[int]) -> pd.DataFrame:
+    """Rows of numbers; a ValueError where a cell is none."""
+    import pandas as pd
+
+    used = [*texts, *columns.positions]
+    with np.errstate(over="ignore"):  # infinite beyond float32, which Expression.check reports
+        return pd.read_csv(
+            io.BytesIO(content),
+            sep=layout.separator,
+            header=None,
+            names=range(columns.n_cells),
+            usecols=None if len(used) == columns.n_cells else sorted(used),
+            index_col=False,
+            dtype=dict.fromkeys(columns.positions, np.float32),
+            converters=dict.fromkeys(texts, str),  # a sample may be called NA
+            keep_default_na=False,
+            na_values=MISSING,
+            decimal=layout.decimal,
+            skipinitialspace=layout.spaced,
+            encoding="utf-8",
+            low_memory=False,
+        )
+
+
+def _without_blanks(piece: list[Line], layout: Layout, columns: Columns, path: Path) -> bytes:
+    """The rows without blanks around numbers, of which pandas knows only some."""
+    content = io.StringIO()
+    writer = csv.writer(content, delimiter=layout.separator, lineterminator="\n")
+    numbers = set(columns.positions)
+    for number, line in piece:
+        cells = split(decoded(line, path, number), layout.separator, path, number)
+        writer.writerow(
+            cell.strip(BLANKS) if j in numbers else cell for j, cell in enumerate(cells)
+        )
+    return content.getvalue().encode()
 
 
 def _first_fault(
@@ -337,9 +389,11 @@ def _first_fault(
         cells = split(decoded(line, path, number), layout.separator, path, number)
         for position, column in zip(columns.positions, columns.names, strict=True):
             cell = cells[position]
-            if cell in MISSING:
+            if cell.strip(BLANKS) in MISSING:
                 continue
-            number_like = cell.replace(",", ".") if layout.decimal == "," else cell
+            number_like = cell
+            if layout.decimal == ",":  # and a point is none
+                number_like = cell.translate(str.maketrans(",.", ".,"))
             if not plain.is_number(number_like) and not _INFINITE.fullmatch(number_like.strip()):
                 return plain.with_advice(not_a_number(str(path), cells[0], column, cell), cell)
     return f"{path} cannot be read as a table of numbers ({detail}); correct it."

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from fembed.data.account import units_of
 from fembed.data.chunks import empty_matrix
 from fembed.data.expression import Expression
-from fembed.data.readers.layout import BLANKS
+from fembed.data.readers.layout import BLANKS, split
 from fembed.data.readers.text import TextFile, decoded
 from fembed.errors import DataWarning, InputError
 
-_ATTRIBUTE = re.compile(r'(transcript_id|gene_id) "([^"]+)"')
-# No digits: ENST00000456328 is a transcript, ensembl_transcript_id stands above some.
-_HEADER = re.compile(r"(tx|transcript|target|feature|ensembl|refseq|name)[a-z_. ]*", re.IGNORECASE)
+#: Attributes of GTF and GFF.
+_TRANSCRIPT = re.compile(r'(?:transcript_id[ =]"?|ID=transcript:)([^";\s]+)')
+_GENE = re.compile(r'(?:gene_id[ =]"?|Parent=gene:)([^";\s]+)')
+_CALLED_GENE = re.compile(r"gene([ _.]?(stable )?(id|name)( version)?)?s?|geneid", re.IGNORECASE)
+_MOST_COLUMNS = 8
 
 
 def summed(expression: Expression, tx2gene: str | os.PathLike[str]) -> Expression:
@@ -30,13 +33,14 @@ def summed(expression: Expression, tx2gene: str | os.PathLike[str]) -> Expressio
     expression : Expression
         Samples x transcripts, on a linear scale.
     tx2gene : path
-        A table with transcripts in its first column and their genes in its second, with or
-        without a header, or the GTF file of the annotation.
+        A table of transcripts and their genes, with or without a header, or the GTF or GFF file
+        of the annotation.
 
     Raises
     ------
     InputError
-        If ``tx2gene`` is no such table, or has less than half of the transcripts.
+        If ``tx2gene`` is no such table, gives a transcript two genes or has less than half of the
+        transcripts, or the values are logarithms.
 
     Warns
     -----
@@ -44,11 +48,20 @@ def summed(expression: Expression, tx2gene: str | os.PathLike[str]) -> Expressio
         If some transcripts are in no gene and were left out.
     """
     path = Path(tx2gene)
-    gene_of = _read(path)
+    units = units_of(expression.values, expression.source.units)
+    if units.kind in ("log", "centred"):
+        raise InputError(
+            f"{expression.origin} looks like {units}, and sums of logarithms mean nothing; give "
+            "counts or TPM of transcripts."
+        )
     names = [str(name) for name in expression.gene_names]
+    gene_of = _read(path, {_bare(name) for name in names})
     genes = [gene_of.get(name) for name in names]
     if _n_lacking(genes) > 0:  # versions: ENST00000456328.2 is ENST00000456328 of another release
-        plain = {_bare(transcript): gene for transcript, gene in gene_of.items()}
+        plain: dict[str, str | None] = {}
+        for transcript, gene in gene_of.items():
+            stem = _bare(transcript)  # of two genes, it tells neither
+            plain[stem] = gene if plain.get(stem, gene) == gene else None
         genes = [
             plain.get(_bare(name)) if gene is None else gene
             for name, gene in zip(names, genes, strict=True)
@@ -100,37 +113,61 @@ def _bare(name: str) -> str:
     return stem if point and version.isdigit() else name
 
 
-def _read(path: Path) -> dict[str, str]:
-    """Transcript to gene."""
+def _read(path: Path, wanted: set[str]) -> dict[str, str]:
+    """Transcript to gene; ``wanted`` are transcripts without versions."""
     if not path.is_file():
         raise InputError(
             f"{path} is not a file; give a table with transcripts in its first column and their "
             "genes in its second."
         )
     pairs: dict[str, str] = {}
-    first = True
+    rows: list[list[str]] = []
     for number, line in TextFile(path).lines():
         text = decoded(line, path, number)
         if text.startswith("#"):
             continue
-        found = dict(_ATTRIBUTE.findall(text)) if "transcript_id" in text else {}
-        if len(found) == 2:
-            pairs[found["transcript_id"]] = found["gene_id"]
+        if text.count("\t") == 8:  # GTF or GFF
+            transcript, gene = (form.search(text) for form in (_TRANSCRIPT, _GENE))
+            if transcript and gene:
+                _add(pairs, transcript[1], gene[1], path)
             continue
-        if text.count("\t") >= 8:
-            continue  # a gene of a GTF, which has no transcript
-        cells = [cell.strip(BLANKS + '"') for cell in re.split(r"[\t,;]", text)]
-        if len(cells) < 2 or not cells[0] or not cells[1]:
-            if len(cells) < 2:
-                raise InputError(
-                    f"Line {number} of {path} has no second column; give a table with transcripts "
-                    "in its first column and their genes in its second, separated by tabs or "
-                    "commas."
-                )
-            continue
-        if not (first and _HEADER.fullmatch(cells[0])):
-            pairs[cells[0]] = cells[1]
-        first = False
+        separator = next((one for one in "\t,;" if one in text), " ")
+        cells = [cell.strip(BLANKS) for cell in split(text, separator, path, number)]
+        if len(cells) < 2:
+            raise InputError(
+                f"Line {number} of {path} has no second column; give a table with transcripts "
+                "in its first column and their genes in its second, separated by tabs or commas."
+            )
+        rows.append(cells[:_MOST_COLUMNS])
+    if rows:
+        transcripts, genes = _columns(rows, wanted)
+        for cells in rows:
+            if len(cells) > max(transcripts, genes) and cells[transcripts] and cells[genes]:
+                _add(pairs, cells[transcripts], cells[genes], path)
     if not pairs:
         raise InputError(f"{path} names no transcripts and genes; give a table of both.")
     return pairs
+
+
+def _add(pairs: dict[str, str], transcript: str, gene: str, path: Path) -> None:
+    other = pairs.setdefault(transcript, gene)
+    if other != gene:
+        raise InputError(
+            f"{path} gives the transcript '{transcript}' two genes, '{other}' and '{gene}'; leave "
+            "one of them."
+        )
+
+
+def _columns(rows: list[list[str]], wanted: set[str]) -> tuple[int, int]:
+    """Which columns hold transcripts, by their names, and genes, by the header.
+
+    R writes the numbers of the rows first, and BioMart genes before transcripts.
+    """
+    n = min(len(rows[0]), _MOST_COLUMNS)
+    n_known = [sum(len(row) > j and _bare(row[j]) in wanted for row in rows) for j in range(n)]
+    transcripts = max(range(n), key=n_known.__getitem__)
+    others = [j for j in range(n) if j != transcripts]
+    called = [j for j in others if _CALLED_GENE.fullmatch(rows[0][j])]
+    if called:
+        return transcripts, called[0]
+    return transcripts, transcripts + 1 if transcripts + 1 < n else others[0]
