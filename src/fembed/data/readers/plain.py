@@ -130,7 +130,7 @@ def _separator(lines: list[tuple[int, str]], path: Path) -> str:
 
 def _refuse_title(lines: list[tuple[int, str]], separator: str, path: Path) -> None:
     """Raise for a title above the header that a spreadsheet filled up with empty cells."""
-    if len(lines) < 3:
+    if len(lines) < 3 or separator in lines[0][1].strip(separator + BLANKS):
         return
     filled = [
         sum(bool(cell.strip(BLANKS)) for cell in split(text, separator, path, number))

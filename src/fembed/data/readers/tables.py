@@ -357,7 +357,7 @@ def _frame(content: bytes, layout: Layout, columns: Columns, texts: list[int]) -
             names=range(columns.n_cells),
             usecols=None if len(used) == columns.n_cells else sorted(used),
             index_col=False,
-            dtype=dict.fromkeys(columns.positions, np.float32),
+            dtype=dict.fromkeys(columns.positions, np.dtype(np.float32)),
             converters=dict.fromkeys(texts, str),  # a sample may be called NA
             keep_default_na=False,
             na_values=MISSING,
