@@ -21,7 +21,7 @@ from scipy import sparse
 
 from fembed.data import chunks
 from fembed.data.expression import Expression
-from fembed.data.readers import read, tables
+from fembed.data.readers import read, rows
 from fembed.errors import InputError
 
 DATA = Path(os.environ.get("FEMBED_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -178,7 +178,7 @@ def test_any_matrix_goes_through_every_format(matrix, entries):
     table = frame(matrix)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(chunks, "ENTRIES_PER_CHUNK", entries)
-        patch.setattr(tables, "BYTES_PER_PIECE", entries)
+        patch.setattr(rows, "BYTES_PER_PIECE", entries)
         for name, write in WRITERS.items():
             path = Path(folder) / name
             write(table, path)
