@@ -19,6 +19,9 @@ from fembed.report import report_page
 from tests.chromium import Opened, browser
 from tests.tiny_model import N_GENES, tiny_model
 
+#: The models are random, so their losses are not those of these values.
+pytestmark = pytest.mark.filterwarnings("ignore:The values of the training samples")
+
 SCRIPT, IMAGE = "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>'
 END = "</script><script>alert(3)</script>"
 PLACES = np.array([[-2, -1], [2, -1], [-2, 1], [2, 1], [0, 0.4]], np.float32)
