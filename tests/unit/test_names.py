@@ -66,6 +66,8 @@ def test_axes_that_names_say_are_swapped(rows: list[str], columns: list[str], ex
         ("1007_s_at", "X1007_s_at"),
         ("0017", "17"),
         ("1001", "1001.0"),
+        ("S1", "/data/run/S1.bam"),
+        ("S1", "S1Aligned.sortedByCoord.out.bam"),
     ],
 )
 def test_other_spellings(wanted: str, there: str) -> None:

@@ -180,6 +180,11 @@ def _most_common(names: list[str], kinds: dict[str, re.Pattern[str]]) -> str | N
 
 # ------------------------------------------------------------------- two spellings of one name
 
+_READS = re.compile(
+    r"(?:.*[/\\])?(.+?)(?:[._-](?:sorted(?:bycoord)?|markdup|dedup|rmdup|out|aligned)|Aligned)*"
+    r"\.(?:bam|sam|cram)",
+    re.IGNORECASE,
+)
 _VERSION = re.compile(r"(ENS[A-Z]*[GTP]\d{11})\.\d+")
 
 
@@ -206,12 +211,19 @@ def _as_r_writes(name: str) -> str:
     return name[1:] if re.match(r"X[\d.]", name) else name
 
 
+def _of_reads(name: str) -> str:
+    """featureCounts calls a sample by the file of its reads: ``run/S1.sorted.bam`` is S1."""
+    found = _READS.fullmatch(_without_blanks(name))
+    return name if found is None else found[1]
+
+
 #: Other spellings of a name, tried in this order: how a message calls one, and a common form.
 _SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("without blanks around them", _without_blanks),
     ("as whole numbers", _as_number),
     ("without Ensembl versions", _without_version),
     ("with points, dashes and blanks taken as one", _as_r_writes),
+    ("as files of reads", _of_reads),
 )
 
 
