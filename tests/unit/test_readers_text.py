@@ -89,6 +89,7 @@ def test_missing_values_may_have_blanks_around_them(tmp_path, cell):
     ("text", "message"),
     [
         ("G0,G1\ns0,1,\ns1,3,\n", "is that the first column"),
+        ("G0,G1,\ns0,1,\ns1,3,\n", "is that the first column"),
         ("sample,G0,G1\ns0,1,2,9\ns1,3,4,8\n", "has 4 cells but the header asks for 3"),
         ("sample,G0,G1,\ns0,1,2,3\ns1,3,4,5\n", "last column of"),
         ("sample,G0,,G1\ns0,1,7,2\ns1,3,,4\n", "Column 3 of"),

@@ -212,7 +212,7 @@ def _as_r_writes(name: str) -> str:
 
 
 def _of_reads(name: str) -> str:
-    """featureCounts calls a sample by the file of its reads: ``run/S1.sorted.bam`` is S1."""
+    """``run/S1.sorted.bam`` is the sample S1 to programs that count reads."""
     found = _READS.fullmatch(_without_blanks(name))
     return name if found is None else found[1]
 

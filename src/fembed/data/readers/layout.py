@@ -169,25 +169,24 @@ def fit(layout: Layout, rows: Rows, path: Path) -> Columns:
     n_named = n_header - _n_empty_at_end(header)
     n_filled = n_cells - rows.n_trailing
     certain = layout.corner or is_id_like(header[0])
-    if n_cells == n_header:
-        if n_filled <= n_named or n_named == n_header:
-            n_dropped = n_header - n_named
-            return _named(layout, header[:n_named], n_cells, bare=False, n_dropped=n_dropped)
+    if n_cells == n_header == n_named:
+        return _named(layout, header, n_cells, bare=False, n_dropped=0)
+    if n_cells == n_header and n_filled > n_named:
         raise InputError(
             f"The last column of {path} has no name in the header but holds values; name every "
             "column, and give the header a first cell above the names of the rows."
         )
-    if not certain and n_cells > n_header and n_filled == n_named + 1:
+    if not certain and n_cells > n_header and n_filled == n_named + 1:  # R's form
         n_dropped = n_cells - n_filled
         return _named(layout, ["", *header[:n_named]], n_cells, bare=True, n_dropped=n_dropped)
     if n_filled <= n_named <= n_cells:  # rows or header end in separators
-        if certain or n_cells < n_header:
+        if certain or n_cells == n_named:
             n_dropped = max(n_cells, n_header) - n_named
             return _named(layout, header[:n_named], n_cells, bare=False, n_dropped=n_dropped)
         raise InputError(
-            f"The rows of {path} end in an empty cell and have one more than the header, which "
-            f"begins with '{header[0]}': is that the first column or does it stand above the names "
-            "of the rows? Call the names of the rows 'sample' in the header."
+            f"The rows of {path} end in an empty cell, and its header begins with '{header[0]}': "
+            "is that the first column or does it stand above the names of the rows? Call the names "
+            "of the rows 'sample' in the header."
         )
     number, name = rows.first
     raise InputError(
