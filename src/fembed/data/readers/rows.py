@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Text is parsed in pieces of this many bytes; pandas has a fixed cost per column and piece, so
 # pieces of a wide table must hold many rows.
-BYTES_PER_PIECE = 32_000_000
+BYTES_PER_PIECE = 16_000_000
 #: More rows than this are looked at for names that repeat, as those of a compressed bomb do.
 _LOOKED_AT = 100_000
 #: As many names say whether the rows are genes.
