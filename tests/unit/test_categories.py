@@ -165,6 +165,7 @@ def test_few_categories_keep_their_colours_beside_many_and_in_a_view() -> None:
     assert view.present == ("c",) and view.styles()["c"].colour == ASKED["c"]
 
 
+@pytest.mark.filterwarnings("ignore:The values of the training samples")  # of a random model
 def test_order_and_colours_reach_maps_and_pages_from_a_file(tmp_path: Path) -> None:
     model = tiny_model()
     column = pd.Categorical(["hi", "lo", None, "hi", "lo"], categories=["lo", "mid", "hi"])
