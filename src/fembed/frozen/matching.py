@@ -26,11 +26,15 @@ from fembed.placing import depth, placement
 _PLACES, _GENES, _SAMPLES = 8, 1000, 64
 #: Fewer genes say nothing of units.
 _MIN_GENES = 50
-#: Spread of the genes' means in new data over that in the model. Laboratories and platforms stay
-#: within these bounds (seen: 0.8 to 1.2); another base of the logarithm does not.
-_MIN_SPREAD, _MAX_SPREAD = 0.74, 1.35
-#: Distance of the means in standard deviations of the genes' means; and the least correlation.
-_MAX_SHIFT, _MIN_CORRELATION = 0.75, 0.3
+#: Slope of the genes' means in new data over those in the model, and distance of the two in
+#: standard deviations of the genes' means. Seen in the right units: slopes of 0.71 to 1.07 and
+#: distances up to 0.5 (halves of data sets, types left out, panels), and of cells one by one 0.60
+#: to 1.49 and 0.73. Bases of the logarithm differ by 1.44, 2.3 or 3.3.
+_SLOPES, _MAX_SHIFT = (0.65, 1.4), 0.75
+_SLOPES_OF_FEW, _MAX_SHIFT_OF_FEW = (0.45, 1.9), 1.5
+_FEW = 5
+#: Below it the means in the data say nothing of those in the model.
+_NO_SLOPE = 0.3
 #: Training samples that are compared with the model, and how far above their loss is too far.
 _CHECKED_SAMPLES, _MAX_LOSS_RATIO = 256, 1.5
 _BASES = {
@@ -221,16 +225,20 @@ def scale_doubt(parameters: Parameters, profiles: Float32, origin: str) -> str |
     within = float(np.sqrt(expected.var(axis=0, dtype=np.float64).mean()))
     if not between > within:  # standardised data, whose genes have one mean: no line to compare
         return None
-    spread, shift = float(found.std()) / between, float(found.mean() - mean.mean()) / between
-    if spread < 1e-6 or np.corrcoef(found, mean)[0, 1] < _MIN_CORRELATION:
+    # Not the ratio of the spreads: a single cell's noise adds to its spread, not to its slope.
+    slope = float(np.mean((found - found.mean()) * (mean - mean.mean()))) / between**2
+    shift = float(found.mean() - mean.mean()) / between
+    few = len(rows) < _FEW
+    slopes = _SLOPES_OF_FEW if few else _SLOPES
+    if slope < _NO_SLOPE:
         how = "the means of its genes do not go with those of the model's genes"
         hint = "z-scores or ratios where the model has expression, or genes of other names"
-    elif not _MIN_SPREAD <= spread <= _MAX_SPREAD:
-        how = f"the means of its genes differ {spread:.2g} times as much as the model's do"
-        base = min(_BASES, key=lambda known: abs(np.log(spread / known)))
-        near = abs(np.log(spread / base)) < 0.15
+    elif not slopes[0] <= slope <= slopes[1]:
+        how = f"the means of its genes differ {slope:.2g} times as much as the model's do"
+        base = min(_BASES, key=lambda known: abs(np.log(slope / known)))
+        near = abs(np.log(slope / base)) < 0.15
         hint = _BASES[base] if near else "another transform or normalisation"
-    elif abs(shift) > _MAX_SHIFT:
+    elif abs(shift) > (_MAX_SHIFT_OF_FEW if few else _MAX_SHIFT):
         how = f"its genes lie {abs(found.mean() - mean.mean()):.3g} {_side(shift)} the model's"
         hint = "another normalisation, such as counts where the model has counts per million"
     else:
