@@ -178,7 +178,11 @@ def evaluate(
                 "transform": transform,
                 "fit": config.to_dict(),
             }
-            found.save(place, settings=settings, figure=figure)
+            try:
+                found.save(place, settings=settings, figure=figure)
+            except InputError:  # what was found is worth more than the folder
+                say("\n".join(describe.evaluation_lines(found)))
+                raise
             log.write("done", folder=output)
         if not (quiet or log.takes_stdout):
             say("\n".join(describe.evaluation_lines(found)))

@@ -81,7 +81,7 @@ class JsonLog(AbstractContextManager["JsonLog"]):
                 if self._overwrite:
                     Path(self._path).write_bytes(b"")
                 _cut_torn_line(Path(self._path))
-            self._stream = open(self._path, "ab", buffering=0)  # noqa: SIM115  # __exit__ closes it
+            self._stream = _opened(self._path)
         except OSError as error:
             raise paths.unwritable(self._path, error) from error
 
@@ -121,6 +121,14 @@ class JsonLog(AbstractContextManager["JsonLog"]):
     ) -> None:
         if self._stream is not None:
             self._stream.close()
+
+
+def _opened(path: str) -> IO[bytes]:
+    """Open to append, unbuffered; a pipe that nobody reads is an error, not a wait for ever."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags, 0o666)
+    os.set_blocking(descriptor, True)
+    return open(descriptor, "ab", buffering=0)
 
 
 def _is_stream(path: str) -> bool:
