@@ -71,7 +71,7 @@ class Units:
             "shares": "values from 0 to 1",
             "unknown": "too few values to tell",
         }[self.kind]
-        return looks if self.declared is None else f"{looks} (the file says {self.declared})"
+        return looks if self.declared in (None, looks) else f"{looks} (stated: {self.declared})"
 
     @property
     def advice(self) -> str:
