@@ -8,10 +8,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 #: Said where a command is stopped.
 STOPPED = "Interrupted; no output is half-written."
@@ -62,16 +62,32 @@ def heeded() -> Iterator[None]:
         signal.signal(kind, _stop)
     if os.name != "nt":  # Windows wants a socket there, and has no SIGHUP
         _watch(heard)
+    told, sys.unraisablehook = sys.unraisablehook, _quiet(sys.unraisablehook)
     try:
         yield
     except KeyboardInterrupt as error:
         print(f"fembed: {STOPPED}", file=sys.stderr, flush=True)
         sys.exit(status_of(error))
     finally:
+        sys.unraisablehook = told
         for kind in heard:  # what is left to do needs no tidying up
             signal.signal(kind, signal.SIG_DFL)
         if _asked is not None:
             _leave(128 + _asked)
+
+
+def _quiet(told: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """A hook that is silent on `Stopped`.
+
+    Where Python lets nothing out, in a ``__del__`` say, it is lost, and the end of `GRACE` ends the
+    process.
+    """
+
+    def hook(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Stopped):
+            told(unraisable)
+
+    return hook
 
 
 def _leave(status: int) -> NoReturn:
