@@ -31,6 +31,7 @@ def run_on_processes(
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
+    _start_tracker()
     waiting = dict(enumerate(cases))
     for _ in range(ATTEMPTS):
         calls = [
@@ -54,6 +55,23 @@ def run_on_processes(
         f"{len(waiting)} of {len(cases)} cases are left after {ATTEMPTS} pools of worker processes "
         "were lost, probably for want of memory; use fewer workers or a larger machine."
     )
+
+
+def _start_tracker() -> None:
+    """Start joblib's tracker of shared files where a terminal's SIGHUP does not reach it.
+
+    It heeds no other signal either, and ends with this process. Were it ended first, another would
+    take its place that knows of nothing, and say so in tracebacks.
+    """
+    from joblib.externals.loky.backend import resource_tracker
+
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows, which has no SIGHUP
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # processes inherit it
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def follow_parent(parent: int) -> None:
