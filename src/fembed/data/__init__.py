@@ -1,1 +1,6 @@
 """The expression matrix: files (`readers`), values with names, transforms, walks over its rows."""
+
+from fembed.data import readers
+from fembed.data.expression import Expression
+
+Expression.reader = readers.read

@@ -4,47 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fembed.data import checks
+from fembed.data.annotations import (
+    Source,
+    as_labels,
+    colours_in,
+    is_path,
+    matrix_in,
+    one_column,
+    refuse_other_objects,
+)
 from fembed.data.chunks import frame_to_float32, row_chunks, to_float32
 from fembed.data.memory import refuse_beyond_memory, refuse_implausible
-from fembed.data.names import Lookup, Names, as_text, listed, look_up, refuse_duplicates
+from fembed.data.names import Lookup, Names, listed, look_up, refuse_duplicates
 from fembed.data.sparse import is_sparse, n_entries
 from fembed.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-
-
-@dataclass(frozen=True)
-class Source:
-    """How a file was taken: what its format says, and what the reader did with it.
-
-    Attributes
-    ----------
-    format : str
-        The format as its users call it, such as ``"GCT 1.2"`` or ``"CellRanger .h5 (v3)"``.
-    units : str or None
-        What the format itself says of its values, such as ``"counts"``, ``"TPM"`` or ``"log1p"``;
-        None where it says nothing.
-    oriented : bool
-        The format says which axis holds the samples, so that the names need not.
-    notes : tuple of str
-        Sentences about what the reader took for what, or left out. (What a user should see at
-        once is a `DataWarning` besides.)
-    """
-
-    format: str = ""
-    units: str | None = None
-    oriented: bool = False
-    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -72,8 +57,12 @@ class Expression:
     gene_names: Names
     obs: pd.DataFrame | None = None
     origin: str = "the data"
-    source: Source = Source()
+    source: Source = field(default_factory=Source)
     colours: Mapping[str, Any] = field(default_factory=dict)
+
+    #: Reads what `of` is given as a path. `fembed.data` sets it to `fembed.data.readers.read`,
+    #: which makes Expressions and so is built on this module.
+    reader: ClassVar[Callable[[Any], Expression]]
 
     @property
     def n_samples(self) -> int:
@@ -89,6 +78,52 @@ class Expression:
         chunks = row_chunks(*self.values.shape)
         n_missing = sum(int(np.isnan(self.values[rows]).sum()) for rows in chunks)
         return n_missing / max(1, self.values.size)
+
+    @classmethod
+    def of(cls, data: Any, *, gene_names: Iterable[Any] | None = None) -> Expression:
+        """``data`` as an Expression: itself, or a copy of the values with names.
+
+        Every function that takes expression takes it by this one.
+
+        Parameters
+        ----------
+        data : Expression, AnnData, DataFrame, Series, array, sparse matrix, path or list of paths
+            n_samples x n_genes. A Series is one sample, its index the genes. A path, or a list of
+            files that are a sample each, is read as `fembed.read` does.
+        gene_names : iterable of str, optional
+            The genes of an array that has no names of its own.
+
+        Raises
+        ------
+        InputError
+            For something else, or for an array that does not fit ``gene_names``.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> one = Expression.of(pd.Series([1.0, 2.0], index=["TP53", "EGFR"], name="S1"))
+        >>> one.values.shape, one.sample_names.tolist()
+        ((1, 2), ['S1'])
+        """
+        if isinstance(data, cls):
+            return data
+        if is_path(data) or (isinstance(data, list | tuple) and data and is_path(data[0])):
+            return cls.reader(data)
+        refuse_other_objects(data)
+        if hasattr(data, "obs_names"):
+            return cls.from_anndata(data)
+        if hasattr(data, "iloc"):
+            if data.ndim == 1:
+                data = data.to_frame("sample" if data.name is None else data.name).T
+            return cls.from_array(data, origin="the table")
+        names = None if gene_names is None else list(gene_names)
+        shape = np.shape(data)
+        if names is not None and len(shape) == 2 and shape[1] != len(names):
+            raise InputError(
+                f"The array has {shape[1]} genes but the model has {len(names)}; give the genes' "
+                "names (a DataFrame or AnnData) so that they can be matched."
+            )
+        return cls.from_array(data, gene_names=names)
 
     @classmethod
     def from_array(
@@ -168,21 +203,7 @@ class Expression:
             If the layer, ``raw`` or ``X`` is not there, or both a layer and ``raw`` are asked for.
         """
         origin = "the AnnData object"
-        if raw and layer is not None:
-            raise InputError("Choose either a layer or raw of the AnnData object, not both.")
-        gene_names, layers = adata.var_names, sorted(map(str, adata.layers))
-        if raw:
-            if adata.raw is None:
-                raise InputError(f"{origin} has no raw matrix; {layers_there(layers)}.")
-            matrix, gene_names = adata.raw.X, adata.raw.var_names
-        elif layer is not None:
-            if layer not in layers:
-                raise InputError(f"{origin} has no layer '{layer}'; {layers_there(layers)}.")
-            matrix = adata.layers[layer]
-        else:
-            matrix = adata.X
-        if matrix is None:
-            raise InputError(f"{origin} has no X; {layers_there(layers)}.")
+        matrix, gene_names = matrix_in(adata, layer, raw, origin)
         logged = not raw and layer is None and "log1p" in adata.uns
         found = cls.from_array(
             matrix, adata.obs_names, gene_names, origin=origin, obs=adata.obs.copy()
@@ -193,12 +214,7 @@ class Expression:
     def check(self, *, min_samples: int = 2, allow_unobserved_genes: bool = False) -> None:
         """Raise for anything that no model can be trained on.
 
-        Parameters
-        ----------
-        min_samples : int
-            Fewest samples that make sense: 2 to train, 1 to place new samples.
-        allow_unobserved_genes : bool
-            Accept genes without any observed entry (new samples simply do without them).
+        A training needs ``min_samples`` 2, placing 1; new samples may lack genes altogether.
 
         Raises
         ------
@@ -218,20 +234,8 @@ class Expression:
         return total.hexdigest()
 
     def labels(self, column: str) -> NDArray[np.object_]:
-        """A column of ``obs`` as an array of str, n_samples; a missing label reads ``"NA"``.
-
-        Raises
-        ------
-        InputError
-            As `column`.
-        """
-        labels = self.column(column)
-        known = labels.dropna()
-        # Whole numbers become decimals where one is missing, and are identifiers all the same.
-        whole = all(isinstance(label, float) and label.is_integer() for label in known)
-        text: Names = np.array([as_text(x) if whole else str(x) for x in labels], dtype=object)
-        text[labels.isna().to_numpy()] = "NA"
-        return text
+        """The `column` as an array of str, n_samples; a missing label reads ``"NA"``."""
+        return as_labels(self.column(column))
 
     def column(self, name: str) -> pd.Series:
         """A column of ``obs`` as it is: a categorical keeps its order, numbers stay numbers.
@@ -273,7 +277,7 @@ class Expression:
         Raises
         ------
         InputError
-            If one of ``gene_names`` stands for several columns of this data.
+            As `find_genes`.
         """
         found = gene_names if isinstance(gene_names, Lookup) else self.find_genes(gene_names)
         to = np.flatnonzero(found.found)
@@ -291,25 +295,3 @@ class Expression:
             sample_names=self.sample_names[rows],
             obs=None if self.obs is None else self.obs.iloc[rows],
         )
-
-
-def colours_in(uns: Mapping[str, Any]) -> dict[str, Any]:
-    """The colours in an AnnData object's ``uns``, by the column that they are of."""
-    ending = "_colors"
-    found = {str(key): value for key, value in uns.items()}
-    return {k.removesuffix(ending): v for k, v in found.items() if k.endswith(ending)}
-
-
-def one_column(table: pd.DataFrame, name: str, origin: str) -> pd.Series:
-    """The column ``name`` of a table that has it; InputError if it is there more than once."""
-    places = [k for k, column in enumerate(table.columns) if str(column) == name]
-    if len(places) > 1:
-        raise InputError(
-            f"{origin} has {len(places)} columns named '{name}'; rename or remove all but one."
-        )
-    return table.iloc[:, places[0]]
-
-
-def layers_there(layers: list[str]) -> str:
-    """The end of a message that says which layers can be chosen."""
-    return f"its layers are {', '.join(layers)}" if layers else "it has no layers"

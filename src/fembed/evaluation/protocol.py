@@ -26,7 +26,6 @@ from fembed.config import (
 )
 from fembed.data import account
 from fembed.data.choice import even_choice
-from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
 from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import DataWarning, InputError, shown
@@ -153,7 +152,7 @@ def evaluate(
     if embedding is not None:
         checked_kind("embedding", embedding, FactorizedEmbedding, "a fembed.FactorizedEmbedding")
     if isinstance(X, str | os.PathLike):
-        X = as_expression(X)
+        X = Expression.of(X)
     y, groups = _column(X, y), _column(X, groups)
     X, names = _matrix(X)
     if embedding is not None or estimator is None or isinstance(estimator, str):

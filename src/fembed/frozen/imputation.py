@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import engine
+from fembed.data.expression import Expression
 from fembed.engine import Float32
 from fembed.frozen.anchor import anchored
-from fembed.frozen.matching import Matched, as_expression, as_model, check_placed, match
+from fembed.frozen.matching import Matched, as_model, check_placed, match
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.placing import placement
@@ -85,7 +86,8 @@ def impute(
     DataWarning
         If the panel has less than half of the model's genes.
     """
-    model, panel = as_model(model), as_expression(panel, as_model(model))
+    model = as_model(model)
+    panel = Expression.of(panel, gene_names=model.gene_names)
     found = match(model, panel)
     places, values = _expected(model, found, n_threads)
     check_placed(found.sample_names, places, values)

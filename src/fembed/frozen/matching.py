@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import store
-from fembed.data import account, coerce
+from fembed.data import account
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.data.names import look_up
@@ -84,17 +84,12 @@ def as_model(model: Any) -> Model:
     )
 
 
-def as_expression(data: Any, model: Model) -> Expression:
-    """``data`` as an Expression; an array without names takes the model's gene names."""
-    return coerce.as_expression(data, gene_names=model.gene_names)
-
-
 def match(model: Model, data: Any) -> Matched:
     """``data`` (as `project` takes them) by the model's gene names and on its scale.
 
     Raises and warns as `project`.
     """
-    expression = as_expression(data, model)
+    expression = Expression.of(data, gene_names=model.gene_names)
     expression.check(min_samples=1, allow_unobserved_genes=True)
     found = expression.find_genes(model.gene_names)
     _check_overlap(found.n_found, model, expression)

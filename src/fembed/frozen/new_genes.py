@@ -19,7 +19,7 @@ from fembed.data.names import Lookup
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
 from fembed.frozen.gene_fit import solve_genes
-from fembed.frozen.matching import as_expression, as_model, training_rows
+from fembed.frozen.matching import as_model, training_rows
 from fembed.frozen.projection import project
 from fembed.model import Model
 from fembed.parameters import Parameters
@@ -67,7 +67,7 @@ def add_genes(
         without most of the model's genes.
     """
     model = as_model(model)
-    expression = _without_empty_samples(as_expression(data, model))
+    expression = _without_empty_samples(Expression.of(data, gene_names=model.gene_names))
     expression.check(min_samples=LEAST_SAMPLES, allow_unobserved_genes=True)
     known = expression.find_genes(model.gene_names)
     account.warn_of_spelling(known, "gene", expression.origin)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from fembed import parallel
 from fembed.config import MAX_FOLD_SEED, MAX_STEPS, FitConfig, checked_kind, checked_whole
 from fembed.data import account
-from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
@@ -194,7 +193,7 @@ def _run(
 def _labelled(
     data: Any, label: Any, group: Any
 ) -> tuple[Expression, NDArray[Any], NDArray[Any] | None]:
-    expression = as_expression(data)
+    expression = Expression.of(data)
     if isinstance(label, str):
         by_name = group if isinstance(group, str) else None
         if group is not None and by_name is None:

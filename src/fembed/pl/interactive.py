@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fembed.data.expression import one_column
+from fembed.data.annotations import one_column
+from fembed.data.expression import Expression
 from fembed.errors import InputError
 from fembed.files import durable
-from fembed.frozen.matching import as_expression
 from fembed.model import Model
 from fembed.pl import page
 from fembed.pl.categories import Categories, categories
@@ -71,7 +71,7 @@ def interactive_map(
     >>> fembed.pl.interactive_map(model, adata, labels="cohort", save="map.html")  # doctest: +SKIP
     """
     if data is not None:
-        data = as_expression(data, model)
+        data = Expression.of(data, gene_names=model.gene_names)
     columns = _columns(labels)
     named = columns if isinstance(columns, list) else []
     if named and data is None:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.choice import even_choice
+from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.frozen.matching import as_expression, training_rows
+from fembed.frozen.matching import training_rows
 from fembed.frozen.projection import project
 from fembed.model import Model
 from fembed.pl import canvas
@@ -124,7 +125,7 @@ def similarity_landscape(
         The model is no map; or the profile is not one sample with genes of the model.
     """
     _check_map(model)
-    expression = as_expression(_row(profile), model)
+    expression = Expression.of(_row(profile), gene_names=model.gene_names)
     if expression.n_samples != 1:
         raise InputError(
             f"{expression.origin} has {expression.n_samples} samples; a similarity landscape is of "
@@ -256,7 +257,7 @@ def _measured(model: Model, gene: str, data: Any) -> tuple[NDArray[np.intp], Flo
     everyone = np.arange(model.n_samples)
     if data is None:
         return everyone, np.full(model.n_samples, np.nan)
-    expression = as_expression(data, model)
+    expression = Expression.of(data, gene_names=model.gene_names)
     at = training_rows(model, expression.sample_names, expression.origin)
     there = np.flatnonzero(at >= 0)
     if there.size == 0:

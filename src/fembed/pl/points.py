@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fembed.data.expression import layers_there, one_column
+from fembed.data.annotations import layers_there, one_column
 from fembed.errors import DataWarning, InputError
 from fembed.pl.categories import Categories, categories, joined
 from fembed.pl.columns import column_of, in_order, numbers_of

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fembed.data import coerce
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.frozen.matching import as_expression, training_rows
+from fembed.frozen.matching import training_rows
 from fembed.frozen.projection import project
 from fembed.model import Model
 from fembed.pl import canvas
@@ -178,7 +177,7 @@ def expression_distances(
 
 def _predictions(model: Model, data: Any, n_threads: int | None) -> tuple[Float, Float]:
     """True and predicted values of evenly chosen samples and genes."""
-    expression = _some_samples(as_expression(data, model), MOST_SAMPLES)
+    expression = _some_samples(Expression.of(data, gene_names=model.gene_names), MOST_SAMPLES)
     rows = training_rows(model, expression.sample_names, expression.origin)
     if (rows < 0).any():
         points = project(model, expression, n_threads=n_threads).sample_embedding
@@ -210,12 +209,12 @@ def _matched(embedding: Any, data: Any, basis: str) -> tuple[Float, NDArray[Any]
     """Coordinates and expression of the same samples."""
     points = coordinates(embedding, basis)
     if hasattr(embedding, "decode"):
-        expression = as_expression(data, embedding)
+        expression = Expression.of(data, gene_names=embedding.gene_names)
         values = _transformed(embedding, expression)
         at = training_rows(embedding, expression.sample_names, expression.origin)
         there = at >= 0
         return points[at[there]], values[there]
-    expression = coerce.as_expression(data)
+    expression = Expression.of(data)
     if expression.n_samples != len(points):
         raise InputError(
             f"The embedding has {len(points)} samples but {expression.origin} has "

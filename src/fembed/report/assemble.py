@@ -11,7 +11,6 @@ from typing import Any
 
 from fembed.data.expression import Expression
 from fembed.files import durable
-from fembed.frozen.matching import as_expression
 from fembed.model import Model
 from fembed.pl import canvas, page
 from fembed.pl.interactive import map_data, map_scripts
@@ -83,7 +82,7 @@ def report_page(
     canvas.check_installed()
     scripts = map_scripts()  # says at once if plotly is absent
     if data is not None:
-        data = as_expression(data, model)
+        data = Expression.of(data, gene_names=model.gene_names)
     labels = [labels] if isinstance(labels, str) else list(labels)
     columns = list(dict.fromkeys([*labels, *([] if batch is None else [batch])]))
     with limited(n_threads, blas=True):

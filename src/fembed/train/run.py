@@ -13,7 +13,6 @@ import numpy as np
 
 from fembed.config import FitConfig, checked_kind
 from fembed.data import account
-from fembed.data.coerce import as_expression
 from fembed.data.expression import Expression
 from fembed.data.memory import available_bytes
 from fembed.data.preprocess import Preprocessing
@@ -99,7 +98,7 @@ def fit(
     checked_kind("preprocessing", preprocessing, Preprocessing, "a fembed.Preprocessing")
     if not (progress is None or callable(progress)):
         raise InputError(f"progress is {shown(progress)}; give a function, or leave it out.")
-    expression = as_expression(data)
+    expression = Expression.of(data)
     _check(expression, config)
     account.warn_of_doubts(expression, preprocessing.transform)
     kept = None

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fembed.data.expression import Expression, Source, colours_in, layers_there
+from fembed.data.annotations import Source, colours_in, layers_there
+from fembed.data.expression import Expression
 from fembed.data.memory import refuse_beyond_memory
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.data.readers.stored_names import is_list, refuse_large

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.expression import Expression, Source
+from fembed.data.annotations import Source
+from fembed.data.expression import Expression
 from fembed.data.memory import refuse_beyond_memory
 from fembed.data.readers.stored_names import first_unique, is_list, names, sample_table
 from fembed.errors import InputError

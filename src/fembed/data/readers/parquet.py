@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data import chunks
+from fembed.data.annotations import Source
 from fembed.data.chunks import empty_matrix
-from fembed.data.expression import Expression, Source
+from fembed.data.expression import Expression
 from fembed.data.names import as_text
 from fembed.data.readers import row_names
 from fembed.data.readers.damage import ANY_ERROR, damage_reported

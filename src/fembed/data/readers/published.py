@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fembed.data.expression import Expression, Source
+from fembed.data.annotations import Source
+from fembed.data.expression import Expression
 from fembed.data.memory import refuse_beyond_memory
 from fembed.data.readers.stored_names import is_list, names
 from fembed.errors import InputError

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fembed.data.expression import Expression, Source
+from fembed.data.annotations import Source
+from fembed.data.expression import Expression
 from fembed.data.names import gene_kind
 from fembed.data.readers import binary, counters, plain, portals, refused, spelling
 from fembed.data.readers.layout import BLANKS, Columns, Layout, Rows, fit, is_gene_word

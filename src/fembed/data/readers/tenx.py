@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data import chunks
+from fembed.data.annotations import Source
 from fembed.data.chunks import empty_matrix
-from fembed.data.expression import Expression, Source
+from fembed.data.expression import Expression
 from fembed.data.readers.damage import damage_reported
 from fembed.data.readers.features import kept_genes
 from fembed.errors import InputError
