@@ -24,10 +24,10 @@ from benchmarks.report import Bar, Report
 from fembed.config import FitConfig
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
-from fembed.frozen import calibrate
-from fembed.frozen.projection import project
+from fembed.inference import calibrate
+from fembed.inference.projection import project
 from fembed.model import Model
-from fembed.placing.confidence import squared_distance
+from fembed.solvers.uncertainty import squared_distance
 from fembed.train import fit
 
 LEVEL, FALSE_ALARMS = 0.9, 0.05

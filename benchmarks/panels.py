@@ -28,8 +28,8 @@ from benchmarks.adapters.factorized import Factorized
 from benchmarks.report import Bar, Report
 from fembed.data.expression import Expression
 from fembed.errors import DataWarning
-from fembed.frozen import impute
-from fembed.frozen.projection import project
+from fembed.inference import impute
+from fembed.inference.projection import project
 from fembed.model import Model
 
 N_FOLDS = 5

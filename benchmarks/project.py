@@ -14,7 +14,7 @@ from benchmarks import cohorts
 from benchmarks.adapters.factorized import Factorized
 from benchmarks.report import Bar, Report
 from benchmarks.timing import timed
-from fembed.frozen.projection import project
+from fembed.inference.projection import project
 
 N_GENES = 3_328  # of the 3,341 without a missing entry: as many as in the prototypes
 SPEED_BAR = Bar(">=", 100.0)

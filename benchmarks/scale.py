@@ -25,7 +25,7 @@ from benchmarks.simulate import simulated_expression
 from benchmarks.timing import steps_for, timed
 from fembed.data.choice import even_choice
 from fembed.parameters import Parameters
-from fembed.placing import placement
+from fembed.solvers.samples import refine
 
 EXPONENT_BAR = Bar("<=", 1.05)
 MINUTES_BAR = Bar("<", 300.0)
@@ -334,7 +334,7 @@ def sampled_loss(
     """Mean squared error over all genes of evenly many samples: all of them up to ``most``."""
     rows = even_choice(len(values), most)
     positions = np.ascontiguousarray(parameters.sample_embedding[rows], np.float32)
-    _, loss = placement.refine(
+    _, loss = refine(
         parameters,
         np.ascontiguousarray(values[rows]),
         positions,

@@ -35,7 +35,7 @@ from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.placing import placement
+from fembed.solvers.samples import place, refine
 from fembed.train import fit
 
 RATIO_BAR = Bar(">=", 100.0)
@@ -78,7 +78,7 @@ class Fold:
     def worth(self, parameters: Parameters) -> Point:
         """Training loss over all entries, and the accuracy of held-out samples."""
         positions = np.ascontiguousarray(parameters.sample_embedding, np.float32)
-        _, loss = placement.refine(
+        _, loss = refine(
             parameters, self.train, positions, max_iterations=0, n_threads=self._n_threads
         )
         return {
@@ -87,7 +87,7 @@ class Fold:
         }
 
     def accuracy(self, parameters: Parameters) -> Point:
-        placed = placement.place(parameters, self.test, n_threads=self._n_threads)
+        placed = place(parameters, self.test, n_threads=self._n_threads)
         observed = np.count_nonzero(~np.isnan(self.test), axis=1)
         train_labels, test_labels = self._labels
         return {

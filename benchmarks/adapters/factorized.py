@@ -11,7 +11,7 @@ from benchmarks.adapters import Float32, Placed
 from fembed.config import FitConfig
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
-from fembed.frozen.projection import project
+from fembed.inference.projection import project
 from fembed.train import fit
 
 

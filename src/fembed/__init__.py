@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from fembed.estimator import FactorizedEmbedding as FactorizedEmbedding
     from fembed.evaluation import Evaluation as Evaluation
     from fembed.evaluation import evaluate as evaluate
-    from fembed.frozen import Imputation as Imputation
-    from fembed.frozen import Projection as Projection
-    from fembed.frozen import add_genes as add_genes
-    from fembed.frozen import calibrate as calibrate
-    from fembed.frozen import extend as extend
-    from fembed.frozen import impute as impute
-    from fembed.frozen import project as project
     from fembed.grid import Sweep as Sweep
     from fembed.grid import sweep as sweep
+    from fembed.inference import Imputation as Imputation
+    from fembed.inference import Projection as Projection
+    from fembed.inference import add_genes as add_genes
+    from fembed.inference import calibrate as calibrate
+    from fembed.inference import extend as extend
+    from fembed.inference import impute as impute
+    from fembed.inference import project as project
     from fembed.model import Model as Model
     from fembed.parallel import Workers as Workers
     from fembed.store import load as load
@@ -45,23 +45,23 @@ _HOME = {
     "Expression": "data.expression",
     "FactorizedEmbedding": "estimator",
     "FitConfig": "config",
-    "Imputation": "frozen",
+    "Imputation": "inference",
     "InputError": "errors",
     "Model": "model",
     "Preprocessing": "data.preprocess",
-    "Projection": "frozen",
+    "Projection": "inference",
     "Sweep": "grid",
     "TrainingError": "errors",
     "WorkerError": "errors",
     "Workers": "parallel",
-    "add_genes": "frozen",
-    "calibrate": "frozen",
+    "add_genes": "inference",
+    "calibrate": "inference",
     "evaluate": "evaluation",
-    "extend": "frozen",
+    "extend": "inference",
     "fit": "train",
-    "impute": "frozen",
+    "impute": "inference",
     "load": "store",
-    "project": "frozen",
+    "project": "inference",
     "read": "data.readers",
     "sweep": "grid",
 }

@@ -21,7 +21,7 @@ from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
 from fembed.files import durable
-from fembed.frozen.projection import Projection, project
+from fembed.inference.projection import Projection, project
 from fembed.output import tables
 from fembed.train import Progress, fit
 

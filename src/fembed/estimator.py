@@ -16,7 +16,7 @@ from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing, Transform
 from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import InputError
-from fembed.frozen.projection import Projection, project
+from fembed.inference.projection import Projection, project
 from fembed.output.tables import component_names
 from fembed.threads import thread_count
 from fembed.train import fit

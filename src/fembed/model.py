@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fembed.config import FitConfig
     from fembed.data.preprocess import Preprocessing
-    from fembed.placing.residuals import Residuals
+    from fembed.solvers.residual_factors import Residuals
 
 #: Of a single parameter. Those of a fit are below it for any data that a fit takes; beyond it, sums
 #: of squares leave 32-bit floats.
@@ -185,7 +185,7 @@ class Model:
         _check_names("sample_names", self.sample_names, self.n_samples)
         _check_names("gene_names", self.gene_names, self.n_genes)
         self._check_learnt()
-        from fembed.placing.reach import within_reach  # the compiled extension
+        from fembed.solvers.numeric_range import within_reach  # the compiled extension
 
         if not within_reach(self.parameters):
             raise InputError(

@@ -19,7 +19,7 @@ from fembed.files.schema import Record, check, nullable, number, several, text, 
 from fembed.files.sealed import Arrays, Document, Source
 from fembed.model import Calibration, Model
 from fembed.parameters import Parameters
-from fembed.placing.residuals import Residuals
+from fembed.solvers.residual_factors import Residuals
 
 KIND = "model"
 REQUIRED = ("sample_embedding", "gene_embedding", "network", "sample_loss")

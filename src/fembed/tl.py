@@ -18,7 +18,7 @@ from fembed import train
 from fembed.config import FitConfig
 from fembed.data.preprocess import Preprocessing, Transform
 from fembed.errors import InputError
-from fembed.frozen import projection
+from fembed.inference import projection
 from fembed.model import Model
 from fembed.output import slots
 

@@ -13,8 +13,8 @@ from fembed import store
 from fembed.commands import app
 from fembed.config import FitConfig
 from fembed.errors import InputError
-from fembed.frozen.extension import extend
-from fembed.frozen.projection import project
+from fembed.inference.extension import extend
+from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.train import fit
 from fembed.train.extend import drift, take_back

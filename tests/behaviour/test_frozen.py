@@ -18,13 +18,13 @@ from fembed.config import FitConfig, Recipe
 from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32, take_genes
 from fembed.errors import DataWarning, InputError
-from fembed.frozen import Imputation, add_genes, calibrate, impute
-from fembed.frozen.anchor import anchored
-from fembed.frozen.projection import project
+from fembed.inference import Imputation, add_genes, calibrate, impute
+from fembed.inference.projection import project
 from fembed.model import Model
-from fembed.placing import placement
-from fembed.placing.confidence import covariance, p_value, squared_distance
-from fembed.placing.slopes import Slopes
+from fembed.solvers.jacobian import Slopes
+from fembed.solvers.prior import anchored
+from fembed.solvers.samples import place
+from fembed.solvers.uncertainty import covariance, p_value, squared_distance
 from fembed.train import fit
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
 
@@ -314,7 +314,7 @@ class TestConfidence:
         found = project(model, profiles)
         gap = found.sample_embedding.astype(float) - points
         covered = squared_distance(gap, found.covariance) < chi2(2).ppf(0.9)
-        solution = placement.place(model.parameters, profiles)
+        solution = place(model.parameters, profiles)
         naive = solution.loss[:, None, None] * np.linalg.inv(solution.curvature)
         too_small = squared_distance(gap, naive) < chi2(2).ppf(0.9)
         assert too_small.mean() < 0.8
@@ -331,7 +331,7 @@ class TestConfidence:
         places, spread = [], []
         for some, half in zip(halves, (order[:45], order[45:]), strict=True):
             part = np.ascontiguousarray(test[:, half])
-            solution = placement.place(some, part)
+            solution = place(some, part)
             places.append(solution.u.astype(float))
             spread.append(covariance(some, part, solution))
         assert known.calibration is not None

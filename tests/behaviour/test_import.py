@@ -61,7 +61,7 @@ def test_every_public_name_is_there_and_listed() -> None:
 
 
 def test_functions_are_not_hidden_by_modules_of_the_same_name() -> None:
-    projection = importlib.import_module("fembed.frozen.projection")
+    projection = importlib.import_module("fembed.inference.projection")
     train = importlib.import_module("fembed.train")
     assert fembed.fit is train.fit
     assert fembed.project is projection.project

@@ -17,7 +17,7 @@ from fembed.config import FitConfig
 from fembed.data.choice import even_choice
 from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError
-from fembed.frozen.projection import Projection, project
+from fembed.inference.projection import Projection, project
 from fembed.model import Model
 from fembed.train import fit
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
@@ -86,7 +86,7 @@ class TestAlone:
         self, model: Model, fresh: Float32, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         whole = project(model, fresh)
-        monkeypatch.setattr("fembed.placing.placement.PROFILES_AT_ONCE", 7)
+        monkeypatch.setattr("fembed.solvers.samples.PROFILES_AT_ONCE", 7)
         assert_same(project(model, fresh), whole)
 
     def test_a_saved_model_gives_the_same_bits(
@@ -201,7 +201,7 @@ class TestPlace:
         lacking = fresh.copy()
         lacking[::2, few] = np.nan
         expected = project(model, lacking)  # all genes choose
-        monkeypatch.setattr("fembed.placing.placement.START_GENES", 8)
+        monkeypatch.setattr("fembed.solvers.samples.START_GENES", 8)
         found = project(model, lacking)
         assert_same(project(model, lacking[:1]), found, slice(0, 1))
         alike = np.isclose(found.loss[::2], expected.loss[::2], rtol=1e-2)

@@ -16,8 +16,8 @@ from fembed.config import FitConfig
 from fembed.data import readers
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
-from fembed.frozen import extension
-from fembed.frozen.projection import project
+from fembed.inference import extension
+from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.train import extend, fast, fit
 

@@ -15,9 +15,9 @@ from sklearn.decomposition import PCA
 from fembed.config import FitConfig
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning, InputError, TrainingError
-from fembed.frozen.projection import project
+from fembed.inference.projection import project
 from fembed.model import Model
-from fembed.placing.placement import mean_curvature
+from fembed.solvers.samples import mean_curvature
 from fembed.train import Progress, fit
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
 

@@ -13,10 +13,10 @@ import pytest
 import fembed
 from fembed import store
 from fembed.errors import InputError, lacks_memory
-from fembed.frozen import add_genes, project
-from fembed.placing.confidence import covariance
-from fembed.placing.placement import place
-from fembed.placing.reach import LARGEST_ENTRY, highest_entry, within_reach
+from fembed.inference import add_genes, project
+from fembed.solvers.numeric_range import LARGEST_ENTRY, highest_entry, within_reach
+from fembed.solvers.samples import place
+from fembed.solvers.uncertainty import covariance
 from fembed.train.start import random_start
 from tests.small_expression import frame
 from tests.tiny_model import tiny_model

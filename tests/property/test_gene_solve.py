@@ -14,7 +14,7 @@ from fembed import engine
 from fembed._reference import forward
 from fembed.config import FitConfig
 from fembed.parameters import Parameters
-from fembed.placing.genes import Frozen, Prior, unknowns, with_unknowns
+from fembed.solvers.genes import Frozen, Prior, unknowns, with_unknowns
 from fembed.train import fast, fit
 from fembed.train.genes import can_solve_genes, solve_genes
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression

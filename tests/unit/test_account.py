@@ -13,7 +13,7 @@ from fembed.data.account import oriented, unit_doubt, units_of
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning
-from fembed.frozen import project
+from fembed.inference import project
 from fembed.train import fit
 
 N_GENES = 200

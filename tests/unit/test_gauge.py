@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fembed import _reference, engine
-from fembed.placing.placement import mean_curvature
+from fembed.solvers.samples import mean_curvature
 from fembed.train.gauge import fix_gauge
 from tests.property.engine_problems import rounding_size, to_float32
 from tests.property.strategies import generators, random_parameters

@@ -9,7 +9,7 @@ from fembed import fit, project
 from fembed.config import FitConfig
 from fembed.data.expression import Expression
 from fembed.errors import InputError, WorkerError
-from fembed.frozen import projection
+from fembed.inference import projection
 from fembed.parallel import Workers, run, workers
 from tests import parallel_tasks as tasks
 from tests.small_expression import frame

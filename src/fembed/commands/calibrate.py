@@ -38,7 +38,7 @@ def calibrate(
     Samples that the model was not trained on (by name) calibrate ellipses and p-values; training
     samples give the residual factors that make imputation better. Best both in one file.
     """
-    from fembed import frozen, store
+    from fembed import inference, store
     from fembed.commands import describe, options
     from fembed.data import readers
 
@@ -46,7 +46,7 @@ def calibrate(
     options.check_threads(threads)
     trained = store.load(model)
     expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
-    found = frozen.calibrate(trained, expression, n_threads=threads)
+    found = inference.calibrate(trained, expression, n_threads=threads)
     store.save(found, place)
     assert found.calibration is not None
     facts = {

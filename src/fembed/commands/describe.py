@@ -16,8 +16,8 @@ from fembed.output.streams import escaped, say
 if TYPE_CHECKING:
     from fembed.data.expression import Expression
     from fembed.evaluation import Evaluation
-    from fembed.frozen.projection import Projection
     from fembed.grid import Sweep
+    from fembed.inference.projection import Projection
     from fembed.model import Model
 
 Facts = dict[str, Any]

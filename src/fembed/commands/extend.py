@@ -44,7 +44,7 @@ def extend(
     from fembed import store
     from fembed.commands import describe, options
     from fembed.data import readers
-    from fembed.frozen import extension
+    from fembed.inference import extension
 
     place = store.check_output(output, overwrite)
     options.check_threads(threads)

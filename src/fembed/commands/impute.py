@@ -42,7 +42,7 @@ def impute(
     quiet: Quiet = False,
 ) -> None:
     """All genes of MODEL for the samples of PANEL: one row a sample, one column a gene."""
-    from fembed import frozen, store
+    from fembed import inference, store
     from fembed.commands import describe, options
     from fembed.data import readers
     from fembed.output import tables
@@ -53,7 +53,7 @@ def impute(
     options.check_threads(threads)
     trained = store.load(model)
     expression = readers.read(panel, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
-    found = frozen.impute(
+    found = inference.impute(
         trained,
         expression,
         keep_observed=observed == "keep",

@@ -46,7 +46,7 @@ def project(
     from fembed import store
     from fembed.commands import describe, options
     from fembed.data import readers
-    from fembed.frozen import projection
+    from fembed.inference import projection
     from fembed.output import tables
 
     place = tables.check_output(output, overwrite, sources=[data], model=model)

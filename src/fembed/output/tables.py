@@ -22,7 +22,7 @@ from fembed.files.plain import PathLike
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from fembed.frozen.projection import Projection
+    from fembed.inference.projection import Projection
     from fembed.model import Model
 
 Names = NDArray[np.object_]

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.frozen.matching import training_rows
-from fembed.frozen.projection import project
+from fembed.inference.matching import training_rows
+from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.pl import canvas
 from fembed.pl.canvas import PAGE_WIDTH, SavePath

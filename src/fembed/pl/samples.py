@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fembed.data.account import warn_of_spelling
 from fembed.data.expression import Expression
 from fembed.errors import DataWarning
-from fembed.frozen.matching import other_values_doubt, training_rows
-from fembed.frozen.projection import outlier_score, project
+from fembed.inference.matching import other_values_doubt, training_rows
+from fembed.inference.projection import outlier_score, project
 from fembed.model import Model
 from fembed.pl.categories import Categories, categories
 

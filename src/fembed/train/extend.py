@@ -18,7 +18,7 @@ from fembed.config import FitConfig
 from fembed.engine import Float32
 from fembed.errors import InputError
 from fembed.parameters import Parameters
-from fembed.placing import placement
+from fembed.solvers.samples import refine
 from fembed.train.genes import can_solve_genes, solve_genes
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import Plan, plan
@@ -73,7 +73,7 @@ def grow(
         loop.report("solving genes")
         solve_genes(grown, values, config.n_threads)
     loop.report("placing samples")
-    places, loss = placement.refine(
+    places, loss = refine(
         grown,
         values,
         grown.sample_embedding,

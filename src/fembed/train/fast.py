@@ -11,7 +11,8 @@ from fembed.config import FitConfig
 from fembed.data.choice import even_choice
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
-from fembed.placing import placement, residuals
+from fembed.solvers import residual_factors
+from fembed.solvers.samples import START_GENES, place, refine
 from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.dead import warn_of_dead_units
 from fembed.train.gauge import fix_gauge
@@ -73,7 +74,7 @@ def fit_fast(
     sure = left = None
     if calibrate:
         sure = calibration(parameters, values, stage.ellipse_factor, config.n_threads)
-        left = residuals.learn(parameters, values, config.n_threads)
+        left = residual_factors.learn(parameters, values, config.n_threads)
         left = left and left.times(units.scale)
     report = loop.summary() | {
         "variance": units.scale**2,
@@ -134,8 +135,8 @@ def _join(loop: Loop, held_out: HeldOut, stage: Stage, calibrate: bool) -> None:
         stage.ellipse_factor = held_out_factor(trained, values, held_out.samples, threads)
     if held_out.samples.size:
         # They go on from here, so a part of the genes and a few iterations do.
-        genes = even_choice(parameters.n_genes, placement.START_GENES)
-        placed = placement.place(
+        genes = even_choice(parameters.n_genes, START_GENES)
+        placed = place(
             take_genes(trained, genes),
             np.ascontiguousarray(values[np.ix_(held_out.samples, genes)]),
             n_starts=1,
@@ -155,7 +156,7 @@ def _last_solve(parameters: Parameters, values: Float32, config: FitConfig) -> N
         genes = even_choice(parameters.n_genes, most)
         if len(genes) < parameters.n_genes:
             deciding, profiles = take_genes(parameters, genes), np.take(values, genes, axis=1)
-    places, loss = placement.refine(
+    places, loss = refine(
         deciding,
         np.ascontiguousarray(profiles),
         parameters.sample_embedding,
@@ -164,9 +165,7 @@ def _last_solve(parameters: Parameters, values: Float32, config: FitConfig) -> N
     )
     parameters.sample_embedding[:] = places
     if deciding is not parameters:
-        _, loss = placement.refine(
-            parameters, values, places, max_iterations=0, n_threads=config.n_threads
-        )
+        _, loss = refine(parameters, values, places, max_iterations=0, n_threads=config.n_threads)
     return loss
 
 

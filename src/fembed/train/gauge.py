@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fembed.parameters import Parameters
-from fembed.placing.placement import mean_curvature
+from fembed.solvers.samples import mean_curvature
 
 
 def fix_gauge(parameters: Parameters, n_threads: int | None = None) -> None:

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from fembed.data.choice import even_choice
 from fembed.engine import Float32
 from fembed.parameters import Parameters
-from fembed.placing.genes import Frozen, Prior, unknowns, with_unknowns
+from fembed.solvers.genes import Frozen, Prior, unknowns, with_unknowns
 
 #: With more samples a gene is known well enough from them alone, and with more unknowns its solve
 #: would cost more than the training.

@@ -14,7 +14,7 @@ from fembed.config import FitConfig
 from fembed.data.choice import even_choice
 from fembed.data.chunks import row_chunks
 from fembed.engine import Float32, take_genes
-from fembed.placing import placement
+from fembed.solvers.samples import best_starts, candidate_points
 from fembed.train.recipe import Plan
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ class HeldOut:
         profiles = np.ascontiguousarray(loop.values[np.ix_(rows, genes)])
         threads = loop.config.n_threads
         positions = loop.parameters.sample_embedding[self.training_samples]
-        candidates = placement.candidate_points(positions, 40 * GENES)
+        candidates = candidate_points(positions, 40 * GENES)
         decoded = engine.decode(some, candidates, n_threads=threads)
-        starts = placement.best_starts(decoded, candidates, profiles, 1, threads)
+        starts = best_starts(decoded, candidates, profiles, 1, threads)
         if self._places is not None:  # where they were at the last look is a start as well
             starts = np.concatenate([starts, self._places[:, None, :]], axis=1)
         solution = engine.solve(

@@ -8,7 +8,8 @@ import numpy as np
 
 from fembed.config import FitConfig
 from fembed.engine import Float32
-from fembed.placing import placement, residuals
+from fembed.solvers import residual_factors
+from fembed.solvers.samples import refine
 from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.dead import warn_of_dead_units
 from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, hold_out
@@ -53,7 +54,7 @@ def fit_published(
                 break
     held_out.release(values)
     loop.report("measuring")
-    _, loss = placement.refine(
+    _, loss = refine(
         parameters,
         values,
         parameters.sample_embedding,
@@ -64,7 +65,7 @@ def fit_published(
     sure = left = None
     if calibrate:
         sure = calibration(parameters, values, None, config.n_threads)
-        left = residuals.learn(parameters, values, config.n_threads)
+        left = residual_factors.learn(parameters, values, config.n_threads)
     variance, pca_explained = _pca_of(values, config)
     report = loop.summary() | {
         "variance": variance,

@@ -9,7 +9,7 @@ from fembed import engine
 from fembed.data.choice import even_choice
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
-from fembed.placing.placement import candidate_points, grid_points
+from fembed.solvers.samples import candidate_points, grid_points
 
 #: Genes that decide; more would cost time and change few decisions.
 GENES = 512

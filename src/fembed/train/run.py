@@ -20,7 +20,7 @@ from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError, TrainingError, shown
 from fembed.model import Model
 from fembed.parameters import network_size
-from fembed.placing import confidence
+from fembed.solvers import uncertainty
 from fembed.threads import thread_count
 from fembed.train.checkpoint import FIT, Checkpoint, about, digest
 from fembed.train.fast import fit_fast
@@ -118,7 +118,7 @@ def fit(
     schedule = plan(config, *values.shape)
     _check_memory(config, schedule, *values.shape)
     run = fit_fast if config.recipe == "fast" else fit_published
-    enough = len(values) >= confidence.LEAST_SAMPLES
+    enough = len(values) >= uncertainty.LEAST_SAMPLES
     trained = run(values, config, schedule, progress, calibrate and enough, kept)
     n_observed = np.concatenate(
         [(~np.isnan(values[rows])).sum(axis=1) for rows in _row_slices(len(values))]

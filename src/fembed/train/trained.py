@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fembed.engine import Float32
 from fembed.model import Calibration
 from fembed.parameters import Parameters
-from fembed.placing import confidence
-from fembed.placing.residuals import Residuals
+from fembed.solvers import uncertainty
+from fembed.solvers.residual_factors import Residuals
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ def held_out_factor(
     trained: Parameters, values: Float32, held_out: NDArray[np.intp], n_threads: int | None
 ) -> float | None:
     """The ellipses' factor of samples that have not been trained on yet; None for too few."""
-    if len(held_out) < confidence.LEAST_SAMPLES:
+    if len(held_out) < uncertainty.LEAST_SAMPLES:
         return None
-    profiles = np.ascontiguousarray(values[held_out[: confidence.MOST_SAMPLES]])
-    return confidence.ellipse_factor(trained, profiles, n_threads)
+    profiles = np.ascontiguousarray(values[held_out[: uncertainty.MOST_SAMPLES]])
+    return uncertainty.ellipse_factor(trained, profiles, n_threads)
 
 
 def calibration(
@@ -42,5 +42,5 @@ def calibration(
     """With the factor of held-out samples, or else that of training samples."""
     held_out = factor is not None
     if factor is None:
-        factor = confidence.ellipse_factor(parameters, values, n_threads)
+        factor = uncertainty.ellipse_factor(parameters, values, n_threads)
     return Calibration(factor, np.empty(0), held_out)

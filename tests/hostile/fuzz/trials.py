@@ -11,7 +11,7 @@ from random import Random
 
 import numpy as np
 
-from fembed import frozen, store, tl, train
+from fembed import inference, store, tl, train
 from fembed.commands import app, describe
 from fembed.commands import points as points_table
 from fembed.data import readers
@@ -39,7 +39,7 @@ def _use(expression: Expression, rng: Random) -> None:
     if expression.n_samples == 1 or rng.random() < 0.5:
         placed = None
         with contextlib.suppress(InputError):  # other genes
-            placed = frozen.project(_model(), expression, n_threads=1)
+            placed = inference.project(_model(), expression, n_threads=1)
         assert placed is None or np.isfinite(placed.sample_embedding).all(), "a place is not finite"
         return
     model = train.fit(expression, USED, preprocessing=seeds.PREPROCESSING)
@@ -112,7 +112,7 @@ def model(path: Path, rng: Random) -> None:
     """Every command that takes a model; the longer ones now and then."""
     with contextlib.suppress(InputError):
         loaded = store.load(path)
-        placed = frozen.project(loaded, seeds.expression(), n_threads=1)
+        placed = inference.project(loaded, seeds.expression(), n_threads=1)
         assert np.isfinite(placed.sample_embedding).all(), "a place is not finite"
     run("info", path)
     whole, out = path.parent.parent / "seeds", path.parent / "out"

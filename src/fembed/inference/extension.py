@@ -11,9 +11,15 @@ import numpy as np
 from fembed.config import MAX_EPOCHS, is_number
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
-from fembed.frozen.matching import as_model, check_placed, match, refuse_other_values, training_rows
+from fembed.inference.matching import (
+    as_model,
+    check_placed,
+    match,
+    refuse_other_values,
+    training_rows,
+)
 from fembed.model import Model
-from fembed.placing.placement import place
+from fembed.solvers.samples import place
 from fembed.train import Progress
 from fembed.train.extend import grow
 

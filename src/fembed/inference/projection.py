@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from fembed import parallel
 from fembed.engine import Float32, Solution
-from fembed.frozen.matching import as_model, check_placed, match
+from fembed.inference.matching import as_model, check_placed, match
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.placing import confidence, placement
+from fembed.solvers import uncertainty
+from fembed.solvers.samples import joined, place
 
 #: Losses of a panel are not those of whole profiles: below this share of the genes, no p-value.
 LEAST_SHARE = 0.5
@@ -34,7 +35,7 @@ class Projection:
         Mean squared error over the sample's observed genes, on the model's scale.
     covariance : float64, k x n_components x n_components
         Of the coordinates: how far they would move if other genes of the same kind had been
-        measured (see `fembed.placing.confidence`). Multiplied by the model's factor, with which
+        measured (see `fembed.solvers.uncertainty`). Multiplied by the model's factor, with which
         ellipses cover as often as they say; a model without one (`fembed.fit(calibrate=False)`, or
         extended) has ellipses that cover less often. Infinite where the observed genes are fewer
         than the coordinates or do not determine them.
@@ -83,7 +84,7 @@ def project(
         name: extra genes are dropped, absent genes and NaN entries are left out of the loss. An
         array without names must have the model's genes, in the model's order. The data are not
         changed. With the transform ``cpm`` the total of a sample that lacks genes is estimated;
-        see `fembed.placing.depth`.
+        see `fembed.solvers.library_size`.
     n_threads : int, optional
         Threads of the engine; all processors by default.
     workers : Workers, optional
@@ -113,16 +114,16 @@ def project(
     found = match(model, data)
     parameters, profiles = found.parameters, found.profiles
     if workers is None:
-        solution = placement.place(parameters, profiles, n_threads=n_threads)
+        solution = place(parameters, profiles, n_threads=n_threads)
     else:
         parts = [
             slice(begin, begin + SAMPLES_A_PART)
             for begin in range(0, len(profiles), SAMPLES_A_PART)
         ]
         shared = parameters, profiles
-        solution = placement.joined(parallel.run(place_part, shared, parts, workers))
+        solution = joined(parallel.run(place_part, shared, parts, workers))
     check_placed(found.sample_names, solution.u, solution.loss)
-    covariance = confidence.covariance(parameters, profiles, solution, n_threads)
+    covariance = uncertainty.covariance(parameters, profiles, solution, n_threads)
     p_value = None
     if model.calibration is not None:
         covariance *= model.calibration.ellipse_factor
@@ -145,7 +146,7 @@ def _p_value(model: Model, solution: Solution) -> NDArray[np.float64] | None:
     reference = model.calibration.reference_loss
     if not reference.size:
         return None
-    found = confidence.p_value(solution.loss, reference)
+    found = uncertainty.p_value(solution.loss, reference)
     found[solution.n_observed < LEAST_SHARE * model.n_genes] = np.nan
     return found
 
@@ -153,7 +154,7 @@ def _p_value(model: Model, solution: Solution) -> NDArray[np.float64] | None:
 def place_part(shared: tuple[Parameters, Float32], rows: slice, n_threads: int) -> Solution:
     """A task of `parallel.run`: the profiles of some rows."""
     parameters, profiles = shared
-    return placement.place(parameters, np.ascontiguousarray(profiles[rows]), n_threads=n_threads)
+    return place(parameters, np.ascontiguousarray(profiles[rows]), n_threads=n_threads)
 
 
 def outlier_score(

@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 from fembed.data.choice import even_choice
 from fembed.engine import Float32
 from fembed.parameters import Parameters
-from fembed.placing.genes import Frozen, Prior, unknowns
-from fembed.placing.slopes import network
+from fembed.solvers.genes import Frozen, Prior, unknowns
+from fembed.solvers.jacobian import network
 
 #: Existing genes whose embeddings are tried, the starts that are kept, and the iterations each.
 MOST_TRIED, STARTS, ITERATIONS = 1024, 3, 30
@@ -33,7 +33,7 @@ def solve_genes(
     noise: float,
     n_threads: int | None = None,
 ) -> Float32:
-    """The unknowns of genes, as `fembed.placing.genes.unknowns` has them.
+    """The unknowns of genes, as `fembed.solvers.genes.unknowns` has them.
 
     Parameters
     ----------

@@ -18,12 +18,12 @@ from fembed.data.expression import Expression
 from fembed.data.names import Lookup
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
-from fembed.frozen.gene_fit import solve_genes
-from fembed.frozen.matching import as_model, training_rows
-from fembed.frozen.projection import project
+from fembed.inference.gene_fit import solve_genes
+from fembed.inference.matching import as_model, training_rows
+from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.placing.genes import with_unknowns
+from fembed.solvers.genes import with_unknowns
 
 #: Samples that decide; for the some hundred unknowns of a gene more would decide nothing else.
 MOST_SAMPLES = 4096

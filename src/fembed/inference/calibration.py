@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fembed.engine import Float32
 from fembed.errors import InputError
-from fembed.frozen.matching import (
+from fembed.inference.matching import (
     Matched,
     as_model,
     check_placed,
@@ -19,9 +19,9 @@ from fembed.frozen.matching import (
     training_rows,
 )
 from fembed.model import Calibration, Model
-from fembed.placing import confidence, residuals
-from fembed.placing.confidence import LEAST_SAMPLES
-from fembed.placing.placement import place
+from fembed.solvers import residual_factors, uncertainty
+from fembed.solvers.samples import place
+from fembed.solvers.uncertainty import LEAST_SAMPLES
 
 
 def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model:
@@ -77,13 +77,13 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     calibration, enough = model.calibration, len(held_out) >= LEAST_SAMPLES
     if enough or calibration is None:
         profiles = _rows(found, held_out if enough else trained)
-        factor = confidence.ellipse_factor(model.parameters, profiles, n_threads)
+        factor = uncertainty.ellipse_factor(model.parameters, profiles, n_threads)
         calibration = Calibration(factor, reference if enough else np.empty(0), enough)
     learning = trained if len(trained) >= LEAST_SAMPLES else held_out
     at_places = replace(model.parameters, sample_embedding=places[learning])
     return replace(
         model,
-        residuals=residuals.learn(at_places, _rows(found, learning), n_threads),
+        residuals=residual_factors.learn(at_places, _rows(found, learning), n_threads),
         calibration=calibration,
     )
 

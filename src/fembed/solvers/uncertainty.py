@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits
 from fembed.data.choice import even_choice
 from fembed.engine import Float32, Solution, take_genes
 from fembed.parameters import Parameters
-from fembed.placing import placement
-from fembed.placing.slopes import Slopes
+from fembed.solvers.jacobian import Slopes
+from fembed.solvers.samples import place
 from fembed.threads import thread_count
 
 Float64 = NDArray[np.float64]
@@ -154,5 +154,5 @@ def _placed(
 ) -> tuple[Float64, Float64]:
     some = take_genes(parameters, genes)
     part = np.ascontiguousarray(profiles[np.ix_(rows, genes)])
-    solution = placement.place(some, part, n_threads=n_threads)
+    solution = place(some, part, n_threads=n_threads)
     return solution.u.astype(np.float64), covariance(some, part, solution, n_threads)

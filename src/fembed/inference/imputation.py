@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from fembed import engine
 from fembed.data.expression import Expression
 from fembed.engine import Float32
-from fembed.frozen.anchor import anchored
-from fembed.frozen.matching import Matched, as_model, check_placed, match
+from fembed.inference.matching import Matched, as_model, check_placed, match
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.placing import placement
+from fembed.solvers.prior import anchored
+from fembed.solvers.samples import place, refine
 
 #: Rounds in which the place gives way to the residual factors and they to it. A second one took
 #: a hundredth off the error at 10 % of the genes; a third, nothing.
@@ -113,7 +113,7 @@ def impute(
 def _expected(model: Model, found: Matched, n_threads: int | None) -> tuple[Float32, Float32]:
     """Places (k x n_components) and expected profiles (k x n_genes), on the model's scale."""
     some, targets = anchored(found.parameters, float(np.median(model.sample_loss)) or 1e-12)
-    places = placement.place(some, _with(found.profiles, targets), n_threads=n_threads).u
+    places = place(some, _with(found.profiles, targets), n_threads=n_threads).u
     values = engine.decode(model.parameters, places, n_threads=n_threads)
     if model.residuals is None:
         return places, values
@@ -137,9 +137,7 @@ def _beside(model: Model, found: Matched, values: Float32) -> Float32:
 def _again(
     parameters: Parameters, profiles: Float32, places: Float32, n_threads: int | None
 ) -> Float32:
-    found, _ = placement.refine(
-        parameters, profiles, places, max_iterations=10, n_threads=n_threads
-    )
+    found, _ = refine(parameters, profiles, places, max_iterations=10, n_threads=n_threads)
     return found
 
 

@@ -20,7 +20,8 @@ from fembed.engine import Float32, decode, take_genes
 from fembed.errors import DataWarning, InputError
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.placing import depth, placement
+from fembed.solvers import library_size
+from fembed.solvers.samples import refine
 
 #: Places and genes of the model that new data are held against: enough for a mean and a spread.
 _PLACES, _GENES, _SAMPLES = 8, 1000, 64
@@ -106,7 +107,7 @@ def match(model: Model, data: Any) -> Matched:
         gene_names=model.gene_names,
     )
     if transform == "cpm":
-        depth.rescale(model.parameters, profiles)
+        library_size.rescale(model.parameters, profiles)
     n_observed = np.array([np.count_nonzero(~np.isnan(profile)) for profile in profiles])
     if not n_observed.all():
         lacking = expression.sample_names[int(np.argmin(n_observed))]
@@ -162,7 +163,7 @@ def other_values_doubt(
     some = even_choice(len(rows), _CHECKED_SAMPLES)
     if not some.size:
         return None
-    _, loss = placement.refine(
+    _, loss = refine(
         model.parameters,
         np.ascontiguousarray(profiles[some]),
         model.sample_embedding[rows[some]],
