@@ -10,7 +10,7 @@ import pytest
 from fembed import FitConfig, InputError
 from fembed.grid.classifier import NetworkClassifier
 from fembed.grid.folder import case_name
-from fembed.grid.options import Grid, shown
+from fembed.grid.options import Grid, option_text
 
 
 def test_every_combination_is_a_case_and_the_rest_stays() -> None:
@@ -76,7 +76,8 @@ def test_impossible_values_are_refused(values: dict[str, object], message: str) 
 
 
 def test_values_are_shown_as_people_write_them() -> None:
-    written = [shown(value) for value in (0.0, 1e-8, 0.005, 1000, (100, 50), None, "fast", 1e20)]
+    values = (0.0, 1e-8, 0.005, 1000, (100, 50), None, "fast", 1e20)
+    written = [option_text(value) for value in values]
     assert written == ["0", "1e-8", "5e-3", "1000", "100-50", "default", "fast", "1e20"]
 
 

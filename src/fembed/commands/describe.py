@@ -176,7 +176,7 @@ def evaluation_lines(found: Evaluation) -> list[str]:
 
 def sweep_lines(found: Sweep) -> list[str]:
     """A row a case: its options, loss and accuracies."""
-    from fembed.grid.options import shown as grid_value
+    from fembed.grid.options import option_text
 
     measured = ("loss", "held_out_loss", *MEASURED_ACCURACIES)
     shown = [name for name in measured if found.table[name].notna().any()]
@@ -187,7 +187,7 @@ def sweep_lines(found: Sweep) -> list[str]:
             f"{row[name]:.3f}" if row[name] == row[name] else row["failure"][:30] or "-"
             for name in shown
         ]
-        rows.append([*(grid_value(row[name]) for name in options), *values])
+        rows.append([*(option_text(row[name]) for name in options), *values])
     return _aligned(rows)
 
 

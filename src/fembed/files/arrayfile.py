@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fembed.errors import InputError
 from fembed.files import durable, paths
 from fembed.files.plain import PathLike, plain
-from fembed.files.schema import parsed, shown
+from fembed.files.schema import parsed, shown_json
 from fembed.files.sealed import (
     Arrays,
     Document,
@@ -98,8 +98,8 @@ def read_folder(path: PathLike, kind: str) -> tuple[Arrays, Document]:
     if len(payload) != document.get("arrays_bytes"):
         raise InputError(
             f"{array_path} has {len(payload)} bytes where {document_path.name} says "
-            f"{shown(document.get('arrays_bytes'))}: it is truncated or of another {kind}; copy "
-            f"the {kind} folder again."
+            f"{shown_json(document.get('arrays_bytes'))}: it is truncated or of another {kind}; "
+            f"copy the {kind} folder again."
         )
     if hashlib.sha256(payload).hexdigest() != document.get("arrays_sha256"):
         raise InputError(

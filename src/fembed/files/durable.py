@@ -57,7 +57,7 @@ class KeptElsewhere(InputError):
     def __init__(self, path: PathLike, kept: Path) -> None:
         self.kept = kept
         super().__init__(
-            f"Another process wrote {paths.shown(path)} while this one worked, and it was not "
+            f"Another process wrote {paths.shown_path(path)} while this one worked, and it was not "
             f"replaced; the result of this one is kept as {kept}: rename it, or remove it."
         )
 

@@ -21,7 +21,7 @@ _ADVICE = {
 }
 
 
-def shown(path: PathLike) -> str:
+def shown_path(path: PathLike) -> str:
     """``path`` for a sentence: the middle of a very long one is left out."""
     text = os.fspath(path)
     if len(text) <= _SHOWN:
@@ -32,7 +32,8 @@ def shown(path: PathLike) -> str:
 def unwritable(path: PathLike, error: OSError) -> InputError:
     """The sentence about an output that the system refuses."""
     advice = _ADVICE.get(error.errno or 0, "choose a place you can write to")
-    return InputError(f"{shown(path)} cannot be written ({error.strerror or error}); {advice}.")
+    reason = error.strerror or error
+    return InputError(f"{shown_path(path)} cannot be written ({reason}); {advice}.")
 
 
 def check_name(path: PathLike, what: str = "output") -> str:
@@ -65,7 +66,7 @@ def check_input(path: PathLike, what: str = "data") -> Path:
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "check the path")
         raise InputError(
-            f"{shown(path)} cannot be read ({error.strerror or error}); {advice}."
+            f"{shown_path(path)} cannot be read ({error.strerror or error}); {advice}."
         ) from error
     return Path(text)
 
@@ -90,14 +91,14 @@ def resolved(path: PathLike, what: str = "output") -> Path:
         raise unwritable(path, error) from error
     if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise InputError(
-            f"{shown(path)} is neither a file nor a folder (a device, a pipe or a link that leads "
-            "nowhere); give another path."
+            f"{shown_path(path)} is neither a file nor a folder (a device, a pipe or a link that "
+            "leads nowhere); give another path."
         )
     inside = next((parent for parent in target.parents if is_model(parent)), None)
     if inside is not None:
         raise InputError(
-            f"{shown(path)} lies in the model {shown(inside)}, which holds the model alone; give a "
-            "path outside."
+            f"{shown_path(path)} lies in the model {shown_path(inside)}, which holds the model "
+            "alone; give a path outside."
         )
     return target
 

@@ -57,7 +57,7 @@ def _no_constant(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise ValueError(f"the number {shown(text)} is beyond 64-bit floats")
+        raise ValueError(f"the number {shown_json(text)} is beyond 64-bit floats")
     return value
 
 
@@ -72,7 +72,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {shown(twice)} is there twice")
+        raise ValueError(f"the key {shown_json(twice)} is there twice")
     return found
 
 
@@ -99,10 +99,10 @@ def _check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"half of a surrogate pair in the text {shown(text)}") from None
+        raise ValueError(f"half of a surrogate pair in the text {shown_json(text)}") from None
 
 
-def shown(value: Any) -> str:
+def shown_json(value: Any) -> str:
     """A value as a message repeats it, in the words of JSON: on one line, and short."""
     if isinstance(value, dict | list):
         noun = "an object" if isinstance(value, dict) else "a list"
@@ -239,4 +239,4 @@ def check(value: Any, kind: Kind, place: str) -> None:
         raise InputError(f"{place}: {called} is absent.")
     if found is _UNKNOWN:
         raise InputError(f"{place}: {called} is not known to this version of fembed.")
-    raise InputError(f"{place}: {called} is {shown(found)}, not {wanted}.")
+    raise InputError(f"{place}: {called} is {shown_json(found)}, not {wanted}.")

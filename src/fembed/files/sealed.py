@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fembed.errors import InputError
 from fembed.files.plain import plain
-from fembed.files.schema import parsed, shown
+from fembed.files.schema import parsed, shown_json
 
 #: 2: a model may hold what is learnt after its training; version 1 is read as before.
 SCHEMA_VERSION = 2
@@ -103,7 +103,7 @@ def checked_document(text: bytes, source: Source, kind: str) -> Document:
     version = document.get("schema_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise InputError(
-            f"{source}: the field 'schema_version' is {shown(version)}, not a version."
+            f"{source}: the field 'schema_version' is {shown_json(version)}, not a version."
         )
     if version > SCHEMA_VERSION:
         raise InputError(

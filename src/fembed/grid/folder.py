@@ -22,7 +22,7 @@ from fembed.errors import InputError
 from fembed.files import arrayfile, durable, paths, temporary
 from fembed.files.durable import Place
 from fembed.files.plain import PathLike
-from fembed.files.schema import Record, nullable, number, parsed, several, shown, text
+from fembed.files.schema import Record, nullable, number, parsed, several, shown_json, text
 from fembed.files.schema import check as check_document
 from fembed.grid.case import MEASURES, CaseResult, Shared
 
@@ -191,7 +191,8 @@ def _refuse_other(stored: dict[str, Any], wanted: dict[str, Any], path: Path) ->
         if stored.get(name) != wanted[name]:
             details = ""
             if name != "data_sha256":
-                details = f" ({shown(stored.get(name))} there, {shown(wanted[name])} here)"
+                there, here = shown_json(stored.get(name)), shown_json(wanted[name])
+                details = f" ({there} there, {here} here)"
             raise InputError(
                 f"The sweep in {path} was made with another {called}{details}; give a new folder, "
                 "or the settings of that sweep to go on with it."

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from fembed.config import FitConfig, is_number
-from fembed.errors import InputError
-from fembed.errors import shown as shown_value
+from fembed.errors import InputError, shown
 
 #: Types of the options of a fit, as their annotations read.
 _TYPES = {field.name: str(field.type) for field in dataclasses.fields(FitConfig)}
@@ -51,9 +50,7 @@ class Grid:
         for option, several in values.items():
             name = known_option(option)
             if isinstance(several, str | bytes | Mapping) or not np.iterable(several):
-                raise InputError(
-                    f"The values of {name} are {shown_value(several)}; give a list of them."
-                )
+                raise InputError(f"The values of {name} are {shown(several)}; give a list of them.")
             made = tuple(_plain(name, value) for value in itertools.islice(several, MOST_CASES + 1))
             if not made:
                 raise InputError(f"The option {name} has no values; give at least one.")
@@ -114,7 +111,7 @@ def _refuse_repeats(name: str, values: tuple[Any, ...]) -> None:
         try:
             hash(value)
         except TypeError:  # a list in a list, say, which no option takes
-            raise InputError(f"The value {shown_value(value)} of {name} is impossible.") from None
+            raise InputError(f"The value {shown(value)} of {name} is impossible.") from None
         if value in seen:
             raise InputError(f"The option {name} has the value {value!r} twice; give once.")
         seen.add(value)
@@ -123,7 +120,7 @@ def _refuse_repeats(name: str, values: tuple[Any, ...]) -> None:
 def known_option(option: str) -> str:
     """The name of an option of a fit, also as the command line writes it; InputError for others."""
     if not isinstance(option, str):
-        raise InputError(f"The option {shown_value(option)} is not a name; give one of a fit.")
+        raise InputError(f"The option {shown(option)} is not a name; give one of a fit.")
     name = option.strip().replace("-", "_")
     name = _ALIASES.get(name, name)
     if name in _FIXED:
@@ -134,7 +131,7 @@ def known_option(option: str) -> str:
     return name
 
 
-def shown(value: Any) -> str:
+def option_text(value: Any) -> str:
     """A value as a person writes it: ``0.0001`` is ``1e-4``, ``(100, 50)`` is ``100-50``."""
     if isinstance(value, tuple):
         return "-".join(map(str, value))

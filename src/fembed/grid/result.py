@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fembed.errors import InputError
 from fembed.grid.case import MEASURES, CaseResult
 from fembed.grid.folder import case_name
-from fembed.grid.options import Grid, shown
+from fembed.grid.options import Grid, option_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ class Sweep:
         for case in self.cases:
             options = {name: getattr(case.config, name) for name in names}
             rows.append(
-                {name: shown(v) if isinstance(v, tuple) else v for name, v in options.items()}
+                {name: option_text(v) if isinstance(v, tuple) else v for name, v in options.items()}
                 | {name: case.measures[name] for name in MEASURES}
                 | {"warnings": " ".join(case.warnings), "failure": case.failure}
                 | {"case": case_name(case.config)}
@@ -119,7 +119,7 @@ class Sweep:
         column, *rows = self._axes
         found: dict[Key, CaseResult] = {}
         for case in self.cases:
-            across = shown(getattr(case.config, column))
-            down = ", ".join(shown(getattr(case.config, name)) for name in rows)
+            across = option_text(getattr(case.config, column))
+            down = ", ".join(option_text(getattr(case.config, name)) for name in rows)
             found[(down, across) if rows else across] = case
         return found

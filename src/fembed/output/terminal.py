@@ -63,7 +63,7 @@ def errors_told(log: JsonLog | None = None) -> Iterator[None]:
         if not isinstance(error, OSError) or error.errno is None:
             raise
         # Whoever met it could not say more of it.
-        where = f" at {paths.shown(error.filename)}" if isinstance(error.filename, str) else ""
+        where = f" at {paths.shown_path(error.filename)}" if isinstance(error.filename, str) else ""
         sentence = f"The system refused the work{where}: {error.strerror or error}."
         raise _failed(sentence, USER_ERROR, log) from error
 
