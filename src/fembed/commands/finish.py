@@ -66,14 +66,15 @@ class FitOutputs:
     def write(self, model: Model, table: tables.Table) -> None:
         """Write the model and the table, and remove the checkpoint; InputError for what cannot be.
 
-        What another process wrote meanwhile is not replaced; then all of this fit is kept beside.
+        What another process wrote meanwhile is not replaced; then all of this fit is kept beside,
+        and the error tells of every place.
         """
-        late: InputError | None = None
+        told: list[InputError] = []
         try:
             if not self.unfinished:
                 store.save(model, self.model)
         except durable.KeptElsewhere as error:
-            late = error
+            told.append(error)
         except InputError as error:
             if not self.checkpoint.exists():
                 raise
@@ -81,11 +82,15 @@ class FitOutputs:
                 f"{str(error).rstrip('.')}; the training is kept in {self.checkpoint}, from which "
                 "the same command goes on."
             ) from error
-        if self.table is not None:
-            tables.write(table, self.table)
-        checkpoint.discard(self.checkpoint, model)
-        if late is not None:
-            raise late
+        try:
+            if self.table is not None:
+                tables.write(table, self.table)
+        except InputError as error:  # told with what became of the model
+            told.append(error)
+        if all(isinstance(error, durable.KeptElsewhere) for error in told):
+            checkpoint.discard(self.checkpoint, model)
+        if told:
+            raise durable.all_told(told)
 
 
 def check(
@@ -104,7 +109,7 @@ def check(
     unfinished = (
         not overwrite
         and paths.is_model(Path(os.path.realpath(model)))
-        and (kept.exists() or (embedding is not None and not os.path.lexists(embedding)))
+        and (os.path.exists(kept) or (embedding is not None and not os.path.lexists(embedding)))
     )
     place = durable.place(model, "model") if unfinished else store.check_output(model, overwrite)
     arrayfile.check_file(kept, "checkpoint")

@@ -13,7 +13,7 @@ and `KeptElsewhere` says which.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,11 +55,26 @@ class KeptElsewhere(InputError):
     """Another process wrote the output meanwhile; ``kept`` is where this one's result is now."""
 
     def __init__(self, path: PathLike, kept: Path) -> None:
-        self.kept = kept
+        self.path, self.kept = path, kept
         super().__init__(
             f"Another process wrote {paths.shown_path(path)} while this one worked, and it was not "
             f"replaced; the result of this one is kept as {kept}: rename it, or remove it."
         )
+
+
+def all_told(errors: Sequence[InputError]) -> InputError:
+    """One error for those that several outputs of one command met: it names every place."""
+    if len(errors) == 1:
+        return errors[0]
+    late = [error for error in errors if isinstance(error, KeptElsewhere)]
+    if len(late) < len(errors):
+        return InputError("; ".join(str(error).rstrip(".") for error in errors) + ".")
+    written = " and ".join(paths.shown_path(error.path) for error in late)
+    kept = " and ".join(str(error.kept) for error in late)
+    return InputError(
+        f"Another process wrote {written} while this one worked, and they were not replaced; the "
+        f"results of this one are kept as {kept}: rename them, or remove them."
+    )
 
 
 def place(path: PathLike, what: str = "output") -> Place:
