@@ -50,8 +50,16 @@ def shown(value: Any) -> str:
         text = " ".join(repr(value).split())
     except ValueError:  # such a number in a list
         return f"a {type(value).__name__} of numbers that are too long to show"
-    text = text.encode(errors="backslashreplace").decode()
+    text = readable(text)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def readable(text: str) -> str:
+    """``text`` in letters that any file can hold: half of a surrogate pair is shown by its number.
+
+    A byte of a file's name that is no UTF-8 is such a half in Python's text of the name.
+    """
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def sentence(text: str) -> str:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import fembed
+from fembed import store
 from fembed.commands.app import run
+from fembed.data import readers
+from fembed.errors import InputError
 from fembed.files import durable
-from tests.small_expression import QUICK, write_csv
+from fembed.files.schema import parsed
+from tests.small_expression import QUICK, frame, write_csv, write_h5ad
+from tests.tiny_model import tiny_model
 
 FIT = ["fit", "data.csv", "-o", "model", *QUICK]
 FULL = Path("/dev/full")
@@ -93,3 +100,87 @@ def test_control_characters_do_not_reach_the_terminal(here, capsys) -> None:
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err and "\x07" not in said.out + said.err
     assert "red" in said.out
+
+
+def test_a_fit_whose_outputs_others_wrote_meanwhile_tells_of_both_places(
+    here, capsys, monkeypatch
+) -> None:
+    from fembed import train
+
+    real = train.fit
+
+    def disturbed(*given: Any, **options: Any) -> Any:
+        model = real(*given, **options)
+        (here / "model").mkdir()
+        (here / "map.csv").write_text("theirs")
+        return model
+
+    monkeypatch.setattr(train, "fit", disturbed)
+    assert run([*FIT, "--embedding", "map.csv"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "wrote model and map.csv" in said
+    assert "model.2 and " in said and "map.2.csv" in said
+    assert (here / "model.2" / "model.json").is_file() and (here / "map.2.csv").is_file()
+    assert (here / "map.csv").read_text() == "theirs" and not list((here / "model").iterdir())
+
+
+@on_linux
+def test_names_of_files_that_are_no_utf8_do_not_spoil_what_is_written(here, capsys) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    os.rename(write_h5ad(here / "data.h5ad"), f"{name}.h5ad")
+    sweep = ["sweep", f"{name}.h5ad", "--label", "group", "-o", "swept", "--weight-decay", "0"]
+    sweep += ["--hidden", "8", "--gene-components", "4", "--epochs", "1", "--no-held-out"]
+    sweep += ["--classifier-steps", "0", "--no-figures", "--workers", "1", "-q"]
+    assert [run(sweep), run(sweep)] == [0, 0]  # the second reads what the first wrote
+    assert parsed((here / "swept" / "sweep.json").read_bytes())["data"] == r"caf\udce9.h5ad"
+    assert run(["fit", f"{name}.h5ad", "-o", name, *QUICK, "--log-json", "log", "-q"]) == 0
+    assert all(parsed(line) for line in (here / "log").read_bytes().splitlines())
+    assert run(["info", name]) == 0, capsys.readouterr().err
+
+
+@on_linux
+def test_samples_named_by_files_that_are_no_utf8_make_a_model_that_can_be_read(here) -> None:
+    (here / "counts").mkdir()
+    for i, (_, row) in enumerate(frame()[:12].iterrows()):
+        rows = "".join(f"{gene}\t{int(count)}\n" for gene, count in row.items())
+        (here / "counts" / os.fsdecode(b"s\xe9%d.htseq.txt" % i)).write_text(rows)
+    assert run(["fit", "counts", "-o", "model", *QUICK, "--validation", "0", "-q"]) == 0
+    assert "\\udce90" in store.load("model").sample_names[0]
+    assert run(["project", "model", "counts", "-o", "map.csv", "-q"]) == 0
+
+
+LONG = ("a" * 256, "/".join(["d" * 200] * 21))
+
+
+@pytest.mark.parametrize("path", LONG, ids=["a name", "a path"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "{}"],
+        ["fit", "{}.csv", "-o", "new"],
+        ["fit", "data.csv", "--tx2gene", "{}", "-o", "new"],
+        ["fit", "data.csv", "-o", "{}"],
+        ["project", "{}", "data.csv", "-o", "new.csv"],
+        ["decode", "model", "{}.csv", "-o", "new.csv"],
+        ["evaluate", "data.csv", "--label", "group", "--annotations", "{}.csv"],
+        ["extend", "model", "data.csv", "--training", "{}.h5ad", "-o", "new"],
+        ["sweep", "data.csv", "--label", "group", "-o", "{}", "--weight-decay", "0"],
+        ["plot", "model", "--data", "{}.zarr", "-o", "new.html"],
+    ],
+    ids=lambda words: f"{words[0]} {next(word for word in words if '{}' in word)}",
+)
+def test_a_path_that_is_too_long_is_one_sentence(here, capsys, path: str, words: list[str]) -> None:
+    tiny_model().save("model")
+    assert run([word.replace("{}", path) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "File name too long" in said and len(said) < 700
+
+
+def test_from_python_a_path_that_is_too_long_is_an_input_error(here) -> None:
+    for path in LONG:
+        with pytest.raises(InputError, match="File name too long"):
+            fembed.fit(frame(), fembed.FitConfig(hidden=(8,), epochs=1), checkpoint=path)
+        with pytest.raises(InputError, match="File name too long"):
+            store.load(path)
+        with pytest.raises(InputError, match="File name too long"):
+            readers.read(path)

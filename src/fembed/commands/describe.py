@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,9 @@ Facts = dict[str, Any]
 
 def is_model(path: str | Path) -> bool:
     """Whether ``path`` is meant to be a model: a folder with one of a model's two files."""
-    folder = Path(path)
-    return any((folder / name).is_file() for name in ("model.json", "model.safetensors"))
+    # Of a path that cannot be, whoever reads it says why; pathlib's is_file would raise.
+    names = ("model.json", "model.safetensors")
+    return any(os.path.isfile(os.path.join(path, name)) for name in names)
 
 
 def training_facts(model: Model) -> Facts:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fembed.data.readers import anndata_files, hdf5
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.errors import InputError
+from fembed.files import paths
 from fembed.files.plain import PathLike
 from fembed.output.tables import Names, component_names, ending_of
 
@@ -33,7 +34,7 @@ def read(path: PathLike, n_components: int) -> tuple[Names, NDArray[np.float32]]
     InputError
         The file is not there or not such a table, or its points have another dimension.
     """
-    source = Path(path)
+    source = paths.check_input(path, "points")
     ending = ending_of(source)
     if not source.is_file() or source.stat().st_size == 0:
         state = "is empty" if source.is_file() else "is not a file that exists"

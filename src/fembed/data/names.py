@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.errors import InputError
+from fembed.errors import InputError, readable
 
 Names = NDArray[np.object_]
 
@@ -21,7 +21,7 @@ Names = NDArray[np.object_]
 def as_text(name: Any) -> str:
     """A name as text; an index with gaps makes floats of whole numbers, which they are not."""
     if isinstance(name, str):
-        return name
+        return readable(name)  # or a model could not be read again by its own names
     if isinstance(name, bytes):
         return name.decode()
     if isinstance(name, tuple):  # of a pandas MultiIndex

@@ -21,6 +21,7 @@ from fembed.data.names import as_text, look_up
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.errors import DataWarning, InputError
 from fembed.evaluation.tasks import Labels
+from fembed.files import paths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +146,7 @@ def read_table(path: str) -> pd.DataFrame:
     ending = next((end for end in ENDINGS if path.lower().endswith(end)), None)
     if ending is None:
         raise InputError(f"{path} has an unknown ending; the known ones are {', '.join(ENDINGS)}.")
-    if not Path(path).is_file():
+    if not paths.check_input(path, "annotations").is_file():
         raise InputError(f"{path} is not a file; check the path.")
     # What pandas and pyarrow raise for damaged files and metadata is not public.
     errors = ANY_ERROR if ending == ".parquet" else (ValueError, OSError, EOFError, csv.Error)

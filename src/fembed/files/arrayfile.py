@@ -89,7 +89,7 @@ def read_folder(path: PathLike, kind: str) -> tuple[Arrays, Document]:
         raise InputError(f"{folder} is a file, but a fembed {kind} is a folder; give the folder.")
     array_path, document_path = folder / f"{kind}.safetensors", folder / f"{kind}.json"
     for needed in (document_path, array_path):
-        if not needed.is_file():
+        if not paths.check_input(needed, kind).is_file():
             raise InputError(
                 f"{folder} is not a complete fembed {kind}: the file {needed.name} is absent."
             )
@@ -221,4 +221,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise paths.unreadable(path, error) from error

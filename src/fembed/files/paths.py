@@ -56,18 +56,24 @@ def check_name(path: PathLike, what: str = "output") -> str:
     return text
 
 
+def unreadable(path: PathLike, error: OSError) -> InputError:
+    """The sentence about an input that the system refuses."""
+    advice = _ADVICE.get(error.errno or 0, "check the path")
+    return InputError(f"{shown_path(path)} cannot be read ({error.strerror or error}); {advice}.")
+
+
 def check_input(path: PathLike, what: str = "data") -> Path:
-    """``path``; InputError if nothing could be there, by its name or its length."""
+    """``path``; InputError if the system will not say what is there, for its length, say.
+
+    After it, `pathlib.Path.is_file` and its like raise nothing.
+    """
     text = check_name(path, what)
     try:
-        os.lstat(text)
+        os.stat(text)
     except (FileNotFoundError, NotADirectoryError):
         pass  # whoever reads it says so in better words
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "check the path")
-        raise InputError(
-            f"{shown_path(path)} cannot be read ({error.strerror or error}); {advice}."
-        ) from error
+        raise unreadable(path, error) from error
     return Path(text)
 
 

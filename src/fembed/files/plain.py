@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fembed.errors import readable
+
 PathLike = str | os.PathLike[str]
 
 
@@ -20,9 +22,15 @@ def json_text(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as plain JSON: NumPy numbers and arrays become Python's, non-finite ones null."""
+    """``value`` as plain JSON, which every document is made of.
+
+    NumPy numbers and arrays become Python's, non-finite ones null, and texts readable: what is
+    written is to be read again, by us and by others, also where it names a file of any bytes.
+    """
+    if isinstance(value, str):
+        return readable(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {readable(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):

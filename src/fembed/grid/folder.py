@@ -21,7 +21,7 @@ from fembed.config import FitConfig
 from fembed.errors import InputError
 from fembed.files import arrayfile, durable, paths, temporary
 from fembed.files.durable import Place
-from fembed.files.plain import PathLike
+from fembed.files.plain import PathLike, plain
 from fembed.files.schema import Record, nullable, number, parsed, several, shown_json, text
 from fembed.files.schema import check as check_document
 from fembed.grid.case import MEASURES, CaseResult, Shared
@@ -134,18 +134,20 @@ def check(path: PathLike) -> Place:
     For a check before long work.
     """
     folder = paths.resolved(path)
-    if os.path.lexists(folder) and not folder.is_dir():
+    if os.path.isfile(folder):
         raise InputError(f"{path} is a file, but a sweep is a folder; give another path.")
-    if folder.is_dir() and not (folder / SETTINGS).is_file():
+    place = durable.place(folder / SETTINGS)
+    durable.place(folder / "models" / ("0" * 16) / "model.safetensors")  # the longest name
+    if folder.is_dir() and not place.taken:
         foreign = sorted(entry.name for entry in folder.iterdir())
         if foreign:
             raise InputError(
                 f"{path} holds files that are not of a sweep (such as '{foreign[0]}'); give a new "
                 "folder."
             )
-    if folder.is_dir() and (folder / SETTINGS).is_file():
-        _read_settings(folder / SETTINGS)
-    return durable.place(folder / SETTINGS)
+    if place.taken:
+        _read_settings(place.target)
+    return place
 
 
 def settings_of(
@@ -154,7 +156,7 @@ def settings_of(
     """What cases must have in common to stand in one table."""
     from fembed import __version__
 
-    return {
+    settings = {
         "fembed": __version__,
         "data": shared.expression.origin,
         "data_sha256": shared.expression.digest(shared.labels, [] if groups is None else groups),
@@ -165,13 +167,15 @@ def settings_of(
         "classifier_steps": shared.protocol.classifier_steps,
         "fold_seed": fold_seed,
     }
+    return dict(plain(settings))
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
         found = parsed(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); give a new folder.") from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise InputError(f"{path} cannot be read ({reason}); give a new folder.") from error
     if not isinstance(found, dict) or found.get("format") != "fembed sweep":
         raise InputError(f"{path} is not of a sweep; give a new folder.")
     return found

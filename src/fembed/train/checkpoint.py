@@ -22,7 +22,7 @@ from fembed.config import FitConfig
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning, InputError
-from fembed.files import arrayfile, durable
+from fembed.files import arrayfile, durable, paths
 from fembed.files.plain import PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
 from fembed.files.sealed import Arrays, Document
@@ -114,7 +114,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: PathLike, about: Mapping[str, Any]) -> None:
-        self.path = Path(path)
+        self.path = paths.check_input(path, KIND)
         self._about = plain(about)
         self._kept_at = time.perf_counter()
         self._told = ""

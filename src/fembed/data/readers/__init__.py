@@ -8,7 +8,8 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from fembed.data.readers import (
     tenx,
     transcripts,
 )
-from fembed.errors import InputError
+from fembed.errors import InputError, lacks_memory
 
 __all__ = ["ENDINGS", "read"]
 
@@ -97,7 +98,6 @@ def read(
     DataWarning
         If something was taken for what it may not be, or left out: see ``Expression.source``.
     """
-    paths = _paths(path)
     if raw and layer is not None:
         raise InputError("Choose either a layer or raw, not both.")
 
@@ -105,12 +105,28 @@ def read(
         expression = _read(one, layer, raw, transpose, tx2gene is not None)
         return account.oriented(expression) if transpose is None else expression
 
-    if len(paths) == 1:
-        expression = read_one(paths[0])
-    else:
-        expression = samples.together(paths, read_one, f"the {len(paths)} files")
-    expression = statistics.left_out(expression)
-    return expression if tx2gene is None else transcripts.summed(expression, tx2gene)
+    with _refusals_told(path):
+        paths = _paths(path)
+        if len(paths) == 1:
+            expression = read_one(paths[0])
+        else:
+            expression = samples.together(paths, read_one, f"the {len(paths)} files")
+        expression = statistics.left_out(expression)
+        return expression if tx2gene is None else transcripts.summed(expression, tx2gene)
+
+
+@contextmanager
+def _refusals_told(path: object) -> Iterator[None]:
+    """What the system refuses as a sentence: of a file in a folder, it may come at any moment."""
+    try:
+        yield
+    except OSError as error:
+        if lacks_memory(error):
+            raise
+        where = error.filename if isinstance(error.filename, str) else path
+        raise InputError(
+            f"{where} cannot be opened ({error.strerror or error}); check the path."
+        ) from error
 
 
 def _paths(path: PathLike | Sequence[PathLike]) -> list[Path]:
@@ -199,7 +215,7 @@ def _refuse_unreadable(path: Path) -> bool:
         raise InputError(f"{path} does not exist; check the path.") from error
     except InputError:
         raise
-    except (OSError, ValueError) as error:
+    except ValueError as error:  # a letter that no path can hold
         raise InputError(f"{path} cannot be opened ({error}); check the path.") from error
     if empty:
         raise InputError(f"{path} is empty (0 bytes); give a file with an expression matrix.")
