@@ -11,7 +11,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 HELD_OUT = 0.2
 N_NEIGHBORS = 5
 LABELS = "bulk_labels"
+REPORT = "report.html"
 
 Names = NDArray[np.object_]
 
@@ -105,25 +105,25 @@ def tour(
     return Tour(model, projection, *label_pair, facts)
 
 
-def check_output(path: str | os.PathLike[str] | None) -> None:
-    """Raise InputError if `save` would fail for ``path``."""
-    if path is None:
-        return
-    if os.path.lexists(path):
+def check_output(path: str | os.PathLike[str]) -> durable.Place:
+    """Raise InputError if `save` would fail for ``path``; what is returned, `save` takes."""
+    place = durable.place(path)
+    if place.taken:
         raise InputError(f"{path} exists already; give a new folder.")
-    durable.place(path)
+    return place
 
 
-def save(result: Tour, path: str | os.PathLike[str]) -> None:
-    """Write ``model``, ``training_cells.csv`` and ``held_out_cells.csv`` to the folder ``path``."""
-    folder = Path(path)
-    result.model.save(folder / "model")
+def save(result: Tour, report: str, place: durable.Place) -> None:
+    """Write ``model``, the two tables of cells and the page of the report: all, or nothing."""
     training = tables.EmbeddingTable.of_training(result.model, {LABELS: result.training_labels})
     held_out = tables.EmbeddingTable.of_projection(
         result.projection, {LABELS: result.held_out_labels}
     )
-    tables.write(training, folder / "training_cells.csv")
-    tables.write(held_out, folder / "held_out_cells.csv")
+    with durable.filling(place) as folder:
+        result.model.save(folder / "model")
+        tables.write(training, folder / "training_cells.csv")
+        tables.write(held_out, folder / "held_out_cells.csv")
+        durable.replace_file(folder / REPORT, report.encode())
 
 
 def _rows(cells: Expression, rows: NDArray[np.intp]) -> Expression:

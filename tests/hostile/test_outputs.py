@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,50 @@ def test_a_disk_that_fills_up_leaves_the_earlier_file(here, capsys, monkeypatch)
         assert os.fsync is real and target.read_bytes() == earlier
         assert "No space left on device" in capsys.readouterr().err
     assert not list(here.glob(".*"))
+
+
+@pytest.mark.parametrize("elsewhere", [True, False], ids=["room elsewhere", "no room"])
+def test_a_disk_that_fills_up_costs_no_extended_model(
+    here, capsys, monkeypatch, elsewhere: bool
+) -> None:
+    assert run([*FIT, "-q"]) == 0
+    assert run([*FIT[:2], "-o", "grown", *QUICK, "--seed", "1", "-q"]) == 0
+    earlier = {path.name: path.read_bytes() for path in (here / "grown").iterdir()}
+    write_csv(here / "new.csv", frame(1).rename("new {}".format))
+    aside = here / "aside"
+    aside.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(aside))
+    left = [_full] if elsewhere else [_full] * 9
+    real = os.fsync
+    monkeypatch.setattr(durable.os, "fsync", lambda number: (left.pop() if left else real)(number))
+    words = ["extend", "model", "new.csv", "--training", "data.csv", "-o", "grown"]
+    assert run([*words, "--overwrite", "--epochs", "1", "--threads", "1"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "grown cannot be written (No space left on device)" in said
+    assert {path.name: path.read_bytes() for path in (here / "grown").iterdir()} == earlier
+    assert not list(here.glob(".*")) and not list((here / "aside").glob(".*"))
+    kept = list(aside.glob("*/grown"))
+    if elsewhere:
+        assert str(kept[0]) in said and store.load(kept[0]).n_samples == 72
+    else:
+        assert not list(aside.iterdir())
+
+
+def test_what_is_put_into_a_folder_is_there_complete_or_not_at_all(here, monkeypatch) -> None:
+    place = durable.place("new")
+    monkeypatch.setattr(durable.os, "fsync", _full)
+    with (
+        pytest.raises(InputError, match=r"^new cannot be written \(No space left on device\)"),
+        durable.filling(place) as folder,
+    ):
+        tiny_model().save(folder / "model")
+    monkeypatch.undo()
+    assert sorted(path.name for path in here.iterdir()) == ["data.csv"]
+    with durable.filling(place) as folder:
+        tiny_model().save(folder / "model")
+        assert not (here / "new").exists()
+    assert store.load(here / "new" / "model").n_samples == tiny_model().n_samples
+    assert sorted(path.name for path in here.iterdir()) == ["data.csv", "new"]
 
 
 def _full(descriptor: int) -> None:

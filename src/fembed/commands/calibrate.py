@@ -39,7 +39,7 @@ def calibrate(
     samples give the residual factors that make imputation better. Best both in one file.
     """
     from fembed import inference, store
-    from fembed.commands import describe, options
+    from fembed.commands import describe, finish, options
     from fembed.data import readers
 
     place = store.check_output(output, overwrite)
@@ -47,7 +47,7 @@ def calibrate(
     trained = store.load(model)
     expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
     found = inference.calibrate(trained, expression, n_threads=threads)
-    store.save(found, place)
+    finish.save(found, place)
     assert found.calibration is not None
     facts = {
         **describe.taken_facts(expression),

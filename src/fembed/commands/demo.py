@@ -34,23 +34,24 @@ def demo(
 
     from fembed import demo as tour
     from fembed.commands import describe, options
+    from fembed.files import durable
     from fembed.pl import canvas, page
     from fembed.report import report_page
 
     config = options.config(n_components=components, epochs=epochs, seed=seed, n_threads=threads)
-    tour.check_output(output)
+    place = None if output is None else tour.check_output(output)
     page.check_installed()  # before the training, as what it draws with
     canvas.check_installed()
     cells = tour.read_cells()
     with TrainingBar(quiet) as bar:
         result = tour.tour(cells, config, progress=bar)
-    if output is not None:
-        tour.save(result, output)
-    path = Path(output or tempfile.mkdtemp(prefix="fembed_demo_")).absolute() / "report.html"
     title = "fembed demo: 700 blood cells"
-    report_page(
-        result.model, cells, labels=[tour.LABELS], title=title, n_threads=threads, save=path
-    )
+    report = report_page(result.model, cells, labels=[tour.LABELS], title=title, n_threads=threads)
+    path = Path(output or tempfile.mkdtemp(prefix="fembed_demo_")).absolute() / tour.REPORT
+    if place is None:
+        durable.replace_file(path, report.encode())
+    else:
+        tour.save(result, report, place)
     describe.show({**result.facts, "report": str(path)}, quiet)
     if browser:
         webbrowser.open(path.as_uri())

@@ -42,7 +42,7 @@ def extend(
     Drift is the root mean square way of the old samples over the size of the map.
     """
     from fembed import store
-    from fembed.commands import describe, options
+    from fembed.commands import describe, finish, options
     from fembed.data import readers
     from fembed.inference import extension
 
@@ -53,7 +53,7 @@ def extend(
     old = readers.read(training, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
     with TrainingBar(quiet) as bar:
         grown = extension.extend(trained, new, old, epochs=epochs, n_threads=threads, progress=bar)
-    store.save(grown, place)
+    finish.save(grown, place)
     names = ("old_mse_before", "old_mse", "new_mse_before", "new_mse", "drift", "drift_95")
     report = grown.training["extension"]
     facts = {

@@ -9,6 +9,7 @@ for and trains nothing.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from fembed import store
 from fembed.errors import InputError
-from fembed.files import arrayfile, durable, paths
+from fembed.files import arrayfile, durable, paths, temporary
 from fembed.output import tables
 from fembed.output.log import check_log
 from fembed.train import checkpoint
@@ -90,7 +91,60 @@ class FitOutputs:
         if all(isinstance(error, durable.KeptElsewhere) for error in told):
             checkpoint.discard(self.checkpoint, model)
         if told:
-            raise durable.all_told(told)
+            raise _all_told(told)
+
+
+def _all_told(errors: Sequence[InputError]) -> InputError:
+    """One error for those that several outputs of one command met: it names every place."""
+    if len(errors) == 1:
+        return errors[0]
+    late = [error for error in errors if isinstance(error, durable.KeptElsewhere)]
+    if len(late) < len(errors):
+        return InputError("; ".join(str(error).rstrip(".") for error in errors) + ".")
+    written = " and ".join(paths.shown_path(error.path) for error in late)
+    kept = " and ".join(str(error.kept) for error in late)
+    return InputError(
+        f"Another process wrote {written} while this one worked, and they were not replaced; the "
+        f"results of this one are kept as {kept}: rename them, or remove them."
+    )
+
+
+def save(model: Model, place: durable.Place) -> None:
+    """Write a model that took long to make, of a command that keeps no state as a fit does.
+
+    Where its place cannot be written after all (the disk is full), the model is kept in the
+    system's folder for temporary files, if that can be written, and the error says where.
+
+    Raises
+    ------
+    InputError
+        The model is not in its place.
+    """
+    try:
+        store.save(model, place)
+    except durable.KeptElsewhere:
+        raise
+    except InputError as error:
+        kept = _kept_aside(model, place.target.name)
+        if kept is None:
+            raise
+        raise InputError(
+            f"{str(error).rstrip('.')}; the model is kept as {kept} for now: move it from there."
+        ) from error
+
+
+def _kept_aside(model: Model, name: str) -> Path | None:
+    """Where the model is now; None if it could not be written there either."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="fembed_"))
+    except OSError:
+        return None
+    try:
+        store.save(model, folder / name)
+    except InputError:
+        temporary.remove(folder)
+        return None
+    return folder / name
 
 
 def check(

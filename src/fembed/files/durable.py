@@ -13,7 +13,7 @@ and `KeptElsewhere` says which.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,21 +60,6 @@ class KeptElsewhere(InputError):
             f"Another process wrote {paths.shown_path(path)} while this one worked, and it was not "
             f"replaced; the result of this one is kept as {kept}: rename it, or remove it."
         )
-
-
-def all_told(errors: Sequence[InputError]) -> InputError:
-    """One error for those that several outputs of one command met: it names every place."""
-    if len(errors) == 1:
-        return errors[0]
-    late = [error for error in errors if isinstance(error, KeptElsewhere)]
-    if len(late) < len(errors):
-        return InputError("; ".join(str(error).rstrip(".") for error in errors) + ".")
-    written = " and ".join(paths.shown_path(error.path) for error in late)
-    kept = " and ".join(str(error.kept) for error in late)
-    return InputError(
-        f"Another process wrote {written} while this one worked, and they were not replaced; the "
-        f"results of this one are kept as {kept}: rename them, or remove them."
-    )
 
 
 def place(path: PathLike, what: str = "output") -> Place:
@@ -135,10 +120,25 @@ def replacing(path: PathLike | Place) -> Iterator[Path]:
 
 def replace_folder(path: PathLike | Place, files: Mapping[str, Content]) -> None:
     """Make ``path`` a folder of exactly ``files``; as `replace_file`."""
+    with filling(path) as folder:
+        for name, content in files.items():
+            _write(folder / name, content)
+
+
+@contextmanager
+def filling(path: PathLike | Place) -> Iterator[Path]:
+    """A folder to put files into, by the functions here; at the end it becomes ``path``.
+
+    As `replacing`. What the system refuses within it is told of ``path``.
+    """
     with _staged(path) as (temporary_path, publish):
         temporary_path.mkdir()
-        for name, content in files.items():
-            _write(temporary_path / name, content)
+        try:
+            yield temporary_path
+        except InputError as error:
+            if isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None
+            raise
         _flush_folder(temporary_path)
         publish()
 
