@@ -208,7 +208,7 @@ def decode(
 ) -> Float32:
     """Predicted expression (k x n_genes, or x len(genes)) at ``points`` (k x n_components)."""
     if genes is not None:
-        parameters = take_genes(parameters, genes)
+        parameters = parameters.take_genes(genes)
     points = np.ascontiguousarray(points, np.float32)
     out = np.empty((len(points), parameters.n_genes), np.float32)
     _core.decode(

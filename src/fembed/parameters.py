@@ -112,3 +112,36 @@ class Parameters:
 
     def zeros_like(self) -> Parameters:
         return self.map(np.zeros_like)
+
+    def take_samples(self, rows: Any) -> Parameters:
+        """The same model for some of its samples (row numbers, in the order given, or a mask)."""
+        return replace(self, sample_embedding=np.ascontiguousarray(self.sample_embedding[rows]))
+
+    def take_genes(self, rows: Any) -> Parameters:
+        """The same model for some of its genes (row numbers, in the order given, or a mask)."""
+        loading, bias = self.gene_loading, self.gene_bias
+        return replace(
+            self,
+            gene_embedding=np.ascontiguousarray(self.gene_embedding[rows]),
+            gene_loading=None if loading is None else np.ascontiguousarray(loading[rows]),
+            gene_bias=None if bias is None else np.ascontiguousarray(bias[rows]),
+        )
+
+    def gene_unknowns(self) -> Array:
+        """All that belongs to a gene, side by side: embedding, loading, bias; n_genes x n."""
+        parts = [self.gene_embedding]
+        parts += [] if self.gene_loading is None else [self.gene_loading]
+        parts += [] if self.gene_bias is None else [self.gene_bias[:, None]]
+        return np.concatenate(parts, axis=1, dtype=self.gene_embedding.dtype)
+
+    def with_genes(self, unknowns: Array) -> Parameters:
+        """The same samples and network with other genes: the inverse of `gene_unknowns`."""
+        e = self.gene_components
+        end = e if self.gene_loading is None else e + self.n_components
+        loading, bias = unknowns[:, e:end], unknowns[:, -1]
+        return replace(
+            self,
+            gene_embedding=np.ascontiguousarray(unknowns[:, :e]),
+            gene_loading=None if self.gene_loading is None else np.ascontiguousarray(loading),
+            gene_bias=None if self.gene_bias is None else np.ascontiguousarray(bias),
+        )

@@ -14,9 +14,9 @@ from fembed import engine
 from fembed._reference import forward
 from fembed.config import FitConfig
 from fembed.parameters import Parameters
-from fembed.solvers.genes import Frozen, Prior, unknowns, with_unknowns
+from fembed.solvers.genes import GeneSolver, can_solve_genes, solve_genes
+from fembed.solvers.prior import Prior
 from fembed.train import fast, fit
-from fembed.train.genes import can_solve_genes, solve_genes
 from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
 from tests.property.engine_problems import to_float32
 from tests.property.strategies import Float, generators, parameters, random_parameters
@@ -31,9 +31,9 @@ def objective(p: Parameters, values: Float, prior: Prior) -> Float:
     """Every gene's sum of squares and what its unknowns cost, in double precision."""
     p = p.astype(np.float64)
     residuals = values - forward(p, np.arange(p.n_samples), np.arange(p.n_genes))
-    away = unknowns(p).astype(np.float64) - prior.mean
+    away = p.gene_unknowns().astype(np.float64) - prior.mean
     return np.nansum(np.square(residuals), axis=0) + np.einsum(
-        "gi,ij,gj->g", away, prior.precision(), away
+        "gi,ij,gj->g", away, prior.precision, away
     )
 
 
@@ -41,8 +41,8 @@ def objective(p: Parameters, values: Float, prior: Prior) -> Float:
 @given(parameters())
 def test_the_unknowns_are_all_that_belongs_to_genes(p: Parameters) -> None:
     p = to_float32(p)
-    blank = with_unknowns(p, np.zeros_like(unknowns(p)))
-    again = with_unknowns(blank, unknowns(p))
+    blank = p.with_genes(np.zeros_like(p.gene_unknowns()))
+    again = blank.with_genes(p.gene_unknowns())
     for name, array in p.arrays().items():
         assert_array_equal(again.arrays()[name], array)
 
@@ -55,13 +55,13 @@ def test_the_loss_of_genes_is_that_of_the_reference_with_its_prior(
     p = to_float32(p)
     values = rng.normal(size=(p.n_samples, p.n_genes)).astype(np.float32)
     values[rng.random(values.shape) < missing] = np.nan
-    prior = a_prior(rng, unknowns(p).shape[1])
+    prior = a_prior(rng, p.gene_unknowns().shape[1])
     expected = objective(p, values, prior)
-    solver, start = Frozen(p, prior), unknowns(p)[:, None, :]
+    solver, start = GeneSolver(p, prior), p.gene_unknowns()[:, None, :]
     here = solver.solve(values.T, start, max_iterations=0)
     assert_allclose(here.loss * here.n_observed, expected, rtol=1e-3, atol=1e-3)
     solved = solver.solve(values.T, start, max_iterations=20)
-    after = objective(with_unknowns(p, solved.u), values, prior)
+    after = objective(p.with_genes(solved.u), values, prior)
     assert (after <= expected * (1 + 1e-4) + 1e-3).all()
 
 
@@ -74,16 +74,16 @@ def test_without_a_network_a_gene_is_a_ridge_regression(
     p.layers()[-1].weight[:] = 0.0
     constant = float(p.layers()[-1].bias[0])
     values = rng.normal(size=(30, 5)).astype(np.float32)
-    prior = a_prior(rng, unknowns(p).shape[1])
-    found = Frozen(p, prior).solve(
-        values.T, unknowns(p)[:, None, :], max_iterations=50, curvature=True
+    prior = a_prior(rng, p.gene_unknowns().shape[1])
+    found = GeneSolver(p, prior).solve(
+        values.T, p.gene_unknowns()[:, None, :], max_iterations=50, curvature=True
     )
-    design = np.zeros((30, unknowns(p).shape[1]))
+    design = np.zeros((30, p.gene_unknowns().shape[1]))
     design[:, 3 : 3 + d] = p.sample_embedding
     if bias:
         design[:, -1] = 1.0
-    normal = design.T @ design + prior.precision()
-    right = design.T @ (values - constant) + (prior.precision() @ prior.mean)[:, None]
+    normal = design.T @ design + prior.precision
+    right = design.T @ (values - constant) + (prior.precision @ prior.mean)[:, None]
     assert_allclose(found.u, np.linalg.solve(normal, right).T, rtol=2e-2, atol=2e-2)
     assert_allclose(found.curvature[0], normal, rtol=1e-3, atol=1e-3)
 
@@ -95,15 +95,15 @@ def test_neither_threads_nor_other_genes_change_a_solved_gene() -> None:
     one, two = p.copy(), p.copy()
     solve_genes(one, values, 1)
     solve_genes(two, values, 2)
-    assert_array_equal(unknowns(one), unknowns(two))
-    assert not np.array_equal(unknowns(one), unknowns(p))
+    assert_array_equal(one.gene_unknowns(), two.gene_unknowns())
+    assert not np.array_equal(one.gene_unknowns(), p.gene_unknowns())
     assert_array_equal(one.network, p.network)
     assert_array_equal(one.sample_embedding, p.sample_embedding)
 
-    prior = a_prior(rng, unknowns(p).shape[1])
-    start = unknowns(p)[:, None, :]
-    everyone = Frozen(p, prior).solve(values.T, start, max_iterations=5)
-    few = Frozen(p, prior).solve(values.T[7:9], start[7:9], max_iterations=5)
+    prior = a_prior(rng, p.gene_unknowns().shape[1])
+    start = p.gene_unknowns()[:, None, :]
+    everyone = GeneSolver(p, prior).solve(values.T, start, max_iterations=5)
+    few = GeneSolver(p, prior).solve(values.T[7:9], start[7:9], max_iterations=5)
     assert_array_equal(few.u, everyone.u[7:9])
 
 

@@ -1,7 +1,7 @@
 """What a trained model says of new data, with nothing in it changed.
 
 `projection` places new samples, and `extension` makes them part of the model; `imputation` gives
-all genes from those at hand; `new_genes` fits genes that the model does not have (`gene_fit`);
+all genes from those at hand; `new_genes` adds genes that the model does not have;
 `calibration` learns from data how sure the model may be; `matching` puts data in its terms.
 """
 

@@ -13,8 +13,7 @@ from fembed.data.expression import Expression
 from fembed.engine import Float32
 from fembed.inference.matching import Matched, as_model, check_placed, match
 from fembed.model import Model
-from fembed.parameters import Parameters
-from fembed.solvers.prior import anchored
+from fembed.solvers.prior import Prior
 from fembed.solvers.samples import place, refine
 
 #: Rounds in which the place gives way to the residual factors and they to it. A second one took
@@ -112,15 +111,18 @@ def impute(
 
 def _expected(model: Model, found: Matched, n_threads: int | None) -> tuple[Float32, Float32]:
     """Places (k x n_components) and expected profiles (k x n_genes), on the model's scale."""
-    some, targets = anchored(found.parameters, float(np.median(model.sample_loss)) or 1e-12)
-    places = place(some, _with(found.profiles, targets), n_threads=n_threads).u
+    noise = float(np.median(model.sample_loss)) or 1e-12
+    prior = Prior.of_samples(model.sample_embedding, noise)
+    places = place(found.parameters, found.profiles, prior=prior, n_threads=n_threads).u
     values = engine.decode(model.parameters, places, n_threads=n_threads)
     if model.residuals is None:
         return places, values
     beside = _beside(model, found, values)
     for _ in range(ROUNDS - 1):
         rest = found.profiles - beside[:, found.genes]
-        places = _again(some, _with(rest, targets), places, n_threads)
+        places, _ = refine(
+            found.parameters, rest, places, max_iterations=10, prior=prior, n_threads=n_threads
+        )
         values = engine.decode(model.parameters, places, n_threads=n_threads)
         beside = _beside(model, found, values)
     return places, values + beside
@@ -132,16 +134,3 @@ def _beside(model: Model, found: Matched, values: Float32) -> Float32:
     left = np.full(values.shape, np.nan, np.float32)
     left[:, found.genes] = found.profiles - values[:, found.genes]
     return model.residuals.predict(left)
-
-
-def _again(
-    parameters: Parameters, profiles: Float32, places: Float32, n_threads: int | None
-) -> Float32:
-    found, _ = refine(parameters, profiles, places, max_iterations=10, n_threads=n_threads)
-    return found
-
-
-def _with(profiles: Float32, targets: Float32) -> Float32:
-    """Profiles with the anchors' targets after their genes."""
-    beside = np.broadcast_to(targets, (len(profiles), len(targets)))
-    return np.ascontiguousarray(np.concatenate([profiles, beside], axis=1))

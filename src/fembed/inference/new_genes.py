@@ -1,6 +1,6 @@
 """New genes in a frozen model: the mirror image of placing samples.
 
-Network and sample embedding stand still; `gene_fit` solves every new gene on its own.
+Network and sample embedding stand still; `fembed.solvers.genes` solves every new gene on its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fembed.data import account
 from fembed.data.choice import even_choice
@@ -18,12 +17,10 @@ from fembed.data.expression import Expression
 from fembed.data.names import Lookup
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
-from fembed.inference.gene_fit import solve_genes
 from fembed.inference.matching import as_model, training_rows
 from fembed.inference.projection import project
 from fembed.model import Model
-from fembed.parameters import Parameters
-from fembed.solvers.genes import with_unknowns
+from fembed.solvers.genes import solve_new_genes
 
 #: Samples that decide; for the some hundred unknowns of a gene more would decide nothing else.
 MOST_SAMPLES = 4096
@@ -77,7 +74,7 @@ def add_genes(
     values = _values(model, expression, names)
     rows = even_choice(len(values), MOST_SAMPLES)
     noise = max(float(np.median(model.sample_loss)), 1e-12)
-    found = solve_genes(model.parameters, places[rows], values[rows], noise, n_threads)
+    found = solve_new_genes(model.parameters, places[rows], values[rows], noise, n_threads)
     p = model.parameters
     fine = np.isfinite(found).all(axis=1)
     if not fine.all():
@@ -86,15 +83,7 @@ def add_genes(
             "expression, or what the model says at these places, is beyond the range of 32-bit "
             "floats; check its units and values, or leave it out."
         )
-    added = with_unknowns(p, found)
-    grown = Parameters(
-        sample_embedding=p.sample_embedding,
-        gene_embedding=np.concatenate([p.gene_embedding, added.gene_embedding]),
-        network=p.network,
-        hidden=p.hidden,
-        gene_loading=_joined(p.gene_loading, added.gene_loading),
-        gene_bias=_joined(p.gene_bias, added.gene_bias),
-    )
+    grown = p.with_genes(np.concatenate([p.gene_unknowns(), found]))
     return replace(
         model,
         parameters=grown,
@@ -103,10 +92,6 @@ def add_genes(
         residuals=None,
         calibration=None,
     )
-
-
-def _joined(old: NDArray[Any] | None, new: NDArray[Any] | None) -> NDArray[Any] | None:
-    return None if old is None or new is None else np.concatenate([old, new])
 
 
 def _chosen_names(expression: Expression, known: Lookup, genes: Sequence[str] | None) -> list[str]:

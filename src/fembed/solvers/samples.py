@@ -13,6 +13,7 @@ from fembed import engine
 from fembed.data.choice import even_choice
 from fembed.engine import Float32, Solution
 from fembed.parameters import Parameters
+from fembed.solvers.prior import Prior
 
 #: Decoded candidates take at most this many floats (80 MB), but there are never fewer than 256.
 DECODED_FLOATS = 20_000_000
@@ -89,9 +90,15 @@ def place(
     n_starts: int = 2,
     max_iterations: int = 30,
     tolerance: float = TOLERANCE,
+    prior: Prior | None = None,
     n_threads: int | None = None,
 ) -> Solution:
-    """The best place of every profile (k x n_genes, NaN where unobserved), from a global start."""
+    """The best place of every profile (k x n_genes, NaN where unobserved), from a global start.
+
+    With a ``prior`` it is the most probable place, and loss and curvature count the prior.
+    """
+    if prior is not None:
+        parameters, profiles = prior.among_genes(parameters), prior.among_profiles(profiles)
     genes = even_choice(parameters.n_genes, START_GENES)
     some_genes = _Starts(parameters, genes, n_starts, n_threads)
     all_genes: _Starts | None = None
@@ -125,9 +132,15 @@ def refine(
     *,
     max_iterations: int,
     tolerance: float = TOLERANCE,
+    prior: Prior | None = None,
     n_threads: int | None = None,
 ) -> tuple[Float32, NDArray[np.float64]]:
-    """Solve from one start each (k x n_components); returns places and mean squared errors."""
+    """Solve from one start each (k x n_components); returns places and mean squared errors.
+
+    A ``prior`` counts in the errors, too.
+    """
+    if prior is not None:
+        parameters, profiles = prior.among_genes(parameters), prior.among_profiles(profiles)
     places, loss = np.empty_like(starts), np.empty(len(starts))
     for begin in range(0, len(profiles), PROFILES_AT_ONCE):
         rows = slice(begin, begin + PROFILES_AT_ONCE)

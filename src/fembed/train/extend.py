@@ -18,8 +18,8 @@ from fembed.config import FitConfig
 from fembed.engine import Float32
 from fembed.errors import InputError
 from fembed.parameters import Parameters
+from fembed.solvers.genes import can_solve_genes, solve_genes
 from fembed.solvers.samples import refine
-from fembed.train.genes import can_solve_genes, solve_genes
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import Plan, plan
 from fembed.train.start import Units, in_units, standardise

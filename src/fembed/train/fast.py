@@ -12,11 +12,11 @@ from fembed.data.choice import even_choice
 from fembed.engine import Float32, take_genes
 from fembed.parameters import Parameters
 from fembed.solvers import residual_factors
+from fembed.solvers.genes import can_solve_genes, solve_genes
 from fembed.solvers.samples import START_GENES, place, refine
 from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.dead import warn_of_dead_units
 from fembed.train.gauge import fix_gauge
-from fembed.train.genes import can_solve_genes, solve_genes
 from fembed.train.heldout import BETTER, LEAST_STEPS, PATIENCE, HeldOut, hold_out
 from fembed.train.loop import Loop, Progress
 from fembed.train.recipe import COOLDOWN, WARMUP_STEPS, Plan

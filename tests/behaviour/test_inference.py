@@ -1,4 +1,4 @@
-"""What a frozen model can do beside placing samples: impute, add genes, say how sure it is."""
+"""What a trained model does beside placing samples: impute, add genes, say how sure it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chi2
 
-from fembed import store
+from fembed import engine, store
 from fembed.config import FitConfig, Recipe
 from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32, take_genes
@@ -22,7 +22,7 @@ from fembed.inference import Imputation, add_genes, calibrate, impute
 from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.solvers.jacobian import Slopes
-from fembed.solvers.prior import anchored
+from fembed.solvers.prior import Prior
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import covariance, p_value, squared_distance
 from fembed.train import fit
@@ -164,20 +164,19 @@ class TestImpute:
             quiet_impute(model, twice)
 
 
-class TestAnchor:
+class TestPrior:
     """The prior is a sum of squares that the engine sees as genes."""
 
-    def test_anchors_measure_the_distance_from_the_training_samples(self, model: Model) -> None:
-        parameters, targets = anchored(model.parameters, 0.3)
-        from fembed import engine
-
+    def test_it_measures_the_distance_from_the_training_samples(self, model: Model) -> None:
+        prior = Prior.of_samples(model.sample_embedding, 0.3)
         points = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
-        decoded = engine.decode(parameters, points)
+        decoded = engine.decode(prior.among_genes(model.parameters), points)
         assert_allclose(decoded[:, :N_GENES], model.decode(points), atol=1e-5)
         u = model.sample_embedding.astype(float)
         gap = points - u.mean(axis=0)
         wanted = 0.3 * np.einsum("ka,ab,kb->k", gap, np.linalg.inv(np.cov(u.T)), gap)
-        found = np.square(decoded[:, N_GENES:] - targets).sum(axis=1)
+        values = prior.among_profiles(decoded[:, :N_GENES])[:, N_GENES:]
+        found = np.square(decoded[:, N_GENES:] - values).sum(axis=1)
         assert_allclose(found, wanted, rtol=1e-3)
 
 
@@ -440,7 +439,7 @@ class TestConfidence:
             calibrate(model, frame(fresh).iloc[:, 1:])
 
 
-class TestDepth:
+class TestLibrarySize:
     """Counts per million of a panel are on the scale of whole profiles."""
 
     def test_a_panel_of_counts_lands_where_the_whole_profile_does(self) -> None:
