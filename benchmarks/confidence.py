@@ -23,7 +23,6 @@ from benchmarks import cohorts
 from benchmarks.report import Bar, Report
 from fembed.config import FitConfig
 from fembed.data.expression import Expression
-from fembed.data.preprocess import Preprocessing
 from fembed.inference import calibrate
 from fembed.inference.projection import project
 from fembed.model import Model
@@ -144,7 +143,7 @@ def _fit(
     return fit(
         take(expression, rows),
         config,
-        preprocessing=Preprocessing("none"),
+        transform="none",
         calibrate=calibrated,
     )
 

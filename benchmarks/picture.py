@@ -97,7 +97,7 @@ def main() -> None:
         expression.sample_names[~held_out],
         expression.gene_names,
     )
-    model = fembed.fit(training, preprocessing=fembed.Preprocessing("none"))
+    model = fembed.fit(training, transform="none")
     placed = fembed.project(model, new)
     draw(
         model.sample_embedding,

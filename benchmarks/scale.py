@@ -83,7 +83,6 @@ def fit_cost(asked: Fit) -> dict[str, Any]:
     """In a fresh process: seconds, peak memory and loss of one fit."""
     from fembed.config import FitConfig
     from fembed.data.expression import Expression
-    from fembed.data.preprocess import Preprocessing
     from fembed.train import fit
 
     values = simulated_expression(asked.n_samples, asked.n_genes, seed=asked.seed)
@@ -100,7 +99,7 @@ def fit_cost(asked: Fit) -> dict[str, Any]:
         model = fit(
             Expression.adopt(values),
             config,
-            preprocessing=Preprocessing("none"),
+            transform="none",
             overwrite_values=True,
         )
     return {

@@ -32,7 +32,6 @@ from benchmarks.report import RESULTS, Bar, Report
 from benchmarks.timing import timed
 from fembed.config import FitConfig
 from fembed.data.expression import Expression
-from fembed.data.preprocess import Preprocessing
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.solvers.samples import place, refine
@@ -143,7 +142,7 @@ def fast_fit(
         n_threads=options.threads,
     )
     with timed() as clock:
-        model = fit(Expression.adopt(train), config, preprocessing=Preprocessing("none"))
+        model = fit(Expression.adopt(train), config, transform="none")
     return model, clock.seconds
 
 

@@ -86,7 +86,6 @@ def fit_and_step(options: TrainOptions) -> dict[str, Any]:
     """In a fresh process: the block step, the fit, the block step again."""
     from fembed.config import FitConfig
     from fembed.data.expression import Expression
-    from fembed.data.preprocess import Preprocessing
     from fembed.train import fit
 
     baseline = resident_bytes()
@@ -105,7 +104,7 @@ def fit_and_step(options: TrainOptions) -> dict[str, Any]:
         model = fit(
             Expression.adopt(values),
             config,
-            preprocessing=Preprocessing("none"),
+            transform="none",
             progress=step,
             overwrite_values=True,
         )

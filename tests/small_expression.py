@@ -9,7 +9,7 @@ import pandas as pd
 
 N_SAMPLES, N_GENES = 36, 24
 #: Options of a fit that takes a fraction of a second.
-QUICK = ("--hidden", "8", "--gene-components", "4", "--epochs", "2", "--threads", "1")
+QUICK = ("--hidden", "8", "--gene-components", "4", "--epochs", "2", "--n-threads", "1")
 
 
 def frame(seed: int = 0) -> pd.DataFrame:

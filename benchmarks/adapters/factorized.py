@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from benchmarks.adapters import Float32, Placed
 from fembed.config import FitConfig
 from fembed.data.expression import Expression
-from fembed.data.preprocess import Preprocessing
 from fembed.inference.projection import project
 from fembed.train import fit
 
@@ -37,7 +36,7 @@ class Factorized:
         self.model = fit(
             expression,
             self.config,
-            preprocessing=Preprocessing("none"),
+            transform="none",
             calibrate=self.calibrate,
         )
         n_observed = np.count_nonzero(~np.isnan(train), axis=1)

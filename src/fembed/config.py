@@ -14,10 +14,16 @@ from fembed.errors import InputError, shown
 Recipe = Literal["fast", "published"]
 RECIPES: tuple[Recipe, ...] = ("fast", "published")
 
-Start = Literal["neighbours", "components"]
-STARTS: tuple[Start, ...] = ("neighbours", "components")
-#: Barnes-Hut t-SNE is for up to three dimensions, and few samples have no neighbourhoods.
-MOST_NEIGHBOUR_COMPONENTS, LEAST_NEIGHBOUR_SAMPLES = 3, 20
+Init = Literal["tsne", "pca"]
+INITS: tuple[Init, ...] = ("tsne", "pca")
+#: Barnes-Hut t-SNE is for up to three dimensions.
+MAX_TSNE_COMPONENTS = 3
+#: Fewer samples have no neighbourhoods.
+MIN_TSNE_SAMPLES = 20
+
+#: Options, and their values, in models, checkpoints and sweeps up to schema version 2.
+FORMER_NAMES = {"start": "init", "validation": "validation_fraction"}
+FORMER_INITS = {"neighbours": "tsne", "components": "pca"}
 
 MAX_COMPONENTS = 128
 MAX_HIDDEN_LAYERS = 32
@@ -50,10 +56,10 @@ class FitConfig:
         "fast" is this project's own: spectral start, blocks, three learning rates, reseating,
         gauge, stopping by data. "published" is the thesis chapter's model to the letter: random
         start, no linear skip, whole profiles, one learning rate.
-    start : {"neighbours", "components"}, optional
-        Where the fast recipe starts. "neighbours": at a t-SNE layout, which keeps related samples
-        together; the default for maps (up to three components, from 20 samples). "components":
-        at the principal components; the default above, and the only one there.
+    init : {"tsne", "pca"}, optional
+        Where the fast recipe starts. "tsne": at a t-SNE layout, which keeps related samples
+        together; the default for maps (up to three components, from 20 samples). "pca": at the
+        principal components; the default above, and the only one there.
     epochs : float, optional
         Passes over all entries of the matrix. Default: chosen by the size of the data and, in
         the fast recipe, ended earlier when held-out samples stop improving.
@@ -68,7 +74,7 @@ class FitConfig:
         start at neighbours.
     weight_decay : float
         Coupled L2: Adam sees ``gradient + weight_decay * value`` (0, the chapter's best).
-    validation : float, optional
+    validation_fraction : float, optional
         Share held out to choose when to stop. Fast: share of the samples (0.1), which join for
         the last part of the training. With ``validation_entries`` it is a share of the entries.
         0 trains the whole schedule.
@@ -85,14 +91,14 @@ class FitConfig:
     gene_components: int = 50
     hidden: tuple[int, ...] = (100, 50, 50)
     recipe: Recipe = "fast"
-    start: Start | None = None
+    init: Init | None = None
     epochs: float | None = None
     iterations: int | None = None
     block_samples: int | None = None
     block_genes: int | None = None
     learning_rate: float | None = None
     weight_decay: float = 0.0
-    validation: float | None = None
+    validation_fraction: float | None = None
     validation_entries: bool = False
     seed: int = 0
     n_threads: int | None = None
@@ -114,13 +120,12 @@ class FitConfig:
             raise InputError(
                 f"The recipe {shown(self.recipe)} is not known; choose 'fast' or 'published'."
             )
-        if self.start is not None and self.start not in STARTS:
+        if self.init is not None and self.init not in INITS:
             raise InputError(
-                f"start is {shown(self.start)}; choose 'neighbours' or 'components', or leave it "
-                "out."
+                f"init is {shown(self.init)}; choose 'tsne' or 'pca', or leave it out."
             )
-        if self.start is not None and self.recipe == "published":
-            raise InputError("start is for the fast recipe; the published one starts at random.")
+        if self.init is not None and self.recipe == "published":
+            raise InputError("init is for the fast recipe; the published one starts at random.")
         if self.epochs is not None and self.iterations is not None:
             raise InputError("Both epochs and iterations are given; choose one of them.")
 
@@ -138,10 +143,10 @@ class FitConfig:
                 f"hidden is {shown(self.hidden)}; give 1 to {MAX_HIDDEN_LAYERS} layer widths from "
                 f"1 to {MAX_WIDTH}, such as 100,50,50."
             )
-        if self.start == "neighbours" and self.n_components > MOST_NEIGHBOUR_COMPONENTS:
+        if self.init == "tsne" and self.n_components > MAX_TSNE_COMPONENTS:
             raise InputError(
-                f"start is 'neighbours', which is for at most {MOST_NEIGHBOUR_COMPONENTS} "
-                "components; leave it out."
+                f"init is 'tsne', which is for at most {MAX_TSNE_COMPONENTS} components; leave it "
+                "out."
             )
 
     def _check_training(self) -> None:
@@ -158,24 +163,23 @@ class FitConfig:
             raise InputError(
                 f"weight_decay is {shown(decay)}; choose a number from 0 to {MAX_WEIGHT_DECAY}."
             )
-        if self.validation is not None and not (
-            is_number(self.validation) and 0 <= self.validation < 0.9
-        ):
+        share = self.validation_fraction
+        if share is not None and not (is_number(share) and 0 <= share < 0.9):
             raise InputError(
-                f"validation is {shown(self.validation)}; choose a share from 0 up to below 0.9."
+                f"validation_fraction is {shown(share)}; choose a share from 0 up to below 0.9."
             )
         if not isinstance(self.validation_entries, bool):
             raise InputError(
                 f"validation_entries is {shown(self.validation_entries)}; choose True or False."
             )
 
-    def starts_at_neighbours(self, n_samples: int) -> bool:
-        """Whether a fit of so many samples starts at a neighbour embedding."""
-        if self.recipe != "fast" or n_samples < LEAST_NEIGHBOUR_SAMPLES:
+    def starts_at_tsne(self, n_samples: int) -> bool:
+        """Whether a fit of so many samples starts at a t-SNE layout."""
+        if self.recipe != "fast" or n_samples < MIN_TSNE_SAMPLES:
             return False
-        if self.start is not None:
-            return self.start == "neighbours"
-        return self.n_components <= MOST_NEIGHBOUR_COMPONENTS
+        if self.init is not None:
+            return self.init == "tsne"
+        return self.n_components <= MAX_TSNE_COMPONENTS
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON-able values."""
@@ -183,12 +187,53 @@ class FitConfig:
 
     @classmethod
     def from_dict(cls, options: dict[str, Any]) -> FitConfig:
-        """The inverse of `to_dict`; InputError names an unknown or impossible option."""
+        """The inverse of `to_dict`, also of options as they were called up to schema version 2.
+
+        Raises
+        ------
+        InputError
+            For an unknown or impossible option, which it names.
+        """
+        now = {FORMER_NAMES.get(name, name): value for name, value in options.items()}
+        if isinstance(options.get("start"), str):
+            now["init"] = FORMER_INITS.get(options["start"], options["start"])
         known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(options) - known)
+        unknown = sorted(set(now) - known)
         if unknown:
             raise InputError(f"The option {unknown[0]!r} is not known to this version of fembed.")
-        return cls(**options)
+        return cls(**now)
+
+    def identity(self) -> dict[str, Any]:
+        """What tells two fits apart, for digests: all options but the number of threads.
+
+        Names and values are those of schema versions 1 and 2, so that the sweeps and checkpoints
+        of before are known again.
+        """
+        former = {new: old for old, new in FORMER_NAMES.items()}
+        options = {former.get(name, name): value for name, value in self.to_dict().items()}
+        inits = {new: old for old, new in FORMER_INITS.items()}
+        options["start"] = inits.get(options["start"])
+        del options["n_threads"]
+        return options
+
+    @classmethod
+    def of(cls, config: FitConfig | None, **options: Any) -> FitConfig:
+        """``config``, or the defaults, with some options changed.
+
+        Raises
+        ------
+        InputError
+            For an option that does not exist or is impossible.
+        """
+        if config is not None:
+            checked_kind("config", config, cls, "a fembed.FitConfig, or leave it out")
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in options:
+            if name not in known:
+                raise InputError(
+                    f"There is no option {name!r}; the options are {', '.join(known)}."
+                )
+        return dataclasses.replace(config or cls(), **options)
 
 
 def checked_whole(name: str, value: Any, low: int, high: int) -> int:
@@ -236,4 +281,4 @@ _WHOLE = (
     ("n_threads", 1, MAX_THREADS),
     ("seed", 0, MAX_SEED),
 )
-_REAL = ("epochs", "learning_rate", "weight_decay", "validation")
+_REAL = ("epochs", "learning_rate", "weight_decay", "validation_fraction")

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.expression import Expression
-from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError
 from fembed.files import durable
 from fembed.inference.projection import Projection, project
@@ -66,13 +65,13 @@ def read_cells() -> Expression:
             ) from error
         cells = scanpy.datasets.pbmc68k_reduced()
         # X is scaled and clipped gene by gene; raw is on the scale that a model should see.
-        return Expression.from_anndata(cells, raw=True)
+        return Expression.from_anndata(cells, use_raw=True)
 
 
 def tour(
     cells: Expression,
     config: FitConfig,
-    progress: Callable[[Progress], None] | None = None,
+    callback: Callable[[Progress], None] | None = None,
 ) -> Tour:
     """Hold out a fifth of ``cells``, train on the rest, place the fifth; PCA for comparison."""
     from sklearn.model_selection import train_test_split
@@ -85,7 +84,7 @@ def tour(
     label_pair = labels[training_rows], labels[held_out_rows]
     pca = _pca_facts(training.values, held_out.values, *label_pair, config.n_components)
     # The values are on a log scale already; fit may overwrite them, and PCA is done with them.
-    model = fit(training, config, preprocessing=Preprocessing("none"), progress=progress)
+    model = fit(training, config, transform="none", callback=callback)
     start = time.perf_counter()
     projection = project(model, held_out, n_threads=config.n_threads)
     seconds = time.perf_counter() - start

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
-from fembed.config import FitConfig, Recipe
+from fembed.config import FitConfig, Init, Recipe
 from fembed.data.chunks import row_chunks
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing, Transform
@@ -18,6 +18,7 @@ from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import InputError
 from fembed.inference.projection import Projection, project
 from fembed.output.tables import component_names
+from fembed.output.terminal import TrainingBar
 from fembed.threads import thread_count
 from fembed.train import fit
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Float32 = NDArray[np.float32]
+
+#: Options of a fit that the estimator hands on under their own names.
+_OPTIONS = (
+    *("n_components", "gene_components", "recipe", "init", "epochs", "iterations"),
+    *("block_samples", "block_genes", "learning_rate", "weight_decay"),
+    *("validation_fraction", "validation_entries"),
+)
 
 
 # scikit-learn has no types, so its classes are Any to mypy.
@@ -49,12 +57,22 @@ class FactorizedEmbedding(
         The transform of the input: log10(x + 1), counts per million and then log10(x + 1), or
         none, for values that are on a log scale already. (scikit-learn keeps a parameter under
         its name, so it cannot be called ``transform`` as the method is.)
+    init : {"tsne", "pca"}, optional
+        Where the fast recipe starts; by default at a t-SNE layout in up to three dimensions.
     epochs : float, optional
         Passes over the matrix; by default chosen by the size of the data and by held-out samples.
+    iterations : int, optional
+        Steps instead of epochs.
+    block_samples, block_genes : int, optional
+        Size of a step's block.
+    learning_rate : float, optional
+        Of the network and the genes; 5e-3 by default.
     weight_decay : float, default 0
         Coupled L2 penalty.
-    validation : float, optional
+    validation_fraction : float, optional
         Share held out to choose when to stop; 0 trains the whole schedule.
+    validation_entries : bool, default False
+        Hold out single entries of the matrix instead of whole samples.
     n_jobs : int, optional
         Threads. None and -1: all processors; -2: all but one, and so on.
     random_state : int, RandomState or None
@@ -72,6 +90,11 @@ class FactorizedEmbedding(
     gene_embedding_ : float32 array, n_genes x gene_components
     gene_mean_ : float64 array, n_genes
         Mean of every gene over the training samples, on the model's scale.
+    n_iter_ : int
+        Steps of the training.
+    reconstruction_err_ : float
+        Frobenius norm of the difference between the training data and their reconstruction, over
+        the observed entries, on the model's scale (as `sklearn.decomposition.NMF` has it).
     n_features_in_ : int
         Number of genes.
     feature_names_in_ : array of str
@@ -100,9 +123,15 @@ class FactorizedEmbedding(
         hidden: Sequence[int] = (100, 50, 50),
         recipe: Recipe = "fast",
         preprocessing: Transform = "log10",
+        init: Init | None = None,
         epochs: float | None = None,
+        iterations: int | None = None,
+        block_samples: int | None = None,
+        block_genes: int | None = None,
+        learning_rate: float | None = None,
         weight_decay: float = 0.0,
-        validation: float | None = None,
+        validation_fraction: float | None = None,
+        validation_entries: bool = False,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -112,9 +141,15 @@ class FactorizedEmbedding(
         self.hidden = hidden
         self.recipe = recipe
         self.preprocessing = preprocessing
+        self.init = init
         self.epochs = epochs
+        self.iterations = iterations
+        self.block_samples = block_samples
+        self.block_genes = block_genes
+        self.learning_rate = learning_rate
         self.weight_decay = weight_decay
-        self.validation = validation
+        self.validation_fraction = validation_fraction
+        self.validation_entries = validation_entries
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -138,28 +173,19 @@ class FactorizedEmbedding(
         checked = self._validated(X, ensure_min_samples=2)
         gene_names = getattr(self, "feature_names_in_", None)
         expression = Expression.from_array(checked, _sample_names(X), gene_names, origin="X")
-        gene_mean = _gene_mean(expression.values, preprocessing)
-        if self.verbose:
-            from fembed.output.terminal import TrainingBar
-
-            with TrainingBar() as bar:
-                self.model_ = fit(
-                    expression,
-                    config,
-                    preprocessing=preprocessing,
-                    progress=bar,
-                    overwrite_values=True,
-                    calibrate=False,
-                )
-        else:
+        gene_mean, n_observed = _gene_mean(expression.values, preprocessing)
+        with TrainingBar(quiet=not self.verbose) as bar:
             self.model_ = fit(
                 expression,
                 config,
-                preprocessing=preprocessing,
-                overwrite_values=True,
+                transform=self.preprocessing,
                 calibrate=False,
+                overwrite_values=True,
+                callback=bar if self.verbose else None,
             )
         self.gene_mean_ = gene_mean
+        self.n_iter_ = int(self.model_.training["steps"])
+        self.reconstruction_err_ = float(np.sqrt(self.model_.training["mse"] * n_observed))
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Float32:
@@ -240,13 +266,8 @@ class FactorizedEmbedding(
     def _config(self) -> FitConfig:
         hidden = self.hidden if np.iterable(self.hidden) else (self.hidden,)
         return FitConfig(
-            n_components=_plain(self.n_components),
-            gene_components=_plain(self.gene_components),
+            **{name: _plain(getattr(self, name)) for name in _OPTIONS},
             hidden=tuple(_plain(width) for width in hidden),
-            recipe=self.recipe,
-            epochs=_plain(self.epochs),
-            weight_decay=_plain(self.weight_decay),
-            validation=_plain(self.validation),
             seed=_seed(self.random_state),
             n_threads=self._n_threads(),
         )
@@ -294,15 +315,18 @@ def _sample_names(X: Any) -> Any:
     return X.index if hasattr(X, "iloc") and X.index.is_unique else None
 
 
-def _gene_mean(values: Float32, preprocessing: Preprocessing) -> NDArray[np.float64]:
-    """Mean of each gene's observed entries on the model's scale; ``values`` stay as they are."""
+def _gene_mean(values: Float32, preprocessing: Preprocessing) -> tuple[NDArray[np.float64], float]:
+    """Mean of each gene's observed entries on the model's scale, and the number of all of them.
+
+    ``values`` stay as they are.
+    """
     total = np.zeros(values.shape[1])
     n_observed = np.zeros(values.shape[1])
     for rows in row_chunks(*values.shape):
         block = preprocessing.apply(values[rows].copy(), "X")
         total += np.nansum(block, axis=0, dtype=np.float64)
         n_observed += (~np.isnan(block)).sum(axis=0)
-    return total / np.maximum(n_observed, 1)
+    return total / np.maximum(n_observed, 1), float(n_observed.sum())
 
 
 def _plain(value: Any) -> Any:

@@ -56,7 +56,7 @@ def transform(
             f"The new layer '{name}' would replace the one that it is made of; give another name "
             "in 'added'."
         )
-    expression = slots.expression_of(adata, slots.matrix_name(layer, raw=False))
+    expression = slots.expression_of(adata, slots.matrix_name(layer))
     values = prepared.apply(
         expression.values,
         expression.origin,
@@ -88,7 +88,7 @@ def mark_usable(adata: AnnData, *, layer: str | None = None, key: str = "usable"
         No such layer, or no matrix of numbers.
     """
     slots.check_writable(adata)
-    values = slots.expression_of(adata, slots.matrix_name(layer, raw=False)).values
+    values = slots.expression_of(adata, slots.matrix_name(layer)).values
     by_sample, by_gene, varied = _observed(values)
     n_samples, n_genes = values.shape
     slots.put_columns(

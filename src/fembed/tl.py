@@ -7,7 +7,6 @@ neighbours run on them: ``sc.pl.embedding(adata, basis="fembed")``,
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fembed import train
 from fembed.config import FitConfig
-from fembed.data.preprocess import Preprocessing, Transform
+from fembed.data.preprocess import Transform, check_scale
 from fembed.errors import InputError
 from fembed.inference import projection
 from fembed.model import Model
@@ -36,9 +35,11 @@ def fit(
     *,
     transform: Transform = "log10",
     layer: str | None = None,
-    raw: bool = False,
-    key: str = slots.KEY,
-    progress: Callable[[train.Progress], None] | None = None,
+    use_raw: bool = False,
+    mask_var: str | NDArray[np.bool_] | None = None,
+    key_added: str = slots.KEY,
+    random_state: int | None = None,
+    callback: Callable[[train.Progress], None] | None = None,
     copy: bool = False,
     **options: Any,
 ) -> AnnData | None:
@@ -53,11 +54,17 @@ def fit(
     transform : {"log10", "cpm", "none"}
         Of the values: log10(x + 1); counts per million and then log10(x + 1); none, for values
         that are on a log scale already, as after ``sc.pp.log1p``.
-    layer, raw : str or bool
+    layer, use_raw : str or bool
         Fit on this layer, or on ``adata.raw`` with its genes, instead of on ``adata.X``.
-    key : str
+    mask_var : str or bool, n_genes, optional
+        The genes to fit on, as a column of ``var`` (``"highly_variable"``, say) or an array. All
+        genes by default, also where highly variable ones are marked: the network shares its
+        strength among genes, and imputation knows no others.
+    key_added : str
         What the results are called; another name keeps several models in one object.
-    progress : callable, optional
+    random_state : int, optional
+        Another word for the option ``seed``.
+    callback : callable, optional
         Called with a `fembed.train.Progress` a few times a second.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
@@ -74,8 +81,8 @@ def fit(
     Raises
     ------
     InputError
-        An option that does not exist or is impossible; a layer that is not there; data that no
-        model can be trained on. ``adata`` is then unchanged.
+        An option that does not exist or is impossible; a layer or mask that is not there; data
+        that no model can be trained on. ``adata`` is then unchanged.
     TrainingError
         If the loss is no longer finite.
 
@@ -86,19 +93,24 @@ def fit(
         again among others.
     """
     slots.check_writable(adata, copy)
-    matrix = slots.matrix_name(layer, raw)
-    config = _config(n_components=n_components, **options)
+    matrix = slots.matrix_name(layer, use_raw)
+    if random_state is not None:
+        if "seed" in options:
+            raise InputError("seed and random_state are one option; give one of them.")
+        options["seed"] = random_state
+    config = FitConfig.of(None, n_components=n_components, **options)
     trained = train.fit(
-        slots.expression_of(adata, matrix),
+        slots.expression_of(adata, matrix, mask_var),
         config,
-        preprocessing=Preprocessing(transform),
-        progress=progress,
+        transform=transform,
+        callback=callback,
         overwrite_values=True,
     )
     target = adata.copy() if copy else adata
-    slots.put_model(target, trained, matrix, key)
+    slots.put_model(target, trained, matrix, key_added)
     facts = {"loss": trained.sample_loss}
-    slots.put_samples(target, np.asarray(trained.sample_embedding, np.float32), facts, key=key)
+    places = np.asarray(trained.sample_embedding, np.float32)
+    slots.put_samples(target, places, facts, key=key_added)
     return target if copy else None
 
 
@@ -107,8 +119,8 @@ def project(
     model: Model | AnnData,
     *,
     layer: str | None = None,
-    raw: bool = False,
-    key: str = slots.KEY,
+    use_raw: bool = False,
+    key_added: str = slots.KEY,
     covariance: bool = True,
     n_threads: int | None = None,
     workers: Workers | None = None,
@@ -125,10 +137,10 @@ def project(
         New samples, in the units of the training data.
     model : Model or AnnData
         A model, or the object that `fit` put one into.
-    layer, raw : str or bool
+    layer, use_raw : str or bool
         Where the values are. By default in the same place as those that the object in ``model``
         was fitted on, and in ``X`` for a `fembed.Model`, which does not know.
-    key : str
+    key_added : str
         What the results are called, and the model in the object in ``model``.
     covariance : bool
         Keep the covariance of every place too: k x n_components x n_components numbers.
@@ -156,8 +168,8 @@ def project(
         If less than half of the model's genes are in the data.
     """
     slots.check_writable(adata, copy)
-    trained, matrix = _model_and_matrix(model, key)
-    asked = slots.matrix_name(layer, raw)
+    trained, matrix = _model_and_matrix(model, key_added)
+    asked = slots.matrix_name(layer, use_raw)
     matrix = matrix if asked == "X" else asked
     placed = projection.project(
         trained, slots.expression_of(adata, matrix), n_threads=n_threads, workers=workers
@@ -166,10 +178,9 @@ def project(
     if placed.p_value is not None:
         facts["p_value"] = placed.p_value
     target = adata.copy() if copy else adata
-    slots.put_model(target, trained, matrix, key)
-    slots.put_samples(
-        target, placed.sample_embedding, facts, placed.covariance if covariance else None, key
-    )
+    slots.put_model(target, trained, matrix, key_added)
+    covariances = placed.covariance if covariance else None
+    slots.put_samples(target, placed.sample_embedding, facts, covariances, key_added)
     return target if copy else None
 
 
@@ -216,8 +227,7 @@ def decode(
     """
     from anndata import AnnData
 
-    if scale not in ("input", "model"):
-        raise InputError(f"scale is {scale!r}; choose 'input' or 'model'.")
+    check_scale(scale)
     trained, _ = _model_and_matrix(adata if model is None else model, key)
     places = _places(adata, key) if points is None else points
     rows = None if genes is None else trained.gene_rows(list(genes))
@@ -241,14 +251,6 @@ def model(adata: AnnData, key: str = slots.KEY) -> Model:
         There is none under ``key``, or it has been altered.
     """
     return slots.find_model(adata, key)[0]
-
-
-def _config(**options: Any) -> FitConfig:
-    known = [field.name for field in dataclasses.fields(FitConfig)]
-    for name in options:
-        if name not in known:
-            raise InputError(f"There is no option {name!r}; the options are {', '.join(known)}.")
-    return FitConfig(**options)
 
 
 def _model_and_matrix(source: Any, key: str) -> tuple[Model, str]:

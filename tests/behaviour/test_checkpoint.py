@@ -19,7 +19,7 @@ from fembed.errors import DataWarning, InputError
 from fembed.files import arrayfile
 from fembed.model import Model
 from fembed.train import Progress, checkpoint, fit, loop
-from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
+from tests.curved_expression import SMALL, curved, expression
 
 N_STEPS = 240
 
@@ -41,9 +41,7 @@ def trained(path: Path | None = None, die_at: int | None = None, **options: Any)
             raise Killed
 
     config = FitConfig(**{**SMALL, "iterations": N_STEPS, **options})
-    return fit(
-        expression(curved()), config, preprocessing=AS_IT_IS, progress=watch, checkpoint=path
-    )
+    return fit(expression(curved()), config, transform="none", callback=watch, checkpoint=path)
 
 
 def assert_same(one: Model, other: Model) -> None:
@@ -60,12 +58,12 @@ def assert_same(one: Model, other: Model) -> None:
     "options",
     [
         {},
-        {"start": "components"},  # reseating
+        {"init": "pca"},  # reseating
         {"n_components": 5},
         {"validation_entries": True},
-        {"validation": 0.0},
+        {"validation_fraction": 0.0},
         {"recipe": "published"},
-        {"recipe": "published", "validation": 0.1, "weight_decay": 1e-6},
+        {"recipe": "published", "validation_fraction": 0.1, "weight_decay": 1e-6},
     ],
     ids=str,
 )
@@ -130,7 +128,7 @@ def test_another_fit_is_refused_and_nothing_lost(
         fit(
             expression(values),
             FitConfig(**SMALL, iterations=N_STEPS),
-            preprocessing=AS_IT_IS,
+            transform="none",
             checkpoint=path,
         )
     assert path.read_bytes() == before
@@ -157,7 +155,7 @@ sys.exit(main())
 
 def test_the_same_command_goes_on_after_a_kill(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", values=curved())
-    options = "--transform none --iterations 1500 --hidden 32,32 --gene-components 8 --threads 1"
+    options = "--transform none --iterations 1500 --hidden 32,32 --gene-components 8 --n-threads 1"
 
     def command(output: str) -> list[str]:
         words = ["fit", "data.npz", "-o", output, *options.split()]

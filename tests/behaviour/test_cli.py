@@ -81,9 +81,10 @@ def test_the_same_seed_gives_the_same_bits_as_the_estimator(tmp_path: Path) -> N
 
 
 def test_the_options_reach_the_configuration(tmp_path: Path) -> None:
-    words = """--components 3 --gene-components 5 --hidden 6,4 --recipe published --iterations 7
+    words = """--n-components 3 --gene-components 5 --hidden 6,4 --recipe published --iterations 7
         --block-samples 4 --block-genes 9 --learning-rate 0.01 --weight-decay 0.001
-        --validation 0 --validation-entries --seed 11 --threads 1 --transform none --layer log"""
+        --validation-fraction 0 --validation-entries --seed 11 --n-threads 1 --transform none
+        --layer log"""
     data = str(write_h5ad(tmp_path / "data.h5ad"))
     assert run(["fit", data, "-o", str(tmp_path / "model"), "-q", *words.split()]) == 0
     model = fembed.load(tmp_path / "model")
@@ -97,7 +98,7 @@ def test_the_options_reach_the_configuration(tmp_path: Path) -> None:
         block_genes=9,
         learning_rate=0.01,
         weight_decay=0.001,
-        validation=0.0,
+        validation_fraction=0.0,
         validation_entries=True,
         seed=11,
         n_threads=1,

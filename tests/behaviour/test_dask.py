@@ -193,7 +193,7 @@ def test_evaluation_survives_a_killed_worker_with_the_same_table(tmp_path):
                 started.kill_worker(0)
 
         there = evaluate(
-            counts, labels, workers=Workers("dask", started.address), on_case=kill_one, **options
+            counts, labels, workers=Workers("dask", started.address), callback=kill_one, **options
         )
         assert started.workers[0].poll() is not None
     seconds = ["seconds_fit", "seconds_score"]

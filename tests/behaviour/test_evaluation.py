@@ -57,14 +57,14 @@ class TestNumbers:
             cv=cv,
             scoring=["accuracy", "balanced_accuracy", "f1_macro", "neg_log_loss"],
         )
-        inside = evaluate(COUNTS, LABELS, estimator=whole, against=(), cv=cv, workers=HERE)
+        inside = evaluate(COUNTS, LABELS, estimator=whole, baselines=(), cv=cv, workers=HERE)
         behind = evaluate(
             COUNTS,
             LABELS,
             estimator=LogisticRegression(),
             embedding=embedding(),
             dims=[2],
-            against=(),
+            baselines=(),
             cv=cv,
             workers=HERE,
         )
@@ -88,7 +88,7 @@ class TestNumbers:
         )
         cv = StratifiedKFold(2)
         wanted = cross_validate(search, COUNTS, LABELS, cv=cv, return_estimator=True)
-        found = evaluate(COUNTS, LABELS, estimator=search, against=(), cv=cv, workers=HERE)
+        found = evaluate(COUNTS, LABELS, estimator=search, baselines=(), cv=cv, workers=HERE)
         assert measured(found, "fembed", "accuracy") == wanted["test_score"].tolist()
         assert [json.loads(chosen) for chosen in found.folds["chosen"]] == [
             fitted.best_params_ for fitted in wanted["estimator"]
@@ -96,7 +96,7 @@ class TestNumbers:
         assert found.folds["dimension"].isna().all()
         assert len(found.summary()) == 1
 
-    def test_of_a_rival_are_those_of_its_pipeline(self):
+    def test_of_a_baseline_are_those_of_its_pipeline(self):
         values = np.log10(COUNTS + 1)
         wanted = cross_validate(
             make_pipeline(PCA(3, random_state=0), LogisticRegression()),
@@ -131,7 +131,7 @@ class TestNumbers:
         time = rng.exponential(100 * np.exp(-risk))
         y = np.column_stack([time, rng.random(len(time)) < 0.8])
         found = evaluate(
-            COUNTS, y, embedding=embedding(), dims=[2], against=("pca",), cv=3, workers=HERE
+            COUNTS, y, embedding=embedding(), dims=[2], baselines=("pca",), cv=3, workers=HERE
         )
         assert found.task == "survival" and found.measures == ("concordance",)
         assert found.summary().set_index("method")["concordance"].min() > 0.65
@@ -144,7 +144,7 @@ class TestNumbers:
                 LABELS,
                 embedding=embedding(),
                 dims=[2],
-                against=("pca", "raw"),
+                baselines=("pca", "raw"),
                 cv=3,
                 workers=Workers(n_workers=n_workers),
             ).folds.drop(columns=SECONDS)
@@ -161,7 +161,7 @@ class TestLeakage:
         model = make_pipeline(
             SelectKBest(k=20), embedding(preprocessing="none"), LogisticRegression()
         )
-        options = {"against": (), "cv": 5, "workers": HERE}
+        options = {"baselines": (), "cv": 5, "workers": HERE}
         honest = evaluate(noise, y, estimator=model, **options).folds["accuracy"].mean()
         chosen = SelectKBest(k=20).fit_transform(noise, y)
         leaky = evaluate(chosen, y, estimator=model, **options).folds["accuracy"].mean()
@@ -178,7 +178,7 @@ class TestLeakage:
             "estimator": KNeighborsClassifier(1),
             "embedding": embedding(preprocessing="none"),
             "dims": [8],
-            "against": ("raw",),
+            "baselines": ("raw",),
             "workers": HERE,
         }
         leaky = evaluate(profiles, y, **options).summary().set_index("method")["accuracy"]
@@ -196,7 +196,7 @@ class TestLeakage:
         options = {
             "embedding": embedding(),
             "dims": [2],
-            "against": ("pca",),
+            "baselines": ("pca",),
             "cv": cv,
             "workers": HERE,
         }
@@ -220,7 +220,7 @@ class TestLeakage:
             estimator=KNeighborsClassifier(1),
             embedding=embedding(preprocessing="none"),
             dims=[2],
-            against=("raw",),
+            baselines=("raw",),
             cv=[(train, test)],
             workers=HERE,
         )
@@ -249,7 +249,7 @@ class TestFolds:
             LABELS,
             embedding=embedding(),
             dims=[2],
-            against=(),
+            baselines=(),
             cv=GroupKFold(3),
             groups=groups,
             workers=HERE,
@@ -279,13 +279,13 @@ class TestInputs:
         for other in tables[1:]:
             pd.testing.assert_frame_equal(tables[0], other)
 
-    def test_rivals_may_be_transformers_of_ones_own(self):
+    def test_baselines_may_be_transformers_of_ones_own(self):
         found = evaluate(
             COUNTS,
             LABELS,
             embedding=embedding(),
             dims=[2, 3],
-            against={"svd": TruncatedSVD(random_state=0), "best": SelectKBest(k=5)},
+            baselines={"svd": TruncatedSVD(random_state=0), "best": SelectKBest(k=5)},
             cv=2,
             workers=HERE,
         )
@@ -315,7 +315,7 @@ class TestInputs:
 
         monkeypatch.setattr(methods, "_umap", lambda: Recording)
         options = {"embedding": embedding(), "dims": [2], "cv": 2, "workers": HERE}
-        found = evaluate(COUNTS, LABELS, against=("umap", "pca"), **options)
+        found = evaluate(COUNTS, LABELS, baselines=("umap", "pca"), **options)
         assert seen == [None, None]
         assert measured(found, "umap", "accuracy") == measured(found, "pca", "accuracy")
 
@@ -327,7 +327,7 @@ def found():
         LABELS,
         embedding=embedding(),
         dims=[1, 2],
-        against=("pca", "raw"),
+        baselines=("pca", "raw"),
         cv=3,
         workers=HERE,
     )
@@ -347,12 +347,12 @@ class TestResult:
         assert many > 0.75 * few
 
     def test_differences_are_paired_by_fold(self, found):
-        table = found.differences().set_index(["rival", "dimension", "measure"])
+        table = found.differences().set_index(["baseline", "dimension", "measure"])
         folds = found.folds.set_index(["method", "dimension", "fold"])["accuracy"].unstack()
         pca = folds.loc["fembed", 2] - folds.loc["pca", 2]
         raw = folds.loc["fembed", 1] - folds.loc["raw"].iloc[0]
-        for (rival, dimension), each in {("pca", 2): pca, ("raw", 1): raw}.items():
-            row = table.loc[(rival, dimension, "accuracy")]
+        for (baseline, dimension), each in {("pca", 2): pca, ("raw", 1): raw}.items():
+            row = table.loc[(baseline, dimension, "accuracy")]
             assert row["difference"] == pytest.approx(each.mean())
             assert row["standard_error"] == pytest.approx(corrected_standard_error(each, 0.5))
             assert row["low"] <= row["difference"] <= row["high"]
@@ -408,8 +408,8 @@ def test_command_writes_what_the_function_finds(tmp_path, capsys):
     pd.DataFrame(
         {"sample": [f"s{i}" for i in range(36)], "label": LABELS, "patient": np.arange(36) // 2}
     ).to_parquet(tmp_path / "annotations.parquet", index=False)
-    words = "--label label --group patient --dims 2,3 --against pca,raw --folds 3 --model knn"
-    fit = "--epochs 2 --hidden 8 --gene-components 4 --workers 1 --overwrite"
+    words = "--label label --groups patient --dims 2,3 --baselines pca,raw --folds 3 --model knn"
+    fit = "--epochs 2 --hidden 8 --gene-components 4 --n-workers 1 --overwrite"
     files = ["--annotations", str(tmp_path / "annotations.parquet"), "-o", str(tmp_path / "out")]
     log = ["--log-json", str(tmp_path / "log.jsonl")]
     for _ in range(2):  # the second time, it replaces the first
@@ -422,7 +422,7 @@ def test_command_writes_what_the_function_finds(tmp_path, capsys):
         estimator="knn",
         embedding=embedding(),
         dims=[2, 3],
-        against=("pca", "raw"),
+        baselines=("pca", "raw"),
         cv=3,
         workers=HERE,
     )

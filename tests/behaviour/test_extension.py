@@ -18,7 +18,7 @@ from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.train import fit
 from fembed.train.extend import drift, take_back
-from tests.curved_expression import AS_IT_IS, SMALL, expression, surface
+from tests.curved_expression import SMALL, expression, surface
 
 N_OLD, N_GENES = 100, 90
 
@@ -43,7 +43,7 @@ OLD, NEW = _profiles(N_OLD, 0.0, 0.7, 0), _profiles(60, 0.6, 1.0, 1)
 @pytest.fixture(scope="module")
 def model() -> Model:
     config = FitConfig(**SMALL, iterations=1500)
-    return fit(expression(OLD), config, preprocessing=AS_IT_IS)
+    return fit(expression(OLD), config, transform="none")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_panel_with_missing_entries(model: Model) -> None:
 
 def test_the_published_recipe() -> None:
     config = FitConfig(**SMALL, recipe="published", iterations=200)
-    found = fit(expression(OLD), config, preprocessing=AS_IT_IS)
+    found = fit(expression(OLD), config, transform="none")
     grown = extend(found, frame(NEW, "n"), frame(OLD, "s"), epochs=2)
     assert grown.parameters.gene_loading is None and grown.n_samples == N_OLD + 60
 
@@ -146,7 +146,7 @@ def test_the_commands(
         status = app.run(words.split())
         return status, *capsys.readouterr()
 
-    words = "extend model new.csv --training old.csv --epochs 1 -o grown --threads 1"
+    words = "extend model new.csv --training old.csv --epochs 1 -o grown --n-threads 1"
     status, out, _ = run(words)
     assert status == 0 and "drift" in out and store.load("grown").n_samples == N_OLD + 60
     status, out, _ = run("calibrate model new.csv -o known")

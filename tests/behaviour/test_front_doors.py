@@ -59,8 +59,8 @@ def test_every_form_by_every_door(tmp_path: Path) -> None:
 def test_evaluation_of_every_form(form: str, tmp_path: Path) -> None:
     small = fembed.FactorizedEmbedding(hidden=(8,), gene_components=4, epochs=1, random_state=0)
     found = fembed.evaluate(
-        forms(frame(), tmp_path)[form], LABELS, embedding=small, dims=[2], cv=2, against=(),
-        workers=fembed.Workers(n_workers=1, threads=1),
+        forms(frame(), tmp_path)[form], LABELS, embedding=small, dims=[2], cv=2, baselines=(),
+        workers=fembed.Workers(n_workers=1, n_threads=1),
     )  # fmt: skip
     assert len(found.folds) == 2
 

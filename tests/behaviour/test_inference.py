@@ -15,7 +15,6 @@ from scipy.stats import chi2
 
 from fembed import engine, store
 from fembed.config import FitConfig, Recipe
-from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32, take_genes
 from fembed.errors import DataWarning, InputError
 from fembed.inference import Imputation, add_genes, calibrate, impute
@@ -26,7 +25,7 @@ from fembed.solvers.prior import Prior
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import covariance, p_value, squared_distance
 from fembed.train import fit
-from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
+from tests.curved_expression import SMALL, curved, expression
 
 N_GENES, N_TRAINING = 90, 160
 PANEL = np.arange(0, N_GENES, 5)
@@ -39,7 +38,7 @@ def frame(values: np.ndarray, prefix: str = "new") -> pd.DataFrame:
 
 def trained(values: np.ndarray, calibrate: bool = False, **options: Any) -> Model:
     config = FitConfig(**{**SMALL, **options})
-    return fit(expression(values), config, preprocessing=AS_IT_IS, calibrate=calibrate)
+    return fit(expression(values), config, transform="none", calibrate=calibrate)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +132,7 @@ class TestImpute:
         imputed = quiet_impute(found, frame(new).iloc[:, :10])
         assert_array_equal(imputed.values[:, :10], new[:, :10])
         assert (imputed.values >= 0).all() and imputed.values.max() > 10
-        logs = quiet_impute(found, frame(new).iloc[:, :10], model_scale=True)
+        logs = quiet_impute(found, frame(new).iloc[:, :10], scale="model")
         assert_allclose(np.log10(imputed.values + 1), np.maximum(logs.values, 0), atol=1e-4)
 
     def test_counts_per_million(self) -> None:
@@ -141,7 +140,7 @@ class TestImpute:
         found = fit(
             expression(counts),
             FitConfig(**SMALL, iterations=50),
-            preprocessing=Preprocessing("cpm"),
+            transform="cpm",
         )
         imputed = impute(found, frame(counts[:4]))
         assert_allclose(
@@ -192,7 +191,7 @@ class TestAddGenes:
         part = fit(
             _some_genes(values, early),
             FitConfig(**SMALL, iterations=2000),
-            preprocessing=AS_IT_IS,
+            transform="none",
         )
         grown = add_genes(part, frame(values, "s"))
         assert list(grown.gene_names) == [names[j] for j in [*early, *late]]
@@ -275,7 +274,7 @@ class TestAddGenes:
             add_genes(model, infinite)
         with pytest.raises(InputError, match="'g1' 2 times"):
             add_genes(model, table.rename(columns={"g2": "g1"}))
-        millions = replace(model, preprocessing=Preprocessing("cpm"))
+        millions = replace(model, transform="cpm")
         alone = pd.DataFrame({"late": np.ones(N_TRAINING)}, index=model.sample_names)
         with pytest.raises(InputError, match="per million of whole profiles"):
             add_genes(millions, alone)
@@ -359,7 +358,7 @@ class TestConfidence:
         """Errors of heavy tails, 120 held-out samples; halves of the genes of new samples."""
         rng = np.random.default_rng(10)
         values = curved(700, seed=6) + 0.3 * rng.standard_t(3, (700, N_GENES)).astype(np.float32)
-        model = trained(values[:400], calibrate=True, iterations=1500, validation=0.3)
+        model = trained(values[:400], calibrate=True, iterations=1500, validation_fraction=0.3)
         order = rng.permutation(N_GENES)
         new = frame(values[400:])
         one, other = (project(model, new.iloc[:, half]) for half in (order[:45], order[45:]))
@@ -449,7 +448,7 @@ class TestLibrarySize:
         counts = rng.poisson(depth * 10 * shares / shares.sum(axis=1, keepdims=True))
         values = counts.astype(np.float32)
         config = FitConfig(**SMALL, iterations=1000)
-        model = fit(expression(values[:100]), config, preprocessing=Preprocessing("cpm"))
+        model = fit(expression(values[:100]), config, transform="cpm")
         new = frame(values[100:])
         whole = project(model, new)
         with pytest.warns(DataWarning, match="only 18"):

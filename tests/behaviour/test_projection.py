@@ -20,13 +20,13 @@ from fembed.errors import DataWarning, InputError
 from fembed.inference.projection import Projection, project
 from fembed.model import Model
 from fembed.train import fit
-from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
+from tests.curved_expression import SMALL, curved, expression
 
 N_GENES = 90
 
 
 def trained(values: np.ndarray, **options: Any) -> Model:
-    return fit(expression(values), FitConfig(**{**SMALL, **options}), preprocessing=AS_IT_IS)
+    return fit(expression(values), FitConfig(**{**SMALL, **options}), transform="none")
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ class TestConfidence:
         with pytest.warns(DataWarning, match="do not go with those of the model's genes"):
             assert project(model, shuffled).outlier.min() > 5
         assert abs(np.median(project(model, curved()).outlier)) < 0.05
-        throughout = trained(curved(), iterations=2000, validation=0.0)
+        throughout = trained(curved(), iterations=2000, validation_fraction=0.0)
         assert (project(throughout, curved()).outlier > 3).mean() < 0.05
 
 

@@ -15,7 +15,7 @@ from fembed.train import fit
 from fembed.train.blocks import BlockStream
 from fembed.train.recipe import plan
 from fembed.train.start import random_start
-from tests.curved_expression import AS_IT_IS, curved, expression
+from tests.curved_expression import curved, expression
 
 
 def config_of(**options: Any) -> FitConfig:
@@ -23,7 +23,7 @@ def config_of(**options: Any) -> FitConfig:
 
 
 def trained(values: np.ndarray, config: FitConfig) -> Model:
-    return fit(expression(values), config, preprocessing=AS_IT_IS)
+    return fit(expression(values), config, transform="none")
 
 
 def pairs_of(blocks: Blocks) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -140,7 +140,7 @@ def test_weight_decay_shrinks_the_map() -> None:
 def test_entries_can_be_held_out_to_choose_the_end() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(30, 40)).astype(np.float32)  # nothing to learn but noise
-    config = config_of(iterations=3000, validation=0.1, learning_rate=1e-2)
+    config = config_of(iterations=3000, validation_fraction=0.1, learning_rate=1e-2)
     report = trained(values, config).training
     assert report["stopped"] == "held-out entries"
     assert report["steps"] < 3000

@@ -50,7 +50,7 @@ class Split:
         self.training, self.new = part(whole, training, genes), part(whole, new, genes)
         self.labels, self.new_labels = labels[training].astype(str), labels[new].astype(str)
         config = FitConfig(iterations=1000, hidden=(32, 32), gene_components=20)
-        self.model: Model = fit(part(whole, training, genes), config, preprocessing=AS_IT_IS)
+        self.model: Model = fit(part(whole, training, genes), config, transform="none")
 
     def accuracy(self, points: Any, new_points: Any) -> float:
         classifier = KNeighborsClassifier(5).fit(points, self.labels)
@@ -109,7 +109,7 @@ def test_few_patients_are_no_reason_to_fit_their_noise(monkeypatch: pytest.Monke
         if not solved:
             monkeypatch.setattr(fast, "can_solve_genes", lambda *_: False)
         few = part(whole, chosen[:120], genes)
-        model = fit(few, FitConfig(n_components=8, iterations=1000), preprocessing=AS_IT_IS)
+        model = fit(few, FitConfig(n_components=8, iterations=1000), transform="none")
         loss[solved] = project(model, new).loss.mean()
     assert loss[True] < 0.98 * loss[False]
 
@@ -124,7 +124,7 @@ def test_patients_who_join_make_the_model_better_for_others(
         part(whole, chosen[begin:end], genes) for begin, end in ((0, 120), (120, 240), (240, 440))
     )
     training = replace(old, values=old.values.copy())  # a fit overwrites what it is given
-    model = fit(training, FitConfig(n_components=8, iterations=1000), preprocessing=AS_IT_IS)
+    model = fit(training, FitConfig(n_components=8, iterations=1000), transform="none")
     loss = {"before": project(model, others).loss.mean()}
     for solved in ("genes solved", "genes as trained"):
         if solved == "genes as trained":
@@ -143,7 +143,7 @@ def test_raw_counts_of_whole_profiles() -> None:
     counts = part(counts, np.arange(counts.n_samples), np.flatnonzero(observed))
     given = counts.values.copy()
     config = FitConfig(n_components=3, iterations=600, hidden=(32, 32), gene_components=20)
-    model = fit(counts, config, preprocessing=Preprocessing("cpm"))
+    model = fit(counts, config, transform="cpm")
     report = model.training
     assert report["explained_variance"] > report["pca_explained_variance"] + 0.03
     neighbours = KNeighborsClassifier(6).fit(model.sample_embedding, types)

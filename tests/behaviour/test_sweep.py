@@ -23,13 +23,13 @@ from fembed.commands.app import run
 from tests.small_expression import frame, write_h5ad
 
 SMALL = FitConfig(hidden=(8,), gene_components=4, iterations=30)
-ONE = Workers(n_workers=1, threads=1)
+ONE = Workers(n_workers=1, n_threads=1)
 KINDS = [f"group {i % 3}" for i in range(36)]
 #: A sweep of four cases, without figures, in a process of its own.
 COMMAND = (
     *("--label", "group", "--weight-decay", "0,1e-3", "--grid", "gene_components=2,4"),
     *("--hidden", "8", "--iterations", "30", "--classifier-steps", "10"),
-    *("--workers", "1", "--threads", "1", "--no-figures", "-q"),
+    *("--n-workers", "1", "--n-threads", "1", "--no-figures", "-q"),
 )
 
 
@@ -101,7 +101,7 @@ def test_a_grid_can_grow_and_what_is_there_is_not_run_again(tmp_path: Path) -> N
         found = fembed.sweep(
             frame(), {"weight_decay": decays}, KINDS, config=SMALL, classifier_steps=0,
             held_out=False, folder=tmp_path / "grid", workers=ONE,
-            on_case=lambda done, n, case: seen.append(f"{done}/{n} {case.config.weight_decay}"),
+            callback=lambda done, n, case: seen.append(f"{done}/{n} {case.config.weight_decay}"),
         )  # fmt: skip
         return found, seen
 
@@ -143,7 +143,7 @@ def test_a_loss_that_is_not_finite_fails_its_case_alone() -> None:
     config = FitConfig(hidden=(50,) * 16, gene_components=4, iterations=40, recipe="published")
     found = fembed.sweep(
         np.log10(frame() + 1), {"learning_rate": [1e-4, 1.0]}, KINDS, config=config,
-        classifier_steps=0, held_out=False, preprocessing=fembed.Preprocessing("none"), workers=ONE,
+        classifier_steps=0, held_out=False, transform="none", workers=ONE,
     )  # fmt: skip
     assert found.table["failure"].str.contains("no longer finite").any()
     assert found.table.loc[found.table["failure"] != "", "loss"].isna().all()
@@ -199,7 +199,7 @@ def test_the_command_draws_its_figures(data: Path, tmp_path: Path) -> None:
         (["--weight-decay", "0,1", "--label", "loss"], "same|label '0"),
         (["--weight-decay", "0,1", "--label", "group", "--limits", "5"], "--limits"),
         (["--weight-decay", "0,1", "--label", "group", "--classifier-steps", "-1"], "classifier"),
-        (["--weight-decay", "0,1", "--label", "group", "--group", "nobody"], "'nobody'"),
+        (["--weight-decay", "0,1", "--label", "group", "--groups", "nobody"], "'nobody'"),
     ],
 )
 def test_mistakes_in_the_command_are_one_sentence_and_leave_nothing(

@@ -51,7 +51,7 @@ def all_verbs():
     print(full.values.sum(), near.ellipse_factor)
 
 def cases():
-    print(run(tasks.slow_square, None, range(3), Workers(n_workers=2, threads=1)))
+    print(run(tasks.slow_square, None, range(3), Workers(n_workers=2, n_threads=1)))
 
 if __name__ == "__main__":
     for work in (all_verbs, cases):

@@ -90,7 +90,7 @@ def test_a_layer_is_fitted_as_it_is() -> None:
 def test_raw_brings_its_own_genes() -> None:
     adata = small()[:, 4:].copy()
     adata.var_names = ["NEW", *adata.var_names[1:]]
-    tl.fit(adata, raw=True, **QUICK)
+    tl.fit(adata, use_raw=True, **QUICK)
     model = tl.model(adata)
     assert model.n_genes == 24 and adata.varm["fembed"].shape == (20, 4)
     assert np.isnan(adata.varm["fembed"][0]).all()
@@ -227,7 +227,7 @@ def test_scanpy_runs_on_the_result_of_real_cells(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")  # of scanpy's own code and of its file's old format
         cells = sc.datasets.pbmc68k_reduced()
         del cells.obsp, cells.uns["neighbors"]
-        tl.fit(cells, raw=True, transform="none", hidden=(16,), iterations=60, n_threads=1)
+        tl.fit(cells, use_raw=True, transform="none", hidden=(16,), iterations=60, n_threads=1)
         sc.pp.neighbors(cells, use_rep="X_fembed", n_neighbors=10)
         import matplotlib
 
@@ -261,7 +261,7 @@ def test_a_layer_that_is_not_there() -> None:
 
 
 def test_layer_and_raw_together() -> None:
-    refused("either a layer or raw", tl.fit, small(), layer="log", raw=True)
+    refused("either a layer or raw", tl.fit, small(), layer="log", use_raw=True)
 
 
 def test_an_option_that_does_not_exist() -> None:

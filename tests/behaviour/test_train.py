@@ -19,11 +19,11 @@ from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.solvers.samples import mean_curvature
 from fembed.train import Progress, fit
-from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
+from tests.curved_expression import SMALL, curved, expression
 
 
 def trained(values: np.ndarray, **options: Any) -> Model:
-    return fit(expression(values), FitConfig(**{**SMALL, **options}), preprocessing=AS_IT_IS)
+    return fit(expression(values), FitConfig(**{**SMALL, **options}), transform="none")
 
 
 def assert_same_model(one: Model, other: Model) -> None:
@@ -89,7 +89,7 @@ class TestQuality:
         assert_allclose(four.decode(four.sample_embedding), 4 * decoded, rtol=1e-4, atol=1e-4)
         # log2 instead of log10 changes the last digits, which training spreads (and a neighbour
         # embedding far more, so this starts at principal components).
-        few: dict[str, Any] = {"iterations": 40, "validation": 0.0, "start": "components"}
+        few: dict[str, Any] = {"iterations": 40, "validation_fraction": 0.0, "init": "pca"}
         one, log2 = trained(values, **few), trained(np.float32(3.3219) * values, **few)
         size = one.sample_embedding.std()
         back = log2.sample_embedding / 3.3219
@@ -146,7 +146,7 @@ class TestReport:
     def test_progress_goes_up_to_the_end(self) -> None:
         told: list[Progress] = []
         config = FitConfig(**SMALL, iterations=200)
-        fit(expression(curved(60, 40)), config, preprocessing=AS_IT_IS, progress=told.append)
+        fit(expression(curved(60, 40)), config, transform="none", callback=told.append)
         assert {"training", "placing samples"} <= {one.stage for one in told}
         assert [one.step for one in told] == sorted(one.step for one in told)
         assert (told[-1].step, told[-1].n_steps) == (200, 200)
@@ -175,7 +175,7 @@ class TestLength:
     @pytest.mark.parametrize("recipe", ["fast", "published"])
     def test_iterations_and_epochs_are_obeyed(self, recipe: str) -> None:
         values = curved(40, 30)
-        options: dict[str, Any] = {"recipe": recipe, "validation": 0.0}
+        options: dict[str, Any] = {"recipe": recipe, "validation_fraction": 0.0}
         for steps in (1, 7):
             assert trained(values, iterations=steps, **options).training["steps"] == steps
         blocks = {"block_samples": 10, "block_genes": 15}
@@ -192,7 +192,7 @@ class TestLength:
         few, others = values[:40], values[40:]
         options: dict[str, Any] = {"n_components": 8, "iterations": 1000}
         early = trained(few, **options, validation_entries=by_entries)
-        whole = trained(few, **options, validation=0.0)
+        whole = trained(few, **options, validation_fraction=0.0)
         what = "entries" if by_entries else "samples"
         assert early.training["stopped"] == f"held-out {what}"
         assert early.training["steps"] < 500 < whole.training["steps"]
@@ -201,9 +201,11 @@ class TestLength:
 
     def test_the_share_held_out_is_the_one_asked_for(self) -> None:
         values = curved(50, 40)
-        by_samples = trained(values, iterations=20, validation=0.2).training
+        by_samples = trained(values, iterations=20, validation_fraction=0.2).training
         assert by_samples["n_held_out"] == 10
-        by_entries = trained(values, iterations=20, validation=0.2, validation_entries=True)
+        by_entries = trained(
+            values, iterations=20, validation_fraction=0.2, validation_entries=True
+        )
         assert by_entries.training["n_held_out"] == pytest.approx(400, rel=0.2)
 
     def test_the_held_out_error_is_in_the_units_of_the_data(self, model: Model) -> None:

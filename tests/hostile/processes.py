@@ -18,23 +18,23 @@ import pandas as pd
 MARK = "FEMBED_TRIAL"
 N_SAMPLES, N_GENES = 60, 80
 #: A quick fit, of a second or so.
-QUICK = ("--hidden", "8", "--gene-components", "4", "--threads", "1")
+QUICK = ("--hidden", "8", "--gene-components", "4", "--n-threads", "1")
 CASES = ("--label", "group", "--hidden", "8", "--gene-components", "4", "--epochs", "3")
-POOL = ("--workers", "2", "--threads", "1")
+POOL = ("--n-workers", "2", "--n-threads", "1")
 SWEEP = ("--weight-decay", "0,1e-6", "--no-held-out", "--classifier-steps", "5", "--no-figures")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "fit": ("data.csv", "-o", "fitted", "--embedding", "map.csv", "--epochs", "200", *QUICK),
-    "project": ("model", "new.csv", "-o", "new_map.csv", "--threads", "1"),
-    "impute": ("model", "new.csv", "-o", "imputed.csv", "--threads", "1"),
-    "calibrate": ("model", "data.csv", "-o", "calibrated", "--threads", "1"),
-    "extend": ("model", "new.csv", "--training", "data.csv", "-o", "grown", "--threads", "1"),
-    "decode": ("model", "points.csv", "-o", "decoded.csv", "--threads", "1"),
+    "project": ("model", "new.csv", "-o", "new_map.csv", "--n-threads", "1"),
+    "impute": ("model", "new.csv", "-o", "imputed.csv", "--n-threads", "1"),
+    "calibrate": ("model", "data.csv", "-o", "calibrated", "--n-threads", "1"),
+    "extend": ("model", "new.csv", "--training", "data.csv", "-o", "grown", "--n-threads", "1"),
+    "decode": ("model", "points.csv", "-o", "decoded.csv", "--n-threads", "1"),
     "evaluate": ("data.h5ad", "-o", "found", "--dims", "2", "--folds", "3", *CASES, *POOL),
     "sweep": ("data.h5ad", "-o", "swept", *CASES, *SWEEP, *POOL),
-    "plot": ("model", "-o", "map.html", "--threads", "1"),
-    "report": ("model", "--data", "data.h5ad", "-o", "report.html", "--threads", "1"),
+    "plot": ("model", "-o", "map.html", "--n-threads", "1"),
+    "report": ("model", "--data", "data.h5ad", "-o", "report.html", "--n-threads", "1"),
     "info": ("model",),
-    "demo": ("-o", "tour", "--epochs", "1", "--threads", "1"),
+    "demo": ("-o", "tour", "--epochs", "1", "--n-threads", "1"),
 }
 #: What a command needs of what `prepare` writes.
 INPUTS = ("data.csv", "data.h5ad", "new.csv", "points.csv", "model")

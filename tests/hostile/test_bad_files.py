@@ -108,8 +108,8 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_a_layer_of_a_file_without_layers(tmp_path):
     TABLE.to_csv(tmp_path / "m.csv")
     refused(tmp_path / "m.csv", "has no layer 'counts'", layer="counts")
-    refused(tmp_path / "m.csv", "has no raw matrix", raw=True)
-    refused(tmp_path / "m.csv", "either a layer or raw", raw=True, layer="counts")
+    refused(tmp_path / "m.csv", "has no raw matrix", use_raw=True)
+    refused(tmp_path / "m.csv", "either a layer or raw", use_raw=True, layer="counts")
     write_tenx(tmp_path / "tenx")
     refused(tmp_path / "tenx", "has no layer", layer="counts")
 
@@ -345,7 +345,9 @@ def test_a_layer_raw_or_x_that_is_not_there(tmp_path):
     there = "its layers are counts, scaled, and it has no raw matrix"
     refused(tmp_path / "m.h5ad", f"has no layer 'x'; {there}", layer="x")
     refused(
-        tmp_path / "m.h5ad", "has no raw matrix; its layers are counts, scaled; choose", raw=True
+        tmp_path / "m.h5ad",
+        "has no raw matrix; its layers are counts, scaled; choose",
+        use_raw=True,
     )
     write_h5ad(tmp_path / "m.h5ad", X=None)
     refused(tmp_path / "m.h5ad", "has no matrix X; it has no layers")

@@ -124,7 +124,7 @@ def test_values_that_no_loss_can_be_taken_of(scale: float) -> None:
         fembed.fit(
             frame() * scale,
             fembed.FitConfig(iterations=5),
-            preprocessing=fembed.Preprocessing("none"),
+            transform="none",
         )
 
 

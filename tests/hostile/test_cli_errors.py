@@ -102,7 +102,7 @@ def test_data_that_no_model_can_be_trained_on(here: Path, capsys: Capture) -> No
     write_csv(here / "one.csv", frame().iloc[:1])
     refused("fit one.csv -o new", "has 1 sample(s)", capsys)
     write_csv(here / "few.csv", frame().iloc[:5])
-    refused("fit few.csv -o new --components 8", "few.csv has 5 samples", capsys)
+    refused("fit few.csv -o new --n-components 8", "few.csv has 5 samples", capsys)
     write_changed(here / "gene.csv", slice(None), 5, np.nan)
     refused("fit gene.csv -o new", "gene 'G5' has no observed entry", capsys)
     write_csv(here / "constant.csv", frame() * 0 + 3)
@@ -122,8 +122,8 @@ def test_some_constant_genes_are_a_warning(here: Path, capsys: Capture) -> None:
 
 def test_a_layer_or_raw_that_is_not_there(here: Path, capsys: Capture) -> None:
     refused("fit data.h5ad -o new --layer logg", "no layer 'logg'; its layers are log", capsys)
-    refused("fit data.csv -o new --raw", "has no raw matrix", capsys)
-    refused("info data.h5ad --raw --layer log", "either a layer or raw", capsys)
+    refused("fit data.csv -o new --use-raw", "has no raw matrix", capsys)
+    refused("info data.h5ad --use-raw --layer log", "either a layer or raw", capsys)
 
 
 def test_labels(here: Path, capsys: Capture) -> None:
@@ -284,9 +284,9 @@ def test_a_terminal_without_the_letters_of_a_name(here: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--components 0", "--components is 0; choose a whole number from 1 to 128"),
-        ("--components 129", "--components is 129"),
-        ("--components two", "'--components'"),
+        ("--n-components 0", "--n-components is 0; choose a whole number from 1 to 128"),
+        ("--n-components 129", "--n-components is 129"),
+        ("--n-components two", "'--n-components'"),
         ("--gene-components 0", "--gene-components is 0"),
         ("--hidden 1,x", "--hidden is '1,x'; give whole numbers"),
         ("--hidden 100,0", "--hidden is (100, 0)"),
@@ -302,9 +302,9 @@ def test_a_terminal_without_the_letters_of_a_name(here: Path) -> None:
         ("--learning-rate 0", "--learning-rate is 0.0"),
         ("--learning-rate inf", "--learning-rate is inf"),
         ("--weight-decay -1", "--weight-decay is -1.0"),
-        ("--validation 1", "--validation is 1.0"),
+        ("--validation-fraction 1", "--validation-fraction is 1.0"),
         ("--seed -1", "--seed is -1"),
-        ("--threads 0", "--threads is 0"),
+        ("--n-threads 0", "--n-threads is 0"),
         ("--colour red", "--colour"),
         ("more", "more"),
     ],
@@ -318,7 +318,7 @@ def test_missing_words(here: Path, capsys: Capture) -> None:
     refused("fit", "'DATA'", capsys)
     refused("fitt", "'fitt'", capsys)
     refused("project model -o new.csv", "'DATA'", capsys)
-    refused("project model data.csv -o new.csv --threads 0", "--threads is 0", capsys)
+    refused("project model data.csv -o new.csv --n-threads 0", "--n-threads is 0", capsys)
     words = "decode model data.csv -o new.csv --scale other"
     refused(words, "--scale is 'other'; choose input or model", capsys)
 
@@ -436,7 +436,7 @@ def test_a_training_that_stops(
 
 
 def test_an_interrupt_leaves_no_output(here: Path) -> None:
-    words = "fit data.csv -o new --embedding new.csv --iterations 100000000 --validation 0"
+    words = "fit data.csv -o new --embedding new.csv --iterations 100000000 --validation-fraction 0"
     before = set(listing(here))
     command = [sys.executable, "-m", "fembed", *words.split(), "--log-json", "-", *QUICK[:4]]
 

@@ -63,8 +63,8 @@ def replaced(array, position, value):
         (GROUPS, {"dims": [2, 2]}, "given twice"),
         (GROUPS, {"dims": [129]}, "dimension in dims is 129"),
         (GROUPS, {"dims": [28]}, "28 dimensions need more than the 28 training samples"),
-        (GROUPS, {"against": ["tsne"]}, "no rival 'tsne'; choose among pca, umap, raw"),
-        (GROUPS, {"against": ["fembed"]}, "not a rival"),
+        (GROUPS, {"baselines": ["tsne"]}, "no baseline 'tsne'; choose among pca, umap, raw"),
+        (GROUPS, {"baselines": ["fembed"]}, "not a baseline"),
         (GROUPS, {"estimator": "forest"}, "no model 'forest' for classification"),
         (GROUPS, {"estimator": SMALL}, "an embedding alone"),
         (GROUPS, {"estimator": object()}, "object, not a scikit-learn estimator"),
@@ -95,7 +95,7 @@ def replaced(array, position, value):
     ],
 )
 def test_impossible_evaluation_is_refused_in_one_sentence(y, options, words):
-    options = {"embedding": SMALL, "dims": [2], "against": (), "workers": HERE} | options
+    options = {"embedding": SMALL, "dims": [2], "baselines": (), "workers": HERE} | options
     with pytest.raises(InputError, match=words) as caught:
         evaluate(COUNTS, y, **options)
     assert "\n" not in str(caught.value)
@@ -103,36 +103,36 @@ def test_impossible_evaluation_is_refused_in_one_sentence(y, options, words):
 
 def test_cox_model_refuses_more_genes_than_samples():
     wide = np.tile(COUNTS, (1, 2))
-    options = {"embedding": SMALL, "dims": [2], "against": ["raw"], "workers": HERE}
-    with pytest.raises(InputError, match="raw is no rival for survival here"):
+    options = {"embedding": SMALL, "dims": [2], "baselines": ["raw"], "workers": HERE}
+    with pytest.raises(InputError, match="raw is no baseline for survival here"):
         evaluate(wide, TIME_EVENT, **options)
 
 
-def test_search_over_the_embedding_has_no_place_for_rivals():
+def test_search_over_the_embedding_has_no_place_for_baselines():
     search = GridSearchCV(
         make_pipeline(SMALL, LogisticRegression()), {"factorizedembedding__n_components": [1, 2]}
     )
     with pytest.raises(InputError, match="searches over settings of the embedding"):
-        evaluate(COUNTS, GROUPS, estimator=search, against=["pca"], workers=HERE)
+        evaluate(COUNTS, GROUPS, estimator=search, baselines=["pca"], workers=HERE)
     with pytest.raises(InputError, match="searches over settings of the embedding"):
-        evaluate(COUNTS, GROUPS, estimator=search, against=(), dims=[2], workers=HERE)
+        evaluate(COUNTS, GROUPS, estimator=search, baselines=(), dims=[2], workers=HERE)
 
 
 def test_what_training_refuses_names_its_fold():
     lacking = COUNTS.copy()
     lacking[:35, 4] = np.nan  # where the last sample is tested, nobody has this gene
     with pytest.raises(InputError, match=r"Fold \d of repeat 1, fembed in 2 .*no observed entry"):
-        evaluate(lacking, GROUPS, embedding=SMALL, dims=[2], against=(), workers=HERE)
+        evaluate(lacking, GROUPS, embedding=SMALL, dims=[2], baselines=(), workers=HERE)
 
 
 @pytest.mark.parametrize(
     ("package", "options", "extra"),
     [
-        ("umap", {"y": GROUPS, "against": ["umap"]}, "umap"),
-        ("lifelines", {"y": TIME_EVENT, "against": ()}, "survival"),
+        ("umap", {"y": GROUPS, "baselines": ["umap"]}, "umap"),
+        ("lifelines", {"y": TIME_EVENT, "baselines": ()}, "survival"),
         (
             "distributed",
-            {"y": GROUPS, "against": (), "workers": Workers("dask", "tcp://127.0.0.1:9")},
+            {"y": GROUPS, "baselines": (), "workers": Workers("dask", "tcp://127.0.0.1:9")},
             "dask",
         ),
     ],
@@ -171,11 +171,11 @@ class TestCommand:
             ("--label nothing", "no label column 'nothing'"),
             ("--label one", "All 36 samples have the label 'same'"),
             ("--label patient", "'p0' has 2 member(s), fewer than the 5 folds"),
-            ("--label group --group one", "groups are 1, fewer than the 5 folds"),
-            ("--label group --group nothing", "no label column 'nothing'"),
+            ("--label group --groups one", "groups are 1, fewer than the 5 folds"),
+            ("--label group --groups nothing", "no label column 'nothing'"),
             ("--label group --dims 2,x", "--dims is '2,x'"),
             ("--label group --folds 1", "2 folds and 1 repeat are the least"),
-            ("--label group --against tsne", "no rival 'tsne'"),
+            ("--label group --baselines tsne", "no baseline 'tsne'"),
             ("--label group --model cox", "no model 'cox' for classification"),
             ("--label group --task survival", "Survival needs --time COLUMN"),
             ("--time months", "both --time and --event"),
@@ -185,7 +185,7 @@ class TestCommand:
             ("--label group --backend dask", "--backend dask needs --scheduler"),
             ("--label group --backend spark", "--backend is 'spark'"),
             ("--label group --scheduler tcp://127.0.0.1:9", "give --backend dask too"),
-            ("--label group --workers 0", "--workers is 0"),
+            ("--label group --n-workers 0", "--n-workers is 0"),
             ("--label group --epochs 0", "--epochs is 0"),
             ("--label group --transform log2", "no transform 'log2'"),
             ("--label group --annotations nowhere.csv", "nowhere.csv is not a file"),
@@ -266,9 +266,9 @@ class TestCommand:
         names = [f"s{i}" for i in range(30)][::-1]
         ages = pd.DataFrame({"age": [i + 0.5 for i in range(30)][::-1]}, index=names)
         ages.to_csv(table, sep="\t")
-        options = "--label age --dims 2 --folds 2 --epochs 1 --hidden 8 --workers 1 --no-figure"
+        options = "--label age --dims 2 --folds 2 --epochs 1 --hidden 8 --n-workers 1 --no-figure"
         out = tmp_path / "out"
-        told = ["--annotations", str(table), "-o", str(out), "--against", ""]
+        told = ["--annotations", str(table), "-o", str(out), "--baselines", ""]
         assert run(["evaluate", str(data), *options.split(), *told]) == 0
         assert "6 of 36 samples have no value for age" in capsys.readouterr().err
         found = pd.read_csv(out / "predictions.csv").set_index("sample")["label"]

@@ -17,7 +17,7 @@ from fembed.parameters import Parameters
 from fembed.solvers.genes import GeneSolver, can_solve_genes, solve_genes
 from fembed.solvers.prior import Prior
 from fembed.train import fast, fit
-from tests.curved_expression import AS_IT_IS, SMALL, curved, expression
+from tests.curved_expression import SMALL, curved, expression
 from tests.property.engine_problems import to_float32
 from tests.property.strategies import Float, generators, parameters, random_parameters
 
@@ -145,5 +145,5 @@ def test_a_weight_decay_is_the_only_prior(
     calls = []
     monkeypatch.setattr(fast, "solve_genes", lambda *arguments: calls.append(arguments))
     config = FitConfig(weight_decay=weight_decay, iterations=20, **SMALL)
-    fit(expression(curved(n_genes=400)), config, preprocessing=AS_IT_IS)
+    fit(expression(curved(n_genes=400)), config, transform="none")
     assert bool(calls) == (weight_decay == 0.0)

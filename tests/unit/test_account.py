@@ -11,7 +11,6 @@ import pytest
 from fembed.config import FitConfig
 from fembed.data.account import oriented, unit_doubt, units_of
 from fembed.data.expression import Expression
-from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning
 from fembed.inference import project
 from fembed.train import fit
@@ -60,7 +59,7 @@ def test_what_a_file_says_counts() -> None:
 @pytest.fixture(scope="module")
 def model() -> Any:
     options: Any = {"hidden": (8,), "gene_components": 4, "iterations": 300, "n_threads": 1}
-    return fit(frame(counts()), FitConfig(**options), preprocessing=Preprocessing("cpm"))
+    return fit(frame(counts()), FitConfig(**options), transform="cpm")
 
 
 def frame(values: np.ndarray) -> pd.DataFrame:

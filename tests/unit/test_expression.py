@@ -226,7 +226,7 @@ def test_from_anndata_in_memory_and_backed(tmp_path):
         assert taken.labels("type").tolist() == ["A", "B"]
         counts = Expression.from_anndata(source, layer="counts")
         np.testing.assert_array_equal(counts.values, np.nan_to_num(VALUES[:, :2]) + 1)
-        raw = Expression.from_anndata(source, raw=True)
+        raw = Expression.from_anndata(source, use_raw=True)
         np.testing.assert_array_equal(raw.values, VALUES)
         assert raw.gene_names.tolist() == ["g1", "g2", "g3"]
         with pytest.raises(InputError, match="no layer 'x'; its layers are counts"):
@@ -238,9 +238,9 @@ def test_from_anndata_without_what_is_asked_for():
 
     adata = anndata_object()
     with pytest.raises(InputError, match="not both"):
-        Expression.from_anndata(adata, layer="counts", raw=True)
+        Expression.from_anndata(adata, layer="counts", use_raw=True)
     bare = anndata.AnnData(obs=adata.obs, var=adata.var)
     with pytest.raises(InputError, match="no X; it has no layers"):
         Expression.from_anndata(bare)
     with pytest.raises(InputError, match="no raw matrix"):
-        Expression.from_anndata(bare, raw=True)
+        Expression.from_anndata(bare, use_raw=True)

@@ -37,7 +37,7 @@ def test_entries_come_back_bit_by_bit_and_leave_half(
     values = rng.standard_normal((n_samples, n_genes), np.float32)
     values[rng.random(values.shape) < missing] = np.nan
     before = values.copy()
-    held = held_out_of(values, validation=share, validation_entries=True)
+    held = held_out_of(values, validation_fraction=share, validation_entries=True)
     was, left = ~np.isnan(before), ~np.isnan(values)
     taken = was & ~left
     assert held.size == taken.sum()
@@ -51,10 +51,10 @@ def test_entries_come_back_bit_by_bit_and_leave_half(
 
 def test_about_the_share_of_the_entries_is_held_out() -> None:
     values = curved(120, 80)
-    held = held_out_of(values, validation=0.1, validation_entries=True, seed=1)
+    held = held_out_of(values, validation_fraction=0.1, validation_entries=True, seed=1)
     assert held.entries is not None
     assert held.size == pytest.approx(0.1 * values.size, rel=0.1)
-    other = held_out_of(curved(120, 80), validation=0.1, validation_entries=True, seed=2)
+    other = held_out_of(curved(120, 80), validation_fraction=0.1, validation_entries=True, seed=2)
     assert not np.array_equal(held.entries, other.entries)
 
 
@@ -63,7 +63,7 @@ def test_about_the_share_of_the_entries_is_held_out() -> None:
 def test_samples_are_parted_in_two(n: int, share: float, n_components: int, seed: int) -> None:
     values = np.random.default_rng(0).standard_normal((n, 5), np.float32)
     before = values.copy()
-    held = held_out_of(values, validation=share, n_components=n_components, seed=seed)
+    held = held_out_of(values, validation_fraction=share, n_components=n_components, seed=seed)
     together = np.concatenate([held.training_samples, held.samples])
     assert_array_equal(np.sort(together), np.arange(n))
     if held.entries is None:
@@ -78,7 +78,7 @@ def test_samples_are_parted_in_two(n: int, share: float, n_components: int, seed
 def test_nothing_is_held_out_without_validation() -> None:
     values = curved(30, 20)
     before = values.copy()
-    for options in ({"validation": 0.0}, {"recipe": "published"}):
+    for options in ({"validation_fraction": 0.0}, {"recipe": "published"}):
         held = held_out_of(values, **options)
         assert held.size == 0 and held.training_samples.size == 30
     assert_array_equal(values, before)

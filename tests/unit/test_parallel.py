@@ -44,12 +44,12 @@ def test_threads_never_multiply(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert Workers().share(100) == (8, 1)
     assert Workers().share(3) == (3, 2)
-    assert Workers(threads=4).share(100) == (2, 4)
+    assert Workers(n_threads=4).share(100) == (2, 4)
     assert Workers(n_workers=3).share(100) == (3, 2)
     assert Workers(n_workers=1).share(100) == (1, 8)
     assert Workers(n_workers=20).share(100) == (20, 1)  # one thread is the least
     with pytest.raises(InputError, match="3 workers of 4 threads"):
-        Workers(n_workers=3, threads=4).share(100)
+        Workers(n_workers=3, n_threads=4).share(100)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert Workers(n_workers=2).share(100) == (2, 1)
 

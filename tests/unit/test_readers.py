@@ -248,7 +248,7 @@ def test_layers_and_raw(tmp_path):
         assert_is(read(path), VALUES[:, :2], SAMPLES, GENES[:2])
         assert_is(read(path, layer="dense"), np.full((3, 2), 5), SAMPLES, GENES[:2])
         assert_is(read(path, layer="sparse"), np.full((3, 2), 6), SAMPLES, GENES[:2])
-        assert_is(read(path, raw=True), VALUES, SAMPLES, GENES)
+        assert_is(read(path, use_raw=True), VALUES, SAMPLES, GENES)
         assert read(path).labels("type").tolist() == ["A", "B", "A"]
 
 

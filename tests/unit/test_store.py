@@ -68,7 +68,7 @@ def test_what_a_training_could_not_measure_is_null(tmp_path: Path) -> None:
     model.training = {
         "mse": np.float32(0.5),
         "n_steps": np.int64(7),
-        "validation": math.nan,
+        "validation_fraction": math.nan,
         "history": [{"loss": np.inf}, {"losses": np.array([1.0, np.nan])}],
         "sizes": (64, 256),
     }
@@ -79,7 +79,7 @@ def test_what_a_training_could_not_measure_is_null(tmp_path: Path) -> None:
     assert store.load(tmp_path / "model").training == {
         "mse": 0.5,
         "n_steps": 7,
-        "validation": None,
+        "validation_fraction": None,
         "history": [{"loss": None}, {"losses": [1.0, None]}],
         "sizes": [64, 256],
     }

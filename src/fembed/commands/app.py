@@ -31,9 +31,21 @@ from fembed.output.streams import finish, open_closed, saying, tell
 from fembed.output.terminal import USER_ERROR, Failed
 from fembed.stopping import STOPPED, status_of
 
+#: Options as they were called before, which scripts may still use.
+FORMER_OPTIONS = {
+    "against": "baselines",
+    "components": "n-components",
+    "group": "groups",
+    "raw": "use-raw",
+    "threads": "n-threads",
+    "validation": "validation-fraction",
+    "workers": "n-workers",
+}
+
 app = typer.Typer(
     name="fembed",
     help="Factorized embeddings of expression matrices: maps, and new samples placed in them.",
+    context_settings={"token_normalize_func": lambda word: FORMER_OPTIONS.get(word, word)},
     add_completion=False,
     pretty_exceptions_enable=False,
 )

@@ -17,7 +17,7 @@ Data = Annotated[
 ]
 ModelFolder = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that fit wrote.")]
 Layer = Annotated[str | None, typer.Option(help="Of an .h5ad or .zarr: this layer, not X.")]
-Raw = Annotated[bool, typer.Option("--raw", help="Of an .h5ad or .zarr: raw, not X.")]
+UseRaw = Annotated[bool, typer.Option("--use-raw", help="Of an .h5ad or .zarr: raw, not X.")]
 Transpose = Annotated[
     bool | None,
     typer.Option(
@@ -64,8 +64,8 @@ Scheduler = Annotated[
 ]
 WorkerCount = Annotated[
     int | None,
-    typer.Option("--workers", help="Local processes; by default cores / threads. Each holds data."),
+    typer.Option("--n-workers", help="Local processes; by default cores / threads."),
 ]
 CaseThreads = Annotated[
-    int | None, typer.Option("--threads", help="Threads a case; by default cores / workers.")
+    int | None, typer.Option("--n-threads", help="Threads a case; by default cores / workers.")
 ]

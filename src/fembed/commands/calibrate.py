@@ -12,10 +12,10 @@ from fembed.commands.arguments import (
     ModelFolder,
     Overwrite,
     Quiet,
-    Raw,
     Threads,
     Transpose,
     TxToGene,
+    UseRaw,
 )
 from fembed.output.terminal import errors_told
 
@@ -25,9 +25,9 @@ def calibrate(
     model: ModelFolder,
     data: Data,
     output: Annotated[str, typer.Option("--output", "-o", help="The calibrated model: a folder.")],
-    threads: Threads = None,
+    n_threads: Threads = None,
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
@@ -43,10 +43,10 @@ def calibrate(
     from fembed.data import readers
 
     place = store.check_output(output, overwrite)
-    options.check_threads(threads)
+    options.check_threads(n_threads)
     trained = store.load(model)
-    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
-    found = inference.calibrate(trained, expression, n_threads=threads)
+    expression = readers.read(data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
+    found = inference.calibrate(trained, expression, n_threads=n_threads)
     finish.save(found, place)
     assert found.calibration is not None
     facts = {

@@ -23,7 +23,7 @@ def decode(
     scale: Annotated[
         str, typer.Option(help="input: the units of the training data; model: the model's scale.")
     ] = "input",
-    threads: Threads = None,
+    n_threads: Threads = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -38,11 +38,11 @@ def decode(
 
     options.check_choice("--scale", scale, ("input", "model"))
     place = tables.check_output(output, overwrite, sources=[points], model=model)
-    options.check_threads(threads)
+    options.check_threads(n_threads)
     trained = store.load(model)
     names, coordinates = points_table.read(points, trained.n_components)
     rows = trained.gene_rows(options.gene_names(genes)) if genes is not None else None
-    values = trained.decode(coordinates, rows, threads)
+    values = trained.decode(coordinates, rows, n_threads)
     if scale == "input":
         values = trained.preprocessing.invert(values)
     beyond = np.flatnonzero(~np.isfinite(values).all(axis=1))

@@ -18,12 +18,12 @@ def demo(
         str | None,
         typer.Option("--output", "-o", help="Keep model, tables and report in this new folder."),
     ] = None,
-    components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
+    n_components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
     epochs: Annotated[
         float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split and of the training.")] = 0,
-    threads: Threads = None,
+    n_threads: Threads = None,
     browser: Annotated[
         bool, typer.Option("--open", help="Open the report in the browser.")
     ] = False,
@@ -38,15 +38,15 @@ def demo(
     from fembed.pl import canvas, page
     from fembed.report import report_page
 
-    config = options.config(n_components=components, epochs=epochs, seed=seed, n_threads=threads)
+    config = options.config(n_components=n_components, epochs=epochs, seed=seed, n_threads=n_threads)
     place = None if output is None else tour.check_output(output)
     page.check_installed()  # before the training, as what it draws with
     canvas.check_installed()
     cells = tour.read_cells()
     with TrainingBar(quiet) as bar:
-        result = tour.tour(cells, config, progress=bar)
+        result = tour.tour(cells, config, callback=bar)
     title = "fembed demo: 700 blood cells"
-    report = report_page(result.model, cells, labels=[tour.LABELS], title=title, n_threads=threads)
+    report = report_page(result.model, cells, labels=[tour.LABELS], title=title, n_threads=n_threads)
     path = Path(output or tempfile.mkdtemp(prefix="fembed_demo_")).absolute() / tour.REPORT
     if place is None:
         durable.replace_file(path, report.encode())

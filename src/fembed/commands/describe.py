@@ -145,7 +145,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def evaluation_lines(found: Evaluation) -> list[str]:
-    """The summary of an evaluation, and its main measure's differences from the rivals."""
+    """The summary of an evaluation, and its main measure's differences from the baselines."""
     main = found.measures[0]
     rows = [["method", "dimension", *found.measures]]
     for row in found.summary().to_dict("records"):
@@ -159,7 +159,7 @@ def evaluation_lines(found: Evaluation) -> list[str]:
         rows = [["fembed minus", "dimension", title, "95 % interval"]]
         rows += [
             [
-                row["rival"],
+                row["baseline"],
                 _dimension(row["dimension"]),
                 f"{row['difference']:+.3f} ± {row['standard_error']:.3f}",
                 f"{row['low']:+.3f} to {row['high']:+.3f}",

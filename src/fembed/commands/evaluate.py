@@ -13,10 +13,10 @@ from fembed.commands.arguments import (
     Layer,
     Overwrite,
     Quiet,
-    Raw,
     Scheduler,
     Transpose,
     TxToGene,
+    UseRaw,
     WorkerCount,
 )
 from fembed.output.log import JsonLog, check_log
@@ -38,7 +38,7 @@ def evaluate(
         str | None,
         typer.Option(help="classification, regression or survival; by default told from LABEL."),
     ] = None,
-    group: Annotated[
+    groups: Annotated[
         str | None, typer.Option(help="Samples that share this (a patient) are tested together.")
     ] = None,
     annotations: Annotated[
@@ -46,8 +46,8 @@ def evaluate(
         typer.Option(help="A .csv, .tsv or .parquet with these columns, sample names first."),
     ] = None,
     dims: Annotated[str, typer.Option(help="Dimensions of the embedding.")] = "2,8,32",
-    against: Annotated[
-        str, typer.Option(help="Rivals among pca, umap, raw (all genes); '' for none.")
+    baselines: Annotated[
+        str, typer.Option(help="Baselines among pca, umap, raw (all genes); '' for none.")
     ] = "pca",
     model: Annotated[
         str | None,
@@ -70,13 +70,13 @@ def evaluate(
         float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
     ] = None,
     weight_decay: Annotated[float, typer.Option(help="Coupled L2 penalty.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the folds, the embeddings and the rivals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the folds, the embeddings and the baselines.")] = 0,
     backend: Backend = "local",
     scheduler: Scheduler = None,
-    workers: WorkerCount = None,
-    threads: CaseThreads = None,
+    n_workers: WorkerCount = None,
+    n_threads: CaseThreads = None,
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
@@ -115,7 +115,7 @@ def evaluate(
             seed=seed,
         )
         sizes = options.whole_numbers("--dims", dims)
-        places = options.workers(backend, scheduler, workers, threads)
+        places = options.workers(backend, scheduler, n_workers, n_threads)
         preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
         outputs = [] if output is None else [output]
         sources = [path for path in (data, annotations) if path is not None]
@@ -124,9 +124,11 @@ def evaluate(
             place = check_folder(output, overwrite)
             if figure:
                 check_drawing()
-        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+        expression = readers.read(
+            data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+        )
         expression.check()
-        samples = labelled(expression, columns, group, annotations)
+        samples = labelled(expression, columns, groups, annotations)
         expression = samples.expression
         account.warn_of_doubts(expression, transform)
         # Each sample by itself, so it may come before the folds.
@@ -159,19 +161,19 @@ def evaluate(
                 estimator=model,
                 embedding=embedding,
                 dims=sizes,
-                against=[name.strip() for name in against.split(",") if name.strip()],
+                baselines=[name.strip() for name in baselines.split(",") if name.strip()],
                 cv=folds,
                 repeats=repeats,
                 groups=samples.groups,
-                random_state=seed,
+                seed=seed,
                 workers=places,
-                on_case=show,
+                callback=show,
             )
         if output is not None:
             settings = {
                 "data": data,
                 "columns": columns,
-                "group": group,
+                "groups": groups,
                 "folds": folds,
                 "repeats": repeats,
                 "model": model,

@@ -12,10 +12,10 @@ from fembed.commands.arguments import (
     ModelFolder,
     Overwrite,
     Quiet,
-    Raw,
     Threads,
     Transpose,
     TxToGene,
+    UseRaw,
 )
 from fembed.output.terminal import TrainingBar, errors_told
 
@@ -29,9 +29,9 @@ def extend(
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="The grown model: a new folder.")],
     epochs: Annotated[float, typer.Option(help="Passes over old and new samples.")] = 3.0,
-    threads: Threads = None,
+    n_threads: Threads = None,
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
@@ -47,12 +47,12 @@ def extend(
     from fembed.inference import extension
 
     place = store.check_output(output, overwrite)
-    options.check_threads(threads)
+    options.check_threads(n_threads)
     trained = store.load(model)
-    new = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
-    old = readers.read(training, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    new = readers.read(data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
+    old = readers.read(training, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
     with TrainingBar(quiet) as bar:
-        grown = extension.extend(trained, new, old, epochs=epochs, n_threads=threads, progress=bar)
+        grown = extension.extend(trained, new, old, epochs=epochs, n_threads=n_threads, callback=bar)
     finish.save(grown, place)
     names = ("old_mse_before", "old_mse", "new_mse_before", "new_mse", "drift", "drift_95")
     report = grown.training["extension"]

@@ -12,10 +12,10 @@ from fembed.commands.arguments import (
     Layer,
     Overwrite,
     Quiet,
-    Raw,
     Threads,
     Transpose,
     TxToGene,
+    UseRaw,
 )
 from fembed.output.log import JsonLog
 from fembed.output.streams import tell
@@ -26,14 +26,11 @@ from fembed.output.terminal import TrainingBar, errors_told
 def fit(
     data: Data,
     output: Annotated[str, typer.Option("--output", "-o", help="The model: a new folder.")],
-    components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
+    n_components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
     gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
     recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
-    start: Annotated[
-        str | None,
-        typer.Option(help="neighbours (the default of maps) or components (principal ones)."),
-    ] = None,
+    init: Annotated[str | None, typer.Option(help="tsne (the default of maps) or pca.")] = None,
     transform: Annotated[
         str, typer.Option(help="log10 (of x + 1), cpm (then log10), or none: a log scale already.")
     ] = "log10",
@@ -47,16 +44,16 @@ def fit(
         float | None, typer.Option(help="Of the network and the genes (0.005).")
     ] = None,
     weight_decay: Annotated[float, typer.Option(help="Coupled L2 penalty.")] = 0.0,
-    validation: Annotated[
+    validation_fraction: Annotated[
         float | None, typer.Option(help="Share held out to choose when to stop; 0 for none.")
     ] = None,
     validation_entries: Annotated[
         bool, typer.Option("--validation-entries", help="Hold out entries, not samples.")
     ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
-    threads: Threads = None,
+    n_threads: Threads = None,
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     embedding: Annotated[
@@ -82,21 +79,21 @@ def fit(
 
     with JsonLog(log_json, overwrite) as log, errors_told(log):
         config = options.config(
-            n_components=components,
+            n_components=n_components,
             gene_components=gene_components,
             hidden=hidden,
             recipe=recipe,
-            start=start,
+            init=init,
             epochs=epochs,
             iterations=iterations,
             block_samples=block_samples,
             block_genes=block_genes,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
-            validation=validation,
+            validation_fraction=validation_fraction,
             validation_entries=validation_entries,
             seed=seed,
-            n_threads=threads,
+            n_threads=n_threads,
         )
         preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
         outputs = finish.check(
@@ -104,11 +101,13 @@ def fit(
             embedding,
             log_json,
             labels=label or [],
-            n_components=components,
+            n_components=n_components,
             data=data,
             overwrite=overwrite,
         )
-        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+        expression = readers.read(
+            data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+        )
         labels = {name: expression.labels(name) for name in label or []}
         taken = describe.taken_facts(expression)  # before its values are those of the training
         log.open()
@@ -122,8 +121,8 @@ def fit(
                 model = train.fit(
                     expression,
                     config,
-                    preprocessing=preprocessing,
-                    progress=bar,
+                    transform=preprocessing.transform,
+                    callback=bar,
                     overwrite_values=True,
                     checkpoint=outputs.checkpoint,
                 )

@@ -11,11 +11,11 @@ from fembed.commands.arguments import (
     ModelFolder,
     Overwrite,
     Quiet,
-    Raw,
     TableOutput,
     Threads,
     Transpose,
     TxToGene,
+    UseRaw,
 )
 from fembed.output.terminal import errors_told
 
@@ -33,9 +33,9 @@ def impute(
     scale: Annotated[
         str, typer.Option(help="input: the units of the training data; model: the model's scale.")
     ] = "input",
-    threads: Threads = None,
+    n_threads: Threads = None,
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
@@ -50,15 +50,17 @@ def impute(
     options.check_choice("--observed", observed, ("keep", "replace"))
     options.check_choice("--scale", scale, ("input", "model"))
     place = tables.check_output(output, overwrite, sources=[panel], model=model)
-    options.check_threads(threads)
+    options.check_threads(n_threads)
     trained = store.load(model)
-    expression = readers.read(panel, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    expression = readers.read(
+        panel, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    )
     found = inference.impute(
         trained,
         expression,
         keep_observed=observed == "keep",
-        model_scale=scale == "model",
-        n_threads=threads,
+        scale=scale,  # type: ignore[arg-type]  # it checks
+        n_threads=n_threads,
     )
     table = tables.ExpressionTable(found.sample_names, found.gene_names, found.values)
     tables.write(table, place)

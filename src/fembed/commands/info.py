@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import Layer, Raw, Transpose, TxToGene
+from fembed.commands.arguments import Layer, Transpose, TxToGene, UseRaw
 from fembed.output.streams import say
 from fembed.output.terminal import errors_told
 
@@ -15,7 +15,7 @@ from fembed.output.terminal import errors_told
 def info(
     path: Annotated[str, typer.Argument(metavar="MODEL|DATA", help="A model or a data file.")],
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
@@ -29,6 +29,6 @@ def info(
         facts = describe.model_facts(store.load(path))
     else:
         facts = describe.data_facts(
-            readers.read(path, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+            readers.read(path, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
         )
     say(describe.as_json(facts) if json else "\n".join(describe.lines(facts)))

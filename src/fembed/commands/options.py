@@ -13,8 +13,6 @@ from fembed.parallel import Workers
 if TYPE_CHECKING:
     from fembed.grid.options import Grid
 
-_OPTION = {"n_components": "components", "n_threads": "threads"}
-
 
 def config(*, hidden: str = "100,50,50", **fields: Any) -> FitConfig:
     """The FitConfig of a command's options; ``hidden`` is ``"100,50,50"``, say.
@@ -36,32 +34,32 @@ def config(*, hidden: str = "100,50,50", **fields: Any) -> FitConfig:
         name, _, rest = str(error).partition(" ")
         if name not in fields and name != "hidden":
             raise
-        raise InputError(f"--{_OPTION.get(name, name).replace('_', '-')} {rest}") from None
+        raise InputError(f"--{name.replace('_', '-')} {rest}") from None
 
 
-def check_threads(threads: int | None) -> None:
+def check_threads(n_threads: int | None) -> None:
     """Raise InputError for an impossible number of threads."""
-    config(n_threads=threads)
+    config(n_threads=n_threads)
 
 
 def workers(
-    backend: str, scheduler: str | None, n_workers: int | None, threads: int | None
+    backend: str, scheduler: str | None, n_workers: int | None, n_threads: int | None
 ) -> Workers:
     """Where cases run; InputError for an impossible choice, in the words of the options."""
     check_choice("--backend", backend, ("local", "dask"))
     for option, value, most in (
-        ("--workers", n_workers, MAX_WORKERS),
-        ("--threads", threads, MAX_THREADS),
+        ("--n-workers", n_workers, MAX_WORKERS),
+        ("--n-threads", n_threads, MAX_THREADS),
     ):
         if value is not None:
             checked_whole(option, value, 1, most)
     if backend == "dask" and scheduler is None:
         raise InputError("--backend dask needs --scheduler ADDRESS, such as tcp://10.0.0.1:8786.")
     if backend == "dask" and n_workers is not None:
-        raise InputError("--workers is for local processes; a Dask cluster has its own.")
+        raise InputError("--n-workers is for local processes; a Dask cluster has its own.")
     if backend == "local" and scheduler is not None:
         raise InputError("--scheduler is for a Dask cluster; give --backend dask too.")
-    return Workers(backend, scheduler, n_workers, threads)  # type: ignore[arg-type]  # checked
+    return Workers(backend, scheduler, n_workers, n_threads)  # type: ignore[arg-type]  # checked
 
 
 def whole_numbers(option: str, text: str) -> list[int]:

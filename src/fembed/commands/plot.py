@@ -11,12 +11,12 @@ from fembed.commands.arguments import (
     ModelFolder,
     Overwrite,
     Quiet,
-    Raw,
     SampleData,
     ShownLabel,
     Threads,
     Transpose,
     TxToGene,
+    UseRaw,
 )
 from fembed.output.terminal import errors_told
 
@@ -31,9 +31,9 @@ def plot(
     data: SampleData = None,
     label: ShownLabel = None,
     title: Annotated[str | None, typer.Option(help="Shown above the map.")] = None,
-    threads: Threads = None,
+    n_threads: Threads = None,
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
@@ -53,13 +53,15 @@ def plot(
     ending, place = shown.check_request(
         output, endings, data, label or [], model=model, overwrite=overwrite
     )
-    options.check_threads(threads)
+    options.check_threads(n_threads)
     trained = store.load(model)
-    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
-    samples = map_samples(trained, expression, label or [], n_threads=threads)
+    expression = shown.read(
+        data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    )
+    samples = map_samples(trained, expression, label or [], n_threads=n_threads)
     title = title if title is not None else Path(model).absolute().name
     if ending == ".html":
-        content = map_page(trained, samples, title=title, n_threads=threads).encode()
+        content = map_page(trained, samples, title=title, n_threads=n_threads).encode()
     else:
         content = map_file(samples, ending.removeprefix("."), title)
     durable.replace_file(place, content)

@@ -10,12 +10,12 @@ from fembed.commands.arguments import (
     ModelFolder,
     Overwrite,
     Quiet,
-    Raw,
     Scheduler,
     TableOutput,
     Threads,
     Transpose,
     TxToGene,
+    UseRaw,
     WorkerCount,
 )
 from fembed.output.terminal import errors_told
@@ -29,10 +29,10 @@ def project(
     label: Label = None,
     backend: Backend = "local",
     scheduler: Scheduler = None,
-    workers: WorkerCount = None,
-    threads: Threads = None,
+    n_workers: WorkerCount = None,
+    n_threads: Threads = None,
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
@@ -40,7 +40,7 @@ def project(
 ) -> None:
     """Place the samples of DATA in the map of MODEL: coordinates, loss, genes used, outlier score.
 
-    An .h5ad output also holds the covariance of every point. Without --workers or --backend, all
+    An .h5ad output also holds the covariance of every point. Without --n-workers or --backend, all
     is done in this process by several threads, which is enough but for very many samples.
     """
     from fembed import store
@@ -50,15 +50,17 @@ def project(
     from fembed.output import tables
 
     place = tables.check_output(output, overwrite, sources=[data], model=model)
-    options.check_threads(threads)
-    places = options.workers(backend, scheduler, workers, threads)
-    here = backend == "local" and workers is None
+    options.check_threads(n_threads)
+    places = options.workers(backend, scheduler, n_workers, n_threads)
+    here = backend == "local" and n_workers is None
     trained = store.load(model)
     tables.check_label_names(label or [], trained.n_components)
-    expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    expression = readers.read(
+        data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    )
     labels = {name: expression.labels(name) for name in label or []}
     placed = projection.project(
-        trained, expression, n_threads=threads, workers=None if here else places
+        trained, expression, n_threads=n_threads, workers=None if here else places
     )
     tables.write(tables.EmbeddingTable.of_projection(placed, labels), place)
     taken = describe.taken_facts(expression)

@@ -11,12 +11,12 @@ from fembed.commands.arguments import (
     ModelFolder,
     Overwrite,
     Quiet,
-    Raw,
     SampleData,
     ShownLabel,
     Threads,
     Transpose,
     TxToGene,
+    UseRaw,
 )
 from fembed.output.terminal import errors_told
 
@@ -31,9 +31,9 @@ def report(
         str | None, typer.Option(help="A column of obs with the batches, to check their effect.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
-    threads: Threads = None,
+    n_threads: Threads = None,
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     overwrite: Overwrite = False,
@@ -51,9 +51,11 @@ def report(
     _, place = shown.check_request(
         output, (".html",), data, columns, model=model, overwrite=overwrite
     )
-    options.check_threads(threads)
+    options.check_threads(n_threads)
     trained = store.load(model)
-    expression = shown.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    expression = shown.read(
+        data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    )
     text = report_page(
         trained,
         expression,
@@ -61,7 +63,7 @@ def report(
         batch=batch,
         title=title or f"Report: {Path(model).absolute().name}",
         model_path=model,
-        n_threads=threads,
+        n_threads=n_threads,
     )
     durable.replace_file(place, text.encode())
     describe.show({"page": output, "megabytes": round(len(text.encode()) / 1e6, 1)}, quiet)

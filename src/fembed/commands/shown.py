@@ -40,9 +40,14 @@ def check_request(
 
 
 def read(
-    data: str | None, *, layer: str | None, raw: bool, transpose: bool | None, tx2gene: str | None
+    data: str | None,
+    *,
+    layer: str | None,
+    use_raw: bool,
+    transpose: bool | None,
+    tx2gene: str | None,
 ) -> Expression | None:
     """The data, where there are any."""
     if data is None:
         return None
-    return readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+    return readers.read(data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)

@@ -12,10 +12,10 @@ from fembed.commands.arguments import (
     Data,
     Layer,
     Quiet,
-    Raw,
     Scheduler,
     Transpose,
     TxToGene,
+    UseRaw,
     WorkerCount,
 )
 from fembed.output.log import JsonLog, check_log
@@ -45,10 +45,10 @@ def sweep(
             "--grid", help="OPTION=V1,V2,... of any option of fit; repeatable. hidden=100-50,50."
         ),
     ] = None,
-    group: Annotated[
+    groups: Annotated[
         str | None, typer.Option(help="Samples that share this (a patient) are tested together.")
     ] = None,
-    components: Annotated[int, typer.Option(help="Dimensions of the maps.")] = 2,
+    n_components: Annotated[int, typer.Option(help="Dimensions of the maps.")] = 2,
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
     recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
     transform: Annotated[
@@ -77,10 +77,10 @@ def sweep(
     ] = None,
     backend: Backend = "local",
     scheduler: Scheduler = None,
-    workers: WorkerCount = None,
-    threads: CaseThreads = None,
+    n_workers: WorkerCount = None,
+    n_threads: CaseThreads = None,
     layer: Layer = None,
-    raw: Raw = False,
+    use_raw: UseRaw = False,
     transpose: Transpose = None,
     tx2gene: TxToGene = None,
     quiet: Quiet = False,
@@ -102,7 +102,7 @@ def sweep(
     with JsonLog(log_json) as log, errors_told(log):
         chosen = options.grid(weight_decay, gene_components, grid or [])
         config = options.config(
-            n_components=components,
+            n_components=n_components,
             hidden=hidden,
             recipe=recipe,
             epochs=epochs,
@@ -111,8 +111,8 @@ def sweep(
             seed=seed,
         )
         chosen.cases(config)
-        preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
-        places = options.workers(backend, scheduler, workers, threads)
+        Preprocessing(transform)  # type: ignore[arg-type]  # refuses an unknown one
+        places = options.workers(backend, scheduler, n_workers, n_threads)
         box = options.limits(limits)
         if figures:
             from fembed.pl.canvas import check_installed
@@ -120,7 +120,9 @@ def sweep(
             check_installed()
         check(output)
         check_log(log_json, sources=[data], outputs=[output])
-        expression = readers.read(data, layer=layer, raw=raw, transpose=transpose, tx2gene=tx2gene)
+        expression = readers.read(
+            data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+        )
         log.open()
         with CaseBar("models", quiet) as bar:
 
@@ -139,16 +141,16 @@ def sweep(
                 expression,
                 chosen,
                 label,
-                group=group,
+                groups=groups,
                 config=config,
-                preprocessing=preprocessing,
+                transform=transform,  # type: ignore[arg-type]  # it checks
                 held_out=held_out,
                 classifier_steps=classifier_steps,
                 fold_seed=fold_seed,
                 folder=output,
                 keep_models=models,
                 workers=places,
-                on_case=show,
+                callback=show,
             )
         if figures:
             from fembed.pl.swept import draw_sweep

@@ -193,7 +193,7 @@ class Expression:
 
     @classmethod
     def from_anndata(
-        cls, adata: AnnData, layer: str | None = None, raw: bool = False
+        cls, adata: AnnData, layer: str | None = None, use_raw: bool = False
     ) -> Expression:
         """Copy ``X``, a layer or ``raw`` of an AnnData object (in memory or backed).
 
@@ -203,8 +203,8 @@ class Expression:
             If the layer, ``raw`` or ``X`` is not there, or both a layer and ``raw`` are asked for.
         """
         origin = "the AnnData object"
-        matrix, gene_names = matrix_in(adata, layer, raw, origin)
-        logged = not raw and layer is None and "log1p" in adata.uns
+        matrix, gene_names = matrix_in(adata, layer, use_raw, origin)
+        logged = not use_raw and layer is None and "log1p" in adata.uns
         found = cls.from_array(
             matrix, adata.obs_names, gene_names, origin=origin, obs=adata.obs.copy()
         )

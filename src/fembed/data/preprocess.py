@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.chunks import row_chunks
-from fembed.errors import InputError
+from fembed.errors import InputError, shown
 
 Transform = Literal["log10", "cpm", "none"]
 TRANSFORMS: tuple[str, ...] = get_args(Transform)
@@ -36,7 +36,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.transform not in TRANSFORMS:
             raise InputError(
-                f"There is no transform '{self.transform}'; choose one of {', '.join(TRANSFORMS)}."
+                f"There is no transform {shown(self.transform)}; choose one of "
+                f"{', '.join(TRANSFORMS)}."
             )
 
     def apply(
@@ -161,6 +162,12 @@ def _per_million(
             f"zero ({empty.size} such sample(s)), so it has no counts per million; remove it."
         )
     return 1e6 / totals
+
+
+def check_scale(scale: Any) -> None:
+    """Raise InputError unless ``scale`` is ``"input"`` or ``"model"``."""
+    if scale not in ("input", "model"):
+        raise InputError(f"scale is {shown(scale)}; choose 'input' or 'model'.")
 
 
 def _called(names: Any, position: int) -> str:

@@ -24,7 +24,7 @@ from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError, shown
 from fembed.estimator import FactorizedEmbedding
 
-RIVALS = ("pca", "umap", "raw")
+BASELINES = ("pca", "umap", "raw")
 OURS = "fembed"
 
 
@@ -80,7 +80,7 @@ def methods(
     estimator: Any,
     embedding: FactorizedEmbedding,
     dims: Sequence[int] | None,
-    against: Sequence[str] | Mapping[str, Any],
+    baselines: Sequence[str] | Mapping[str, Any],
     default_dims: Sequence[int],
 ) -> list[Method]:
     """All lines of the comparison, ours first.
@@ -89,18 +89,18 @@ def methods(
     ----------
     estimator : scikit-learn estimator
         The task's model, to be put behind ``embedding``; or a whole that has a
-        `FactorizedEmbedding` inside, in whose place the rivals are put.
+        `FactorizedEmbedding` inside, in whose place the baselines are put.
     dims : sequence of int, optional
         Default: of a whole, its own; else ``default_dims``.
-    against : names of rivals, or transformers by name
+    baselines : names of baselines, or transformers by name
 
     Raises
     ------
     InputError
-        For an unknown rival, one whose package is missing, or dimensions and rivals that a whole
-        has no place for.
+        For an unknown baseline, one whose package is missing, or dimensions and baselines that a
+        whole has no place for.
     """
-    rivals = _rivals(against, embedding)
+    compared = _baselines(baselines, embedding)
     place = find_place(estimator)
     if place == "":
         raise InputError(
@@ -108,20 +108,20 @@ def methods(
             "make_pipeline(FactorizedEmbedding(), LogisticRegression())."
         )
     if place is None and mentions_embedding(estimator):
-        if rivals or dims is not None:
+        if compared or dims is not None:
             raise InputError(
-                "The estimator has no single FactorizedEmbedding whose place a rival or another "
-                "dimension could take; give against=() and no dims."
+                "The estimator has no single FactorizedEmbedding whose place a baseline or another "
+                "dimension could take; give baselines=() and no dims."
             )
         return [Method(OURS, None, estimator, 1.0)]
     if place is None:
         estimator = Pipeline([("embedding", embedding), ("model", estimator)])
         place, dims = "embedding", default_dims if dims is None else dims
     searched = _searched(estimator, place)
-    if (searched and rivals) or (dims is not None and searched & {"", "n_components"}):
+    if (searched and compared) or (dims is not None and searched & {"", "n_components"}):
         raise InputError(
-            "The estimator searches over settings of the embedding, in which a rival or given "
-            "dimensions have no place; give against=() and no dims."
+            "The estimator searches over settings of the embedding, in which a baseline or given "
+            "dimensions have no place; give baselines=() and no dims."
         )
     ours = estimator.get_params()[place]
     found = [
@@ -131,14 +131,14 @@ def methods(
         own = None if searched & {"", "n_components"} else int(ours.n_components)
         found = [Method(OURS, own, estimator, 1e3)]
         dims = [] if own is None else [own]
-    for name, rival in rivals.items():
-        if _takes_dimension(rival):
+    for name, baseline in compared.items():
+        if _takes_dimension(baseline):
             found += [
-                Method(name, d, _filled(estimator, place, _sized(rival, d)), 100.0 + d)
+                Method(name, d, _filled(estimator, place, _sized(baseline, d)), 100.0 + d)
                 for d in dims
             ]
         else:
-            found.append(Method(name, None, _filled(estimator, place, rival), 10.0))
+            found.append(Method(name, None, _filled(estimator, place, baseline), 10.0))
     return found
 
 
@@ -184,36 +184,38 @@ def prepared(values: Any, transform: str = "none") -> NDArray[np.float32]:
     return Preprocessing(transform).apply(dense, "X")  # type: ignore[arg-type]  # it checks
 
 
-def _rivals(
-    against: Sequence[str] | Mapping[str, Any], embedding: FactorizedEmbedding
+def _baselines(
+    baselines: Sequence[str] | Mapping[str, Any], embedding: FactorizedEmbedding
 ) -> dict[str, Any]:
     """Transformers by name, each behind the embedding's transform and a filling of the missing."""
-    if isinstance(against, str):
-        against = [against]
-    if not np.iterable(against):
-        raise InputError(f"against is {shown(against)}; give a list of rivals, or a mapping.")
-    if not all(isinstance(name, str) for name in against):
-        raise InputError(f"against is {shown(against)}; rivals have names that are texts.")
-    if OURS in against:
-        raise InputError(f"'{OURS}' is the embedding itself, not a rival; leave it out.")
-    if isinstance(against, Mapping):
-        for name, rival in against.items():
-            if not hasattr(rival, "get_params"):
-                raise InputError(f"The rival '{name}' is {shown(rival)}, not a transformer.")
-        named = {name: clone(rival) for name, rival in against.items()}
+    if isinstance(baselines, str):
+        baselines = [baselines]
+    if not np.iterable(baselines):
+        raise InputError(
+            f"baselines is {shown(baselines)}; give a list of baselines, or a mapping."
+        )
+    if not all(isinstance(name, str) for name in baselines):
+        raise InputError(f"baselines is {shown(baselines)}; baselines have names that are texts.")
+    if OURS in baselines:
+        raise InputError(f"'{OURS}' is the embedding itself, not a baseline; leave it out.")
+    if isinstance(baselines, Mapping):
+        for name, baseline in baselines.items():
+            if not hasattr(baseline, "get_params"):
+                raise InputError(f"The baseline '{name}' is {shown(baseline)}, not a transformer.")
+        named = {name: clone(baseline) for name, baseline in baselines.items()}
     else:
-        named = {name: _named_rival(name, embedding.random_state) for name in against}
+        named = {name: _named_baseline(name, embedding.random_state) for name in baselines}
     return {
         name: make_pipeline(
             FunctionTransformer(prepared, kw_args={"transform": embedding.preprocessing}),
             SimpleImputer(keep_empty_features=True),  # with the gene's mean
-            rival,
+            baseline,
         )
-        for name, rival in named.items()
+        for name, baseline in named.items()
     }
 
 
-def _named_rival(name: str, random_state: Any) -> Any:
+def _named_baseline(name: str, random_state: Any) -> Any:
     if name == "pca":
         from sklearn.decomposition import PCA
 
@@ -223,7 +225,7 @@ def _named_rival(name: str, random_state: Any) -> Any:
         return UMAPEmbedding(random_state=random_state)
     if name == "raw":
         return "passthrough"
-    raise InputError(f"There is no rival '{name}'; choose among {', '.join(RIVALS)}.")
+    raise InputError(f"There is no baseline '{name}'; choose among {', '.join(BASELINES)}.")
 
 
 def _umap() -> Any:
@@ -233,13 +235,13 @@ def _umap() -> Any:
             import umap
         except ImportError as error:
             raise InputError(
-                'The rival umap needs umap-learn; run: pip install "fembed[umap]".'
+                'The baseline umap needs umap-learn; run: pip install "fembed[umap]".'
             ) from error
     return umap.UMAP
 
 
-def _takes_dimension(rival: Pipeline) -> bool:
-    last = rival.steps[-1][1]
+def _takes_dimension(baseline: Pipeline) -> bool:
+    last = baseline.steps[-1][1]
     return isinstance(last, BaseEstimator) and "n_components" in last.get_params()
 
 

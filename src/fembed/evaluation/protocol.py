@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from fembed.config import (
     checked_whole,
 )
 from fembed.data import account
+from fembed.data.annotations import is_path
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.data.sparse import check_sparse, is_sparse
@@ -58,48 +58,48 @@ class _Shared:
 
 
 def evaluate(
-    X: Any,
-    y: Any,
+    data: Any,
+    label: Any,
     *,
     task: str | None = None,
     estimator: BaseEstimator | str | None = None,
     embedding: FactorizedEmbedding | None = None,
     dims: Sequence[int] | None = None,
-    against: Sequence[str] | Mapping[str, Any] = ("pca",),
+    baselines: Sequence[str] | Mapping[str, Any] = ("pca",),
     cv: Any = 5,
     repeats: int = 1,
     groups: Any = None,
-    random_state: int = 0,
+    seed: int = 0,
     workers: parallel.Workers | None = None,
-    on_case: Callable[[int, int, CaseResult], None] | None = None,
+    callback: Callable[[int, int, CaseResult], None] | None = None,
 ) -> Evaluation:
     """Cross-validate an auxiliary task on embeddings that never saw the test samples.
 
     In every fold the embedding is trained on the training part, the rest is projected, the task's
-    model is fitted on the training coordinates and scored on the projected ones. Rivals go
+    model is fitted on the training coordinates and scored on the projected ones. Baselines go
     through the same folds, transform and model; missing entries are filled for them with the
     means of the training part.
 
     Parameters
     ----------
-    X : array, sparse matrix, DataFrame, Expression, AnnData or path, n_samples x n_genes
+    data : array, sparse matrix, DataFrame, Expression, AnnData or path, n_samples x n_genes
         In the units of the embedding's ``preprocessing``. NaN is a missing entry.
-    y : array, n_samples, or n_samples x 2 for survival; or str
+    label : array, n_samples, or n_samples x 2 for survival; or str
         Labels; numbers; or time and event (also a structured array as scikit-survival has it). A
         str is a column of the annotations of an Expression or AnnData.
     task : {"classification", "regression", "survival"}, optional
-        By default told from ``y``: two columns are survival; decimals, and more than 20 different
-        numbers, are regression.
+        By default told from ``label``: two columns are survival; decimals, and more than 20
+        different numbers, are regression.
     estimator : scikit-learn estimator or str, optional
         The task's model, fitted on coordinates; a pipeline or search, too. Or a whole that has a
-        `FactorizedEmbedding` inside, whose place the rivals take. Or a name: "logistic" (the
+        `FactorizedEmbedding` inside, whose place the baselines take. Or a name: "logistic" (the
         default), "knn"; "ridge", "knn"; "cox".
     embedding : FactorizedEmbedding, optional
-        All its settings but the dimension. By default its defaults, with ``random_state``.
+        All its settings but the dimension. By default its defaults, with ``seed``.
     dims : sequence of int, optional
         Dimensions of the embeddings: 2, 8, 32, or that of an embedding inside ``estimator``.
-    against : sequence of {"pca", "umap", "raw"}, or dict of transformers by name
-        Rivals. A transformer that has ``n_components`` is run in every dimension.
+    baselines : sequence of {"pca", "umap", "raw"}, or dict of transformers by name
+        What it is compared with. A transformer that has ``n_components`` is run in every dimension.
     cv : int, splitter, or iterable of (training, test) rows, default 5
         A number makes shuffled folds: stratified by class (survival: by event), with no group in
         two folds.
@@ -108,12 +108,12 @@ def evaluate(
     groups : array, n_samples, or str, optional
         Samples of one group (a patient) are never parted between training and test. They also
         reach a search (``GridSearchCV``), whose own ``cv`` should then be one for groups.
-    random_state : int, default 0
-        Of the folds, the default embedding and the rivals.
+    seed : int, default 0
+        Of the folds, the default embedding and the baselines.
     workers : Workers, optional
         Where folds run; by default one process a core.
-    on_case : callable, optional
-        Called as ``on_case(n_done, n_cases, result)`` after each fold of each method.
+    callback : callable, optional
+        Called as ``callback(n_done, n_cases, result)`` after each fold of each method.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def evaluate(
     ------
     InputError
         For labels that nothing can be learned from, folds that would leak, an unknown or missing
-        rival, impossible dimensions; and whatever training in a fold raises.
+        baseline, impossible dimensions; and whatever training in a fold raises.
     WorkerError
         If the workers of a cluster are lost for good.
 
@@ -148,13 +148,13 @@ def evaluate(
     [[1, 'fembed', 2], [1, 'pca', 2], [2, 'fembed', 2], [2, 'pca', 2]]
     """
     repeats = checked_whole("repeats", repeats, 1, MAX_REPEATS)
-    random_state = checked_whole("random_state", random_state, 0, MAX_FOLD_SEED)
+    seed = checked_whole("seed", seed, 0, MAX_FOLD_SEED)
     if embedding is not None:
         checked_kind("embedding", embedding, FactorizedEmbedding, "a fembed.FactorizedEmbedding")
-    if isinstance(X, str | os.PathLike):
-        X = Expression.of(X)
-    y, groups = _column(X, y), _column(X, groups)
-    X, names = _matrix(X)
+    if is_path(data):
+        data = Expression.of(data)
+    y, groups = _column(data, label), _column(data, groups)
+    X, names = _matrix(data)
     if embedding is not None or estimator is None or isinstance(estimator, str):
         _warn_of_units(X, "log10" if embedding is None else embedding.preprocessing)
     if len(np.asarray(y)) != X.shape[0]:
@@ -164,14 +164,14 @@ def evaluate(
     chosen = _task(task, y)
     y = chosen.checked(y, names)
     groups = checked_groups(groups, names)
-    folds = make_folds(chosen, y, groups, cv, repeats, random_state)
+    folds = make_folds(chosen, y, groups, cv, repeats, seed)
     if dims is not None:
         dims = _checked_dims(dims)
     compared = methods(
         _model(chosen, estimator),
-        embedding or FactorizedEmbedding(random_state=random_state),
+        embedding or FactorizedEmbedding(random_state=seed),
         dims,
-        against,
+        baselines,
         DEFAULT_DIMS,
     )
     _check_sizes(chosen, compared, folds, X.shape[1], estimator)
@@ -182,8 +182,8 @@ def evaluate(
     def done(index: int, result: CaseResult) -> None:
         nonlocal n_done
         n_done += 1
-        if on_case is not None:
-            on_case(n_done, len(cases), result)
+        if callback is not None:
+            callback(n_done, len(cases), result)
 
     results = parallel.run(run_case, shared, cases, workers, done)
     order = {(method.name, method.dimension): k for k, method in enumerate(compared)}
@@ -316,7 +316,7 @@ def _check_sizes(
     if raw and n_genes >= smallest:
         raise InputError(
             f"Cox's model cannot take {n_genes} genes with {smallest} training samples, so "
-            "raw is no rival for survival here; leave it out of against."
+            "raw is no baseline for survival here; leave it out of baselines."
         )
 
 

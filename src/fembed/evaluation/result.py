@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TABLES = ("folds", "summary", "differences", "predictions", "confusion")
 _DIFFERENCE = (
-    *("rival", "dimension", "measure", "difference", "standard_error"),
+    *("baseline", "dimension", "measure", "difference", "standard_error"),
     *("low", "high", "n_folds"),
 )
 
@@ -130,19 +130,19 @@ class Evaluation:
         return pd.DataFrame(rows).astype({"dimension": "Int64"})
 
     def differences(self) -> pd.DataFrame:
-        """Ours minus each rival's on the same folds, one row a rival, dimension and measure.
+        """Ours minus each baseline's on the same folds, one row a baseline, dimension and measure.
 
         ``low`` and ``high`` bound the difference at 95 % by Student's t with J - 1 degrees of
-        freedom and the standard error of `summary`. A rival without dimensions of its own (raw) is
-        compared with every dimension. Empty without rivals.
+        freedom and the standard error of `summary`. A baseline without dimensions of its own (raw)
+        is compared with every dimension. Empty without baselines.
         """
         import pandas as pd
         from scipy.stats import t
 
         ours = {key[1]: part for key, part in self._by_method() if key[0] == OURS}
         rows = []
-        for (rival, dimension), theirs in self._by_method():
-            if rival == OURS:
+        for (baseline, dimension), theirs in self._by_method():
+            if baseline == OURS:
                 continue
             for d in ours if pd.isna(dimension) else [dimension]:
                 for measure in self.measures:
@@ -151,7 +151,7 @@ class Evaluation:
                     reach = error * t.ppf(0.975, max(len(each) - 1, 1))
                     rows.append(
                         {
-                            "rival": rival,
+                            "baseline": baseline,
                             "dimension": d,
                             "measure": measure,
                             "difference": each.mean(),

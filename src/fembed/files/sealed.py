@@ -18,8 +18,9 @@ from fembed.errors import InputError
 from fembed.files.plain import plain
 from fembed.files.schema import parsed, shown_json
 
-#: 2: a model may hold what is learnt after its training; version 1 is read as before.
-SCHEMA_VERSION = 2
+#: 2: a model may hold what is learnt after its training. 3: options of a fit have their present
+#: names (see `fembed.config.FORMER_NAMES`). Versions 1 and 2 are read as before.
+SCHEMA_VERSION = 3
 
 Arrays = dict[str, NDArray[Any]]
 Document = dict[str, Any]

@@ -117,7 +117,7 @@ def _fit(shared: Shared, config: FitConfig, rows: NDArray[np.intp] | None) -> Mo
     return fit(
         expression,
         config,
-        preprocessing=shared.preprocessing,
+        transform=shared.preprocessing.transform,
         overwrite_values=True,
         calibrate=False,
     )

@@ -123,8 +123,7 @@ class SweepFolder:
 
 def case_name(config: FitConfig) -> str:
     """A name of the case's options: the same in every run, however the grid is cut."""
-    options = {name: value for name, value in config.to_dict().items() if name != "n_threads"}
-    text = json.dumps(options, sort_keys=True)
+    text = json.dumps(config.identity(), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

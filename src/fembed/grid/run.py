@@ -13,7 +13,7 @@ from fembed import parallel
 from fembed.config import MAX_FOLD_SEED, MAX_STEPS, FitConfig, checked_kind, checked_whole
 from fembed.data import account
 from fembed.data.expression import Expression
-from fembed.data.preprocess import Preprocessing
+from fembed.data.preprocess import Preprocessing, Transform
 from fembed.errors import InputError
 from fembed.evaluation.annotations import labelled
 from fembed.evaluation.folds import checked_groups, make_folds
@@ -33,35 +33,35 @@ def sweep(
     grid: Grid | Mapping[str, Sequence[Any]],
     label: Any,
     *,
-    group: Any = None,
+    groups: Any = None,
     config: FitConfig | None = None,
-    preprocessing: Preprocessing | None = None,
+    transform: Transform = "log10",
     held_out: bool = True,
     classifier_steps: int = 2000,
     fold_seed: int = 0,
     folder: str | os.PathLike[str] | None = None,
     keep_models: bool = True,
     workers: parallel.Workers | None = None,
-    on_case: Callable[[int, int, CaseResult], None] | None = None,
+    callback: Callable[[int, int, CaseResult], None] | None = None,
 ) -> Sweep:
     """Train a model for every combination of options, and measure what its map tells of a label.
 
     Parameters
     ----------
     data : Expression, AnnData, DataFrame, array, sparse matrix or path, n_samples x n_genes
-        In the units of ``preprocessing``. It is not changed.
+        In the units that ``transform`` takes. It is not changed.
     grid : mapping
         Options of a `fembed.FitConfig` and their values, such as
         ``{"weight_decay": [0, 1e-6], "gene_components": [10, 50]}``. In figures, the first option
         makes the columns and the second the rows.
     label : str or n_samples values
         The classes: a column of ``obs``, or one a sample.
-    group : str or n_samples values, optional
+    groups : str or n_samples values, optional
         Samples of one group (a patient) are never parted between training and test.
     config : FitConfig, optional
         All other options, and the seed.
-    preprocessing : Preprocessing, optional
-        ``log10(x + 1)`` by default.
+    transform : {"log10", "cpm", "none"}
+        As in `fembed.fit`.
     held_out : bool
         Also train every case without a fifth of the samples, project these, and measure there.
     classifier_steps : int
@@ -76,8 +76,8 @@ def sweep(
         Keep the models in ``folder``, too.
     workers : Workers, optional
         Where cases run; by default one process a core.
-    on_case : callable, optional
-        Called as ``on_case(n_done, n_cases, result)`` after each case, stored ones first.
+    callback : callable, optional
+        Called as ``callback(n_done, n_cases, result)`` after each case, stored ones first.
 
     Returns
     -------
@@ -113,10 +113,8 @@ def sweep(
     [0.0, 0.001]
     """
     grid = grid if isinstance(grid, Grid) else Grid.of(grid)
-    config = FitConfig() if config is None else config
-    preprocessing = Preprocessing() if preprocessing is None else preprocessing
-    checked_kind("config", config, FitConfig, "a fembed.FitConfig, or leave it out")
-    checked_kind("preprocessing", preprocessing, Preprocessing, "a fembed.Preprocessing")
+    config = FitConfig.of(config)
+    preprocessing = Preprocessing(transform)
     cases = grid.cases(config)
     classifier_steps = checked_whole("classifier_steps", classifier_steps, 0, MAX_STEPS)
     fold_seed = checked_whole("fold_seed", fold_seed, 0, MAX_FOLD_SEED)
@@ -124,27 +122,27 @@ def sweep(
     checked_kind("keep_models", keep_models, bool, "True or False")
     if folder is not None:
         check(folder)
-    expression, labels, groups = _labelled(data, label, group)
+    expression, labels, group_values = _labelled(data, label, groups)
     expression.check()
     account.warn_of_doubts(expression, preprocessing.transform)
     task = Classification()
     labels = task.checked(labels, expression.sample_names)
-    groups = checked_groups(groups, expression.sample_names)
+    group_values = checked_groups(group_values, expression.sample_names)
     shared = Shared(
         expression=Expression.adopt(
             expression.values, expression.sample_names, expression.gene_names,
             origin=expression.origin,
         ),
         labels=labels,
-        folds=make_folds(task, labels, groups, FOLDS, 1, fold_seed),
+        folds=make_folds(task, labels, group_values, FOLDS, 1, fold_seed),
         preprocessing=preprocessing,
         protocol=Protocol(held_out, classifier_steps),
     )  # fmt: skip
     place = None if folder is None else SweepFolder(folder)
     if place is not None:
-        names = [_called(given, what) for given, what in ((label, "labels"), (group, "groups"))]
-        place.open(settings_of(shared, names[0] or "", names[1], groups, fold_seed))
-    results = _run(shared, cases, place, keep_models, workers, on_case)
+        names = [_called(given, what) for given, what in ((label, "labels"), (groups, "groups"))]
+        place.open(settings_of(shared, names[0] or "", names[1], group_values, fold_seed))
+    results = _run(shared, cases, place, keep_models, workers, callback)
     column, colours = label, None
     if isinstance(label, str):
         column, colours = expression.column(label), expression.colours.get(label)
@@ -162,15 +160,15 @@ def _run(
     place: SweepFolder | None,
     keep_models: bool,
     workers: parallel.Workers | None,
-    on_case: Callable[[int, int, CaseResult], None] | None,
+    callback: Callable[[int, int, CaseResult], None] | None,
 ) -> list[CaseResult]:
     """The results of all cases in order; those that ``place`` has are read, not run."""
     results: dict[int, CaseResult] = {}
 
     def done(position: int, result: CaseResult) -> None:
         results[position] = result
-        if on_case is not None:
-            on_case(len(results), len(cases), result)
+        if callback is not None:
+            callback(len(results), len(cases), result)
 
     for position, case in enumerate(cases):
         stored = None if place is None else place.finished(case, len(shared.labels))
@@ -191,13 +189,13 @@ def _run(
 
 
 def _labelled(
-    data: Any, label: Any, group: Any
+    data: Any, label: Any, groups: Any
 ) -> tuple[Expression, NDArray[Any], NDArray[Any] | None]:
     expression = Expression.of(data)
     if isinstance(label, str):
-        by_name = group if isinstance(group, str) else None
-        if group is not None and by_name is None:
-            raise InputError("The label is the name of a column; give the group by its name, too.")
+        by_name = groups if isinstance(groups, str) else None
+        if groups is not None and by_name is None:
+            raise InputError("The label is the name of a column; give the groups by name, too.")
         samples = labelled(expression, [label], by_name)
         return samples.expression, samples.y, samples.groups
     labels = np.asarray(label)
@@ -206,10 +204,10 @@ def _labelled(
             f"The labels have shape {labels.shape} for {expression.n_samples} samples; give one a "
             "sample."
         )
-    groups = None
-    if group is not None:
-        groups = np.asarray(expression.labels(group) if isinstance(group, str) else group)
-    return expression, labels, groups
+    values = None
+    if groups is not None:
+        values = np.asarray(expression.labels(groups) if isinstance(groups, str) else groups)
+    return expression, labels, values
 
 
 def _called(given: Any, what: str) -> str | None:

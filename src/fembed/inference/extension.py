@@ -34,7 +34,7 @@ def extend(
     *,
     epochs: float = EPOCHS,
     n_threads: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    callback: Callable[[Progress], None] | None = None,
 ) -> Model:
     """Add samples to a trained model: place them, then a few epochs on old and new samples.
 
@@ -51,7 +51,7 @@ def extend(
         the new samples, and nothing else changes.
     n_threads : int, optional
         Threads of the engine; those of the model's config by default.
-    progress : callable, optional
+    callback : callable, optional
         Called with a `Progress` a few times a second.
 
     Returns
@@ -98,7 +98,7 @@ def extend(
     report: dict[str, Any] = {"drift": 0.0, "drift_95": 0.0}
     loss = before
     if epochs > 0:
-        grown = grow(together, values, model.n_samples, config, epochs, progress)
+        grown = grow(together, values, model.n_samples, config, epochs, callback)
         together, loss, report = grown.parameters, grown.sample_loss, grown.report
     old, fresh = slice(None, model.n_samples), slice(model.n_samples, None)
     report |= {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fembed import engine
 from fembed.data.expression import Expression
+from fembed.data.preprocess import check_scale
 from fembed.engine import Float32
 from fembed.inference.matching import Matched, as_model, check_placed, match
 from fembed.model import Model
@@ -47,10 +48,10 @@ class Imputation:
 
 def impute(
     model: Model,
-    panel: Any,
+    data: Any,
     *,
     keep_observed: bool = True,
-    model_scale: bool = False,
+    scale: Literal["input", "model"] = "input",
     n_threads: int | None = None,
 ) -> Imputation:
     """All genes of the model for samples of which some genes are measured.
@@ -61,14 +62,15 @@ def impute(
     Parameters
     ----------
     model : Model
-    panel : Expression, AnnData, DataFrame or array
-        As for `fembed.project`: genes by name, NaN where unobserved.
+    data : Expression, AnnData, DataFrame, Series, array, sparse matrix or path
+        A panel: samples of which some genes are measured, as for `fembed.project`: genes by name,
+        NaN where unobserved.
     keep_observed : bool, default True
         Leave measured values as they are: a measurement is nearer the truth than what others
         suggest. False replaces them by what the model expects there (denoising).
-    model_scale : bool, default False
-        Values on the model's (transformed) scale, not in the units of the input. With the
-        transform ``cpm`` those units are counts per million.
+    scale : {"input", "model"}
+        Values in the units of the training data (with the transform ``cpm`` counts per million),
+        or on the model's scale, after the transform.
     n_threads : int, optional
 
     Returns
@@ -86,7 +88,8 @@ def impute(
         If the panel has less than half of the model's genes.
     """
     model = as_model(model)
-    panel = Expression.of(panel, gene_names=model.gene_names)
+    check_scale(scale)
+    panel = Expression.of(data, gene_names=model.gene_names)
     found = match(model, panel)
     places, values = _expected(model, found, n_threads)
     check_placed(found.sample_names, places, values)
@@ -94,7 +97,7 @@ def impute(
     observed[:, found.genes] = ~np.isnan(found.profiles)
     measured = np.full(values.shape, np.nan, np.float32)
     measured[:, found.genes] = found.profiles
-    if not model_scale:
+    if scale == "input":
         values = model.preprocessing.invert(values)
         if model.preprocessing.transform == "none":
             measured = measured.copy()

@@ -54,18 +54,50 @@ def check_writable(adata: AnnData, copy: bool = False) -> None:
         )
 
 
-def matrix_name(layer: str | None, raw: bool) -> str:
+def matrix_name(layer: str | None, use_raw: bool = False) -> str:
     """``X``, ``raw`` or ``layers/NAME``; InputError if both a layer and raw are asked for."""
-    if raw and layer is not None:
+    if use_raw and layer is not None:
         raise InputError("Choose either a layer or raw of the AnnData object, not both.")
-    return "raw" if raw else "X" if layer is None else f"{_LAYERS}{layer}"
+    return "raw" if use_raw else "X" if layer is None else f"{_LAYERS}{layer}"
 
 
-def expression_of(adata: AnnData, matrix: str) -> Expression:
-    """A copy of the matrix that `matrix_name` names."""
+def expression_of(
+    adata: AnnData, matrix: str, mask_var: str | NDArray[np.bool_] | None = None
+) -> Expression:
+    """A copy of the matrix that `matrix_name` names, of the genes of a mask if there is one."""
+    if mask_var is not None:
+        frame = adata.raw if matrix == "raw" else adata
+        genes = _masked(frame.var, mask_var)
+        if matrix == "raw":
+            return Expression.from_array(
+                frame.X[:, genes], adata.obs_names, frame.var_names[genes],
+                origin="the AnnData object", obs=adata.obs.copy(),
+            )  # fmt: skip
+        adata = adata[:, genes]
     if matrix.startswith(_LAYERS):
         return Expression.from_anndata(adata, layer=matrix.removeprefix(_LAYERS))
-    return Expression.from_anndata(adata, raw=matrix == "raw")
+    return Expression.from_anndata(adata, use_raw=matrix == "raw")
+
+
+def _masked(var: Any, mask: str | NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The numbers of the genes that a mask keeps."""
+    if isinstance(mask, str):
+        if mask not in var.columns:
+            there = ", ".join(map(str, var.columns)) or "nothing"
+            raise InputError(
+                f"There is no column var['{mask}'] (var has {there}); mark the genes first, as "
+                "scanpy.pp.highly_variable_genes does, or leave mask_var out."
+            )
+        mask = var[mask].to_numpy()
+    chosen = np.asarray(mask)
+    if chosen.dtype != bool or chosen.shape != (len(var),):
+        raise InputError(
+            f"mask_var is of {chosen.dtype} and shape {chosen.shape}; give a column of var, or an "
+            f"array, of True and False for each of the {len(var)} genes."
+        )
+    if not chosen.any():
+        raise InputError("mask_var keeps no gene; give a mask that keeps some.")
+    return np.flatnonzero(chosen)
 
 
 def put_model(adata: AnnData, model: Model, matrix: str, key: str = KEY) -> None:

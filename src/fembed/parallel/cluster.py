@@ -49,7 +49,7 @@ def _run_once(
     futures: dict[int, list[Future]] = {index: [] for index in waiting}
 
     def submit_all() -> None:
-        threads = _threads_by_worker(scheduler, workers.threads)
+        threads = _threads_by_worker(scheduler, workers.n_threads)
         sent = _scattered(scheduler, shared, set(threads))
         # Strictly to those that answer, if some do not: Dask takes a silent worker for idle, and
         # would let it steal what is meant for others.

@@ -34,8 +34,8 @@ class Workers:
         Of a Dask cluster: its address, such as ``tcp://10.0.0.1:8786``, or a client of yours (for
         TLS, say), which stays open.
     n_workers : int, optional
-        Processes; at most one a case. Default: cores / ``threads``. A Dask cluster's are its own.
-    threads : int, optional
+        Processes; at most one a case. Default: cores / ``n_threads``. A Dask cluster's are its own.
+    n_threads : int, optional
         Threads a case. Default: cores / ``n_workers``; on Dask, the cores of a machine divided by
         the Dask threads of all workers there.
     patience_seconds : float, default 30
@@ -47,7 +47,7 @@ class Workers:
     backend: Backend = "local"
     scheduler: Any = None
     n_workers: int | None = None
-    threads: int | None = None
+    n_threads: int | None = None
     patience_seconds: float = 30.0
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class Workers:
             raise InputError(
                 f"The backend {shown(self.backend)} is not known; choose local or dask."
             )
-        for name, most in (("n_workers", MAX_WORKERS), ("threads", MAX_THREADS)):
+        for name, most in (("n_workers", MAX_WORKERS), ("n_threads", MAX_THREADS)):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, checked_whole(name, value, 1, most))
@@ -78,9 +78,9 @@ class Workers:
     def share(self, n_cases: int) -> tuple[int, int]:
         """Processes and threads a process for ``n_cases`` cases on this machine."""
         cores = core_count()
-        wanted = self.n_workers or max(1, cores // (self.threads or 1))
+        wanted = self.n_workers or max(1, cores // (self.n_threads or 1))
         n_workers = max(1, min(wanted, n_cases))
-        threads = self.threads or _at_most_omp(max(1, cores // n_workers))
+        threads = self.n_threads or _at_most_omp(max(1, cores // n_workers))
         if threads > 1 and n_workers * threads > cores:
             raise InputError(
                 f"{n_workers} workers of {threads} threads are more than this machine's {cores} "

@@ -31,7 +31,7 @@ _PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "plotly")
 _TITLES = {
     "n_components": "components",
     "hidden": "hidden layers",
-    "validation": "held-out share",
+    "validation_fraction": "held-out share",
     "validation_entries": "entries held out",
     "n_threads": "threads",
 }

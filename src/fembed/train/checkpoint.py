@@ -179,13 +179,11 @@ def about(
     """What two runs must have in common to be one fit; the number of threads need not be."""
     from fembed import __version__
 
-    options = config.to_dict()
-    del options["n_threads"]
     return {
         "a version of fembed": __version__,
         "data": expression.digest(),
         "a transform": preprocessing.to_dict(),
-        "options": options,
+        "options": config.identity(),
         "a calibration": calibrate,
     }
 

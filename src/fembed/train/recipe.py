@@ -74,10 +74,12 @@ def plan(config: FitConfig, n_samples: int, n_genes: int) -> Plan:
     else:
         n_steps = 100_000
     rate = config.learning_rate or 5e-3
-    neighbours = config.starts_at_neighbours(n_samples)
+    neighbours = config.starts_at_tsne(n_samples)
     factor = LAYOUT_RATE_FACTOR if neighbours else SAMPLE_RATE_FACTOR
     default_validation = 0.1 if fast else 0.0
-    validation = default_validation if config.validation is None else config.validation
+    validation = config.validation_fraction
+    if validation is None:
+        validation = default_validation
     # Fewer than this, and one sample more or less would decide when to stop.
     too_few = n_samples * validation < 4
     return Plan(

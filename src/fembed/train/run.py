@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from fembed.config import FitConfig, checked_kind
+from fembed.config import FitConfig
 from fembed.data import account
 from fembed.data.expression import Expression
 from fembed.data.memory import available_bytes
-from fembed.data.preprocess import Preprocessing
+from fembed.data.preprocess import Preprocessing, Transform
 from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError, TrainingError, shown
 from fembed.model import Model
@@ -40,11 +40,12 @@ def fit(
     data: Any,
     config: FitConfig | None = None,
     *,
-    preprocessing: Preprocessing | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    overwrite_values: bool = False,
+    transform: Transform = "log10",
     calibrate: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
+    overwrite_values: bool = False,
+    callback: Callable[[Progress], None] | None = None,
+    **options: Any,
 ) -> Model:
     """Train a factorized embedding.
 
@@ -54,13 +55,9 @@ def fit(
         n_samples x n_genes, in the units of the input.
     config : FitConfig, optional
         The options; see there.
-    preprocessing : Preprocessing, optional
-        ``log10(x + 1)`` by default.
-    progress : callable, optional
-        Called with a `Progress` a few times a second.
-    overwrite_values : bool
-        Train in the memory of an Expression's ``values``, whose contents are lost, instead of a
-        copy.
+    transform : {"log10", "cpm", "none"}
+        Of the values: log10(x + 1); counts per million and then log10(x + 1); none, for values
+        that are on a log scale already.
     calibrate : bool
         Also measure, on held-out samples before they join, the factor of the confidence ellipses,
         and learn the residual factors that imputation uses: a few seconds. Nothing else depends
@@ -72,6 +69,13 @@ def fit(
         A file that keeps the state of the training, once a minute. If it exists, the fit goes on
         from there, and ends with the bits of a fit that was never stopped. It is not removed:
         do so once the model is saved.
+    overwrite_values : bool
+        Train in the memory of an Expression's ``values``, whose contents are lost, instead of a
+        copy.
+    callback : callable, optional
+        Called with a `Progress` a few times a second.
+    **options
+        Options of a `FitConfig` by name: ``n_components=8, seed=1``. They go before ``config``.
 
     Returns
     -------
@@ -90,14 +94,21 @@ def fit(
         For genes that are constant, for values and names that do not look like what they are taken
         for (logarithms taken again, counts as they are, genes as samples), and for a network most
         of whose units are dead.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fembed
+    >>> counts = np.random.default_rng(0).poisson(5.0, size=(30, 20))
+    >>> model = fembed.fit(counts, hidden=(8,), gene_components=4, epochs=2)
+    >>> model.sample_embedding.shape
+    (30, 2)
     """
     begin = time.perf_counter()
-    config = FitConfig() if config is None else config
-    preprocessing = Preprocessing() if preprocessing is None else preprocessing
-    checked_kind("config", config, FitConfig, "a fembed.FitConfig, or leave it out")
-    checked_kind("preprocessing", preprocessing, Preprocessing, "a fembed.Preprocessing")
-    if not (progress is None or callable(progress)):
-        raise InputError(f"progress is {shown(progress)}; give a function, or leave it out.")
+    config = FitConfig.of(config, **options)
+    preprocessing = Preprocessing(transform)
+    if not (callback is None or callable(callback)):
+        raise InputError(f"callback is {shown(callback)}; give a function, or leave it out.")
     expression = Expression.of(data)
     _check(expression, config)
     account.warn_of_doubts(expression, preprocessing.transform)
@@ -119,7 +130,7 @@ def fit(
     _check_memory(config, schedule, *values.shape)
     run = fit_fast if config.recipe == "fast" else fit_published
     enough = len(values) >= uncertainty.LEAST_SAMPLES
-    trained = run(values, config, schedule, progress, calibrate and enough, kept)
+    trained = run(values, config, schedule, callback, calibrate and enough, kept)
     n_observed = np.concatenate(
         [(~np.isnan(values[rows])).sum(axis=1) for rows in _row_slices(len(values))]
     )

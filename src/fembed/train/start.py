@@ -171,7 +171,7 @@ def _at_components(
 ) -> tuple[Parameters, float]:
     n_samples, n_genes = values.shape
     d, e = config.n_components, config.gene_components
-    neighbours = config.starts_at_neighbours(n_samples)
+    neighbours = config.starts_at_tsne(n_samples)
     gene_scores = min(e, MAP_GENE_SCORES if neighbours else GENE_SCORES)
     rank = min(max(d, gene_scores, layout.SCORES if neighbours else 0), len(part) - 1, n_genes)
     deviation, right = principal_components(np.nan_to_num(values[part], copy=False), rank)

@@ -25,7 +25,7 @@ from fembed.train import checkpoint, loop
 from tests.tiny_model import tiny_model
 
 N_SAMPLES, N_GENES = 6, 8
-CONFIG = FitConfig(gene_components=2, hidden=(4,), epochs=2.0, validation=0.0, n_threads=1)
+CONFIG = FitConfig(gene_components=2, hidden=(4,), epochs=2.0, validation_fraction=0.0, n_threads=1)
 PREPROCESSING = Preprocessing("log10")
 
 
@@ -228,7 +228,7 @@ def more_samples() -> Expression:
 
 def fit_kept(path: Path) -> Model:
     """A fit whose state is kept at ``path``, or that goes on from there."""
-    config = replace(CONFIG, epochs=20.0, validation=0.1, block_samples=4, block_genes=4)
+    config = replace(CONFIG, epochs=20.0, validation_fraction=0.1, block_samples=4, block_genes=4)
     return train.fit(more_samples(), config, preprocessing=PREPROCESSING, checkpoint=path)
 
 
@@ -243,5 +243,5 @@ def sweep(folder: Path) -> None:
         held_out=False,
         classifier_steps=0,
         folder=folder,
-        workers=parallel.Workers(n_workers=1, threads=1),
+        workers=parallel.Workers(n_workers=1, n_threads=1),
     )

@@ -118,20 +118,20 @@ def model(path: Path, rng: Random) -> None:
     whole, out = path.parent.parent / "seeds", path.parent / "out"
     drawn = rng.random()
     if drawn < 0.3:
-        run("project", path, whole / "table.csv", "-o", f"{out}.csv", "--threads", "1")
+        run("project", path, whole / "table.csv", "-o", f"{out}.csv", "--n-threads", "1")
     elif drawn < 0.5:
-        run("impute", path, whole / "table.csv", "-o", f"{out}.csv", "--threads", "1")
+        run("impute", path, whole / "table.csv", "-o", f"{out}.csv", "--n-threads", "1")
     elif drawn < 0.7:
-        run("decode", path, whole / "points.csv", "-o", f"{out}.csv", "--threads", "1")
+        run("decode", path, whole / "points.csv", "-o", f"{out}.csv", "--n-threads", "1")
     elif drawn < 0.8:
-        run("calibrate", path, whole / "table.csv", "-o", out, "--threads", "1")
+        run("calibrate", path, whole / "table.csv", "-o", out, "--n-threads", "1")
     elif drawn < 0.9:
-        grown = ("--training", whole / "table.csv", "-o", out, "--threads", "1")
+        grown = ("--training", whole / "table.csv", "-o", out, "--n-threads", "1")
         run("extend", path, whole / "table.csv", *grown)
     elif drawn < 0.97:
-        run("plot", path, "-o", f"{out}.html", "--threads", "1")
+        run("plot", path, "-o", f"{out}.html", "--n-threads", "1")
     else:
-        run("report", path, "-o", f"{out}.html", "--threads", "1")
+        run("report", path, "-o", f"{out}.html", "--n-threads", "1")
 
 
 def checkpoint(path: Path, rng: Random) -> None:

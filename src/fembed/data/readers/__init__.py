@@ -58,7 +58,7 @@ def read(
     path: PathLike | Sequence[PathLike],
     *,
     layer: str | None = None,
-    raw: bool = False,
+    use_raw: bool = False,
     transpose: bool | None = None,
     tx2gene: PathLike | None = None,
 ) -> Expression:
@@ -76,7 +76,7 @@ def read(
           sample each.
     layer : str, optional
         Of an .h5ad or .zarr: this layer instead of ``X``.
-    raw : bool
+    use_raw : bool
         Of an .h5ad or .zarr: ``raw.X`` and its genes instead of ``X``.
     transpose : bool, optional
         Whether the file is genes x samples; by default as its format, or else its names, say.
@@ -98,11 +98,11 @@ def read(
     DataWarning
         If something was taken for what it may not be, or left out: see ``Expression.source``.
     """
-    if raw and layer is not None:
+    if use_raw and layer is not None:
         raise InputError("Choose either a layer or raw, not both.")
 
     def read_one(one: Path) -> Expression:
-        expression = _read(one, layer, raw, transpose, tx2gene is not None)
+        expression = _read(one, layer, use_raw, transpose, tx2gene is not None)
         return account.oriented(expression) if transpose is None else expression
 
     with _refusals_told(path):
