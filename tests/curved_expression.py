@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.expression import Expression
-from fembed.data.preprocess import Preprocessing
 
 #: The values are on a log scale already.
-AS_IT_IS = Preprocessing("none")
 #: A small network: enough for these data, and a fit takes about a second.
 SMALL: dict[str, Any] = {"hidden": (32, 32), "gene_components": 8, "n_threads": 1}
 

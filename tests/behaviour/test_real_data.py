@@ -15,7 +15,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from fembed.config import FitConfig
 from fembed.data import readers
 from fembed.data.expression import Expression
-from fembed.data.preprocess import Preprocessing
 from fembed.inference import extension
 from fembed.inference.projection import project
 from fembed.model import Model
@@ -23,7 +22,6 @@ from fembed.train import extend, fast, fit
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 COHORTS, COUNTS = DATA / "tcga_11_cohorts.h5ad", DATA / "tcga_7_types_counts.h5ad"
-AS_IT_IS = Preprocessing("none")
 
 
 def data(path: Path) -> Expression:

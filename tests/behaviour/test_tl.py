@@ -82,8 +82,7 @@ def test_a_layer_is_fitted_as_it_is() -> None:
     adata = small()
     tl.fit(adata, layer="log", transform="none", **QUICK)
     logs = fembed.Expression.from_array(np.log10(frame().astype(np.float32) + 1))
-    as_it_is = fembed.Preprocessing("none")
-    expected = fembed.fit(logs, fembed.FitConfig(**QUICK), preprocessing=as_it_is)
+    expected = fembed.fit(logs, fembed.FitConfig(**QUICK), transform="none")
     np.testing.assert_array_equal(adata.obsm["X_fembed"], expected.sample_embedding)
 
 
@@ -99,10 +98,26 @@ def test_raw_brings_its_own_genes() -> None:
 
 def test_another_key_keeps_two_models_apart() -> None:
     adata = fitted()
-    tl.fit(adata, 3, key="wide", seed=1, **QUICK)
+    tl.fit(adata, 3, key_added="wide", random_state=1, **QUICK)
     assert adata.obsm["X_fembed"].shape == (36, 2) and adata.obsm["X_wide"].shape == (36, 3)
     assert tl.model(adata).config.seed == 0 and tl.model(adata, "wide").config.seed == 1
     assert tl.decode(adata, key="wide").obsm["X_wide"].shape == (36, 3)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_mask_chooses_the_genes(raw: bool) -> None:
+    adata = small()
+    adata.var["highly_variable"] = np.arange(24) % 3 == 0
+    adata.raw.var["highly_variable"] = np.arange(24) % 3 == 0
+    whole = adata.raw.to_adata() if raw else adata
+    some = whole[:, adata.var["highly_variable"].to_numpy()].copy()
+    tl.fit(adata, mask_var="highly_variable", use_raw=raw, **QUICK)
+    tl.fit(some, **QUICK)
+    np.testing.assert_array_equal(adata.obsm["X_fembed"], some.obsm["X_fembed"])
+    assert tl.model(adata).n_genes == 8
+    refused("no column var", tl.fit, small(), mask_var="absent")
+    refused("True and False for each of the 24 genes", tl.fit, small(), mask_var=np.ones(3, bool))
+    refused("one option", tl.fit, small(), seed=1, random_state=1)
 
 
 def test_copy_leaves_the_object_as_it_is() -> None:

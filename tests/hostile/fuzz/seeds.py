@@ -18,7 +18,6 @@ from scipy import sparse
 from fembed import grid, parallel, store, tl, train
 from fembed.config import FitConfig
 from fembed.data.expression import Expression
-from fembed.data.preprocess import Preprocessing
 from fembed.model import Model
 from fembed.output import tables
 from fembed.train import checkpoint, loop
@@ -26,7 +25,6 @@ from tests.tiny_model import tiny_model
 
 N_SAMPLES, N_GENES = 6, 8
 CONFIG = FitConfig(gene_components=2, hidden=(4,), epochs=2.0, validation_fraction=0.0, n_threads=1)
-PREPROCESSING = Preprocessing("log10")
 
 
 def frame() -> pd.DataFrame:
@@ -201,7 +199,7 @@ def _models(folder: Path) -> None:
     from anndata import AnnData
 
     data = expression()
-    model = train.fit(data, CONFIG, preprocessing=PREPROCESSING)
+    model = train.fit(data, CONFIG)
     store.save(model, folder / "model")
     store.save(tiny_model(linear=False), folder / "tiny")
     tables.write(tables.EmbeddingTable.of_training(model, {}), folder / "points.csv", True)
@@ -229,7 +227,7 @@ def more_samples() -> Expression:
 def fit_kept(path: Path) -> Model:
     """A fit whose state is kept at ``path``, or that goes on from there."""
     config = replace(CONFIG, epochs=20.0, validation_fraction=0.1, block_samples=4, block_genes=4)
-    return train.fit(more_samples(), config, preprocessing=PREPROCESSING, checkpoint=path)
+    return train.fit(more_samples(), config, checkpoint=path)
 
 
 def sweep(folder: Path) -> None:
@@ -239,7 +237,6 @@ def sweep(folder: Path) -> None:
         {"weight_decay": [0.0]},
         "group",
         config=CONFIG,
-        preprocessing=PREPROCESSING,
         held_out=False,
         classifier_steps=0,
         folder=folder,

@@ -27,7 +27,7 @@ USED = seeds.CONFIG
 
 @functools.cache
 def _model() -> Model:
-    return train.fit(seeds.expression(), seeds.CONFIG, preprocessing=seeds.PREPROCESSING)
+    return train.fit(seeds.expression(), seeds.CONFIG)
 
 
 def _use(expression: Expression, rng: Random) -> None:
@@ -42,7 +42,7 @@ def _use(expression: Expression, rng: Random) -> None:
             placed = inference.project(_model(), expression, n_threads=1)
         assert placed is None or np.isfinite(placed.sample_embedding).all(), "a place is not finite"
         return
-    model = train.fit(expression, USED, preprocessing=seeds.PREPROCESSING)
+    model = train.fit(expression, USED)
     assert np.isfinite(model.sample_embedding).all(), "a place is not finite"
 
 
