@@ -105,7 +105,7 @@ def fit_and_step(options: TrainOptions) -> dict[str, Any]:
             Expression.adopt(values),
             config,
             transform="none",
-            progress=step,
+            callback=step,
             overwrite_values=True,
         )
     between, between_cpu = step.seconds, step.cpu_seconds

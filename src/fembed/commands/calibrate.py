@@ -45,7 +45,9 @@ def calibrate(
     place = store.check_output(output, overwrite)
     options.check_threads(n_threads)
     trained = store.load(model)
-    expression = readers.read(data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
+    expression = readers.read(
+        data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    )
     found = inference.calibrate(trained, expression, n_threads=n_threads)
     finish.save(found, place)
     assert found.calibration is not None

@@ -38,7 +38,9 @@ def demo(
     from fembed.pl import canvas, page
     from fembed.report import report_page
 
-    config = options.config(n_components=n_components, epochs=epochs, seed=seed, n_threads=n_threads)
+    config = options.config(
+        n_components=n_components, epochs=epochs, seed=seed, n_threads=n_threads
+    )
     place = None if output is None else tour.check_output(output)
     page.check_installed()  # before the training, as what it draws with
     canvas.check_installed()
@@ -46,7 +48,9 @@ def demo(
     with TrainingBar(quiet) as bar:
         result = tour.tour(cells, config, callback=bar)
     title = "fembed demo: 700 blood cells"
-    report = report_page(result.model, cells, labels=[tour.LABELS], title=title, n_threads=n_threads)
+    report = report_page(
+        result.model, cells, labels=[tour.LABELS], title=title, n_threads=n_threads
+    )
     path = Path(output or tempfile.mkdtemp(prefix="fembed_demo_")).absolute() / tour.REPORT
     if place is None:
         durable.replace_file(path, report.encode())

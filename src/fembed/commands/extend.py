@@ -52,7 +52,9 @@ def extend(
     new = readers.read(data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
     old = readers.read(training, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
     with TrainingBar(quiet) as bar:
-        grown = extension.extend(trained, new, old, epochs=epochs, n_threads=n_threads, callback=bar)
+        grown = extension.extend(
+            trained, new, old, epochs=epochs, n_threads=n_threads, callback=bar
+        )
     finish.save(grown, place)
     names = ("old_mse_before", "old_mse", "new_mse_before", "new_mse", "drift", "drift_95")
     report = grown.training["extension"]
