@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +85,30 @@ def test_new_samples_in_other_units_are_said_to_be(model, values, words) -> None
 def test_new_samples_in_the_same_units_are_placed_without_a_word(model) -> None:
     project(model, frame(counts(20, seed=5)))
     project(model, frame(counts(1, seed=6)))
+
+
+@pytest.mark.parametrize("name", ["Total", "age", "entrez_gene_id", "Unnamed: 0", "#S3", "1-Mar"])
+def test_names_of_other_things_than_genes_are_told(tmp_path, name) -> None:
+    table = pd.DataFrame(np.ones((2, 3)), ["S1", "S2"], ["TP53", "EGFR", name])
+    table.to_csv(tmp_path / "t.csv")
+    for data in (table, anndata.AnnData(table), tmp_path / "t.csv"):
+        with pytest.warns(DataWarning, match=re.escape(name)):
+            Expression.of(data)
+
+
+def test_an_anndata_object_without_features_that_are_no_genes(tmp_path) -> None:
+    data = anndata.AnnData(
+        pd.DataFrame([[1.0, 2.0, 3.0, 4.0]] * 2, ["a", "b"], [*"TCM", "__no_feature"])
+    )
+    data.var["feature_types"] = ["Gene Expression", "Antibody Capture", *["Gene Expression"] * 2]
+    data.write_h5ad(tmp_path / "d.h5ad")
+    for given in (data, tmp_path / "d.h5ad"):
+        with pytest.warns(DataWarning, match="Antibody"), pytest.warns(DataWarning, match="reads"):
+            found = Expression.of(given)
+        assert found.gene_names.tolist() == ["T", "M"] and found.values.tolist() == [[1, 3]] * 2
+    data.var["feature_types"] = "Antibody Capture"  # proteins, for which it was wanted
+    with pytest.warns(DataWarning, match="reads"):
+        assert Expression.of(data).gene_names.tolist() == [*"TCM"]
 
 
 def test_tables_whose_names_say_genes_by_samples_are_turned() -> None:

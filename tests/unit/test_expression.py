@@ -109,11 +109,32 @@ def test_missing_entries_of_frames_and_masked_arrays_are_nan():
         ([[1.0], [1.0, 2.0]], "not a matrix"),
         (pd.DataFrame({"g": [1, 2], "h": [1, "x"]}, index=["a", "b"]), "'x'.*row 'b'.*column 'h'"),
         (None, "dimension"),
+        (pd.DataFrame({"g": [1.0], "h": pd.to_datetime(["2020-01-01"])}), "'h'.*datetime64"),
+        (pd.DataFrame({"g": [1 + 2j]}), "complex128"),
+        (np.ma.MaskedArray([[1 + 2j]]), "complex128"),
+        (pd.DataFrame({"g": [1.0]}, index=[b"\xe9"]), "not UTF-8"),
     ],
 )
 def test_what_is_not_a_matrix_of_numbers_is_refused(X, message):
     with pytest.raises(InputError, match=message):
         Expression.from_array(X)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([pd.Series([1.0, 2.0], ["a", "b"]), pd.Series([2.0, 1.0], ["b", "a"])], "by name"),
+        ([[1.0, 2.0], [3.0]], "different lengths"),
+    ],
+)
+def test_lists_that_would_be_misread_are_refused(data, message):
+    with pytest.raises(InputError, match=message):
+        Expression.of(data)
+
+
+def test_masks_of_the_rows_of_a_list_are_kept():
+    row = np.ma.MaskedArray([1.0, 2.0], mask=[False, True])
+    np.testing.assert_array_equal(Expression.of([row, row]).values, [[1, np.nan]] * 2)
 
 
 def test_a_matrix_beyond_memory_is_refused_with_its_size():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fembed.data.names import gene_kind, look_up, reversed_axes, sample_kind
+from fembed.data.lookup import look_up
+from fembed.data.names import as_text, gene_kind, reversed_axes, sample_kind
 
 GENES = ["ENSG00000141510.16", "ENSG00000146648.17", "ENSG00000012048.22"]
 SAMPLES = ["TCGA-A7-A0CE-01A", "TCGA-A7-A0CE-11A", "TCGA-OR-A5L9-01A"]
@@ -67,6 +69,9 @@ def test_axes_that_names_say_are_swapped(rows: list[str], columns: list[str], ex
         ("0017", "17"),
         ("1001", "1001.0"),
         ("S1", "/data/run/S1.bam"),
+        ("TP53", '"TP53"'),
+        ("M\u00fcller", "Mu\u0308ller"),  # an accent as a sign of its own
+        ("TP53", "TP53\u200b"),  # a blank of no width
         ("S1", "S1Aligned.sortedByCoord.out.bam"),
     ],
 )
@@ -86,10 +91,29 @@ def test_other_spellings(wanted: str, there: str) -> None:
         (["ENSG00000182378.15"], ["ENSG00000182378.15_PAR_Y"]),
         (["AC012345.1"], ["AC012345.2"]),  # a version only where it is known to be one
         (["Actb"], ["ACTB"]),  # mouse and human
+        (["M\u00fcller"], ["M\u00f6ller"]),
+        (["\u6837\u672c"], ["\u60a3\u8005"]),
+        (["CD4+"], ["CD4-"]),
+        (["Dl"], ["dl", "w", "W"]),  # genes of the fly, whose case matters
     ],
 )
 def test_what_is_not_the_same(wanted: list[str], there: list[str]) -> None:
     assert look_up(wanted, there).n_found == 0
+
+
+def test_among_names_that_are_there_one_in_another_case_is_found() -> None:
+    found = look_up(["TP53", "C1orf112", "EGFR"], ["EGFR", "TP53", "C1ORF112"])
+    assert found.position.tolist() == [1, 2, 0] and list(found.respelled) == ["in another case"]
+
+
+def test_what_could_be_several_names_is_said() -> None:
+    found = look_up(["ENSG00000141510"], ["ENSG00000141510.2", "ENSG00000141510.3"])
+    assert "unmatched" in str(found.sentence("gene", "new.csv"))
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT])
+def test_a_missing_name_is_none(missing) -> None:
+    assert as_text(missing) == "" and as_text("nan") == "nan"
 
 
 @given(st.lists(st.text(max_size=4), unique=True), st.lists(st.text(max_size=4)))

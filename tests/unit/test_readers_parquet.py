@@ -100,6 +100,7 @@ def test_numbers_that_identify_are_names_with_a_word(tmp_path, name, position, i
         ("patient_id", 0, [0.5, 1.0, 2.0, 3.0]),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*bear names of annotations")  # as it should
 def test_numbers_that_do_not_identify_are_values(tmp_path, name, position, numbers):
     table = columns(position, name, pa.array(numbers))
     pq.write_table(table, tmp_path / "m.parquet")

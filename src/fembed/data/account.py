@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from fembed.data.choice import even_choice
 from fembed.data.chunks import empty_matrix, row_chunks
 from fembed.data.expression import Expression
-from fembed.data.names import Lookup, are_numbers, gene_kind, reversed_axes, sample_kind
+from fembed.data.lookup import Lookup
+from fembed.data.names import are_numbers, gene_kind, reversed_axes, sample_kind
 from fembed.errors import DataWarning
 
 Kind = Literal["counts", "linear", "log", "centred", "shares", "unknown"]

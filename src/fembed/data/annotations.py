@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,12 @@ def refuse_other_objects(data: Any) -> None:
         raise InputError(
             f"The MuData object holds {there}; give one of them, such as data.mod[..]."
         )
-    if hasattr(data, "obs_names") or hasattr(data, "iloc"):
+    if hasattr(data, "obs_names") or (hasattr(data, "iloc") and not hasattr(data, "compute")):
         return
+    if hasattr(data, "iloc"):
+        raise InputError(f"The {type(data).__name__} is not computed yet; give data.compute().")
+    if isinstance(data, list | tuple):
+        _refuse_rows(data)
     if hasattr(data, "to_pandas"):
         raise InputError(
             f"A {type(data).__name__} has no names for its rows; give a pandas.DataFrame with the "
@@ -66,6 +70,27 @@ def refuse_other_objects(data: Any) -> None:
             f"Expression is needed, but this is of type {type(data).__name__}; give an AnnData, a "
             "DataFrame, an array (n_samples x n_genes), a sparse matrix or a path."
         )
+
+
+def _refuse_rows(rows: Sequence[Any]) -> None:
+    """Raise for rows that have names of their own, or that differ in length."""
+    if any(hasattr(row, "iloc") or hasattr(row, "obs_names") for row in rows):
+        raise InputError(
+            f"A list of {type(rows[0]).__name__} objects, whose names may stand in different "
+            "orders, is no matrix; put them together by name first (pandas.DataFrame(rows), "
+            "pandas.concat or anndata.concat)."
+        )
+    if len({len(row) for row in rows if hasattr(row, "__len__")}) > 1:
+        raise InputError(
+            "The rows of the list have different lengths; give every sample the same genes."
+        )
+
+
+def rows_together(data: Any) -> Any:
+    """A list of masked arrays as one, for NumPy drops their masks; anything else as it is."""
+    if isinstance(data, list | tuple) and any(map(np.ma.isMaskedArray, data)):
+        return np.ma.stack(data)
+    return np.asarray(data) if isinstance(data, memoryview) else data
 
 
 def as_labels(column: pd.Series) -> Names:

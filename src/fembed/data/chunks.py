@@ -140,7 +140,7 @@ def _refuse_large_chunks(matrix: Any, origin: str) -> None:
 def _as_matrix(X: Any, origin: str) -> Matrix:
     """``X`` itself if it can be read in pieces, else an array of it."""
     matrix: Matrix
-    if isinstance(X, np.ma.MaskedArray):
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biufO":
         matrix = np.ma.filled(X.astype(np.float32), np.nan)
     elif _is_ready(X):
         matrix = X
@@ -168,6 +168,7 @@ def frame_to_float32(
     """As `to_float32`, for a DataFrame; a cell that is not a number is named in the error."""
     values = empty_matrix(*(frame.shape[::-1] if transpose else frame.shape), origin=origin)
     target = values.T if transpose else values
+    _refuse_dates(frame, origin)
     for rows in row_chunks(*frame.shape):
         part = frame.iloc[rows]
         try:
@@ -176,6 +177,17 @@ def frame_to_float32(
         except (TypeError, ValueError) as error:
             raise InputError(_text_in_frame(part, origin)) from error
     return values
+
+
+def _refuse_dates(frame: pd.DataFrame, origin: str) -> None:
+    """Raise for columns of dates and complex numbers, which NumPy turns into numbers."""
+    for position, dtype in enumerate(frame.dtypes):
+        values = getattr(getattr(dtype, "categories", None), "dtype", dtype)
+        if getattr(values, "kind", "O") in "cmM":
+            raise InputError(
+                f"The column '{frame.columns[position]}' of {origin} holds values of type {dtype}; "
+                "give real or integer numbers, or remove the column if it is an annotation."
+            )
 
 
 def _text_in_frame(frame: pd.DataFrame, origin: str) -> str:

@@ -20,10 +20,13 @@ from fembed.data.annotations import (
     matrix_in,
     one_column,
     refuse_other_objects,
+    rows_together,
 )
 from fembed.data.chunks import frame_to_float32, row_chunks, to_float32
+from fembed.data.lookup import Lookup, look_up
 from fembed.data.memory import refuse_beyond_memory, refuse_implausible
-from fembed.data.names import Lookup, Names, listed, look_up, refuse_duplicates
+from fembed.data.names import Names, listed, refuse_duplicates
+from fembed.data.odd_names import accounted
 from fembed.data.sparse import is_sparse, n_entries
 from fembed.errors import InputError
 
@@ -115,9 +118,10 @@ class Expression:
         if hasattr(data, "iloc"):
             if data.ndim == 1:
                 data = data.to_frame("sample" if data.name is None else data.name).T
-            return cls.from_array(data, origin="the table")
+            return accounted(cls.from_array(data, origin="the table"))
+        data = rows_together(data)
         names = None if gene_names is None else list(gene_names)
-        shape = np.shape(data)
+        shape = getattr(data, "shape", None) or np.shape(data)
         if names is not None and len(shape) == 2 and shape[1] != len(names):
             raise InputError(
                 f"The array has {shape[1]} genes but the model has {len(names)}; give the genes' "
@@ -209,7 +213,8 @@ class Expression:
             matrix, adata.obs_names, gene_names, origin=origin, obs=adata.obs.copy()
         )
         source = Source("AnnData", "log1p" if logged else None, oriented=True)
-        return replace(found, source=source, colours=colours_in(adata.uns))
+        found = replace(found, source=source, colours=colours_in(adata.uns))
+        return accounted(found, adata.raw.var if raw else adata.var)
 
     def check(self, *, min_samples: int = 2, allow_unobserved_genes: bool = False) -> None:
         """Raise for anything that no model can be trained on.
@@ -252,7 +257,7 @@ class Expression:
         return one_column(self.obs, name, self.origin)
 
     def find_genes(self, gene_names: Iterable[str]) -> Lookup:
-        """Where genes stand in this data; see `fembed.data.names.look_up`.
+        """Where genes stand in this data; see `fembed.data.lookup.look_up`.
 
         Raises
         ------

@@ -1,11 +1,10 @@
-"""Names of samples and genes: as text, of what kind, and which of two lists mean the same thing."""
+"""Names of samples and genes: as text, and of what kind."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,26 @@ Names = NDArray[np.object_]
 
 # ------------------------------------------------------------------------- names as they are kept
 
+#: How missing values show, which as a name are none: NaN, pandas.NA and NaT (not these as text).
+_NO_NAME = frozenset(("nan", "<NA>", "NaT"))
+
 
 def as_text(name: Any) -> str:
-    """A name as text; an index with gaps makes floats of whole numbers, which they are not."""
+    """A name as text, empty where it is missing (None, NaN, NA).
+
+    An index with gaps makes floats of whole numbers, which they are not.
+    """
     if isinstance(name, str):
         return readable(name)  # or a model could not be read again by its own names
     if isinstance(name, bytes):
-        return name.decode()
+        try:
+            return name.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(f"The name {name!r} is not UTF-8 text; give names as text.") from error
     if isinstance(name, tuple):  # of a pandas MultiIndex
         return "_".join(map(as_text, name))
+    if name is None or str(name) in _NO_NAME:
+        return ""
     if isinstance(name, float | np.floating) and float(name).is_integer():
         return str(int(name))
     return str(name)
@@ -176,141 +186,3 @@ def _most_common(names: list[str], kinds: dict[str, re.Pattern[str]]) -> str | N
     if not names or found.total() <= _MOST * len(names):
         return None
     return found.most_common(1)[0][0]
-
-
-# ------------------------------------------------------------------- two spellings of one name
-
-_READS = re.compile(
-    r"(?:.*[/\\])?(.+?)(?:[._-](?:sorted(?:bycoord)?|markdup|dedup|rmdup|out|aligned)|Aligned)*"
-    r"\.(?:bam|sam|cram)",
-    re.IGNORECASE,
-)
-_VERSION = re.compile(r"(ENS[A-Z]*[GTP]\d{11})\.\d+")
-
-
-def _without_blanks(name: str) -> str:
-    return " ".join(name.split())
-
-
-def _as_number(name: str) -> str:
-    """``0017`` and ``17.0`` are 17 to a program that took names for numbers."""
-    name = _without_blanks(name)
-    whole, point, rest = name.partition(".")
-    if whole.isdecimal() and (not point or (rest and not rest.strip("0"))):
-        return whole.lstrip("0") or "0"
-    return name
-
-
-def _without_version(name: str) -> str:
-    return _VERSION.sub(r"\1", _without_blanks(name))
-
-
-def _as_r_writes(name: str) -> str:
-    """R's ``make.names`` turns dashes and blanks to points, and sets X before a digit."""
-    name = re.sub(r"[^A-Za-z0-9.|]", ".", _without_version(name))
-    return name[1:] if re.match(r"X[\d.]", name) else name
-
-
-def _of_reads(name: str) -> str:
-    """``run/S1.sorted.bam`` is the sample S1 to programs that count reads."""
-    found = _READS.fullmatch(_without_blanks(name))
-    return name if found is None else found[1]
-
-
-#: Other spellings of a name, tried in this order: how a message calls one, and a common form.
-_SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
-    ("without blanks around them", _without_blanks),
-    ("as whole numbers", _as_number),
-    ("without Ensembl versions", _without_version),
-    ("with points, dashes and blanks taken as one", _as_r_writes),
-    ("as files of reads", _of_reads),
-)
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """Where names stand in another list.
-
-    Attributes
-    ----------
-    position : intp array, a number for every name looked up
-        Its place in the other list, -1 where it is not there.
-    respelled : dict of str to list of (name, name)
-        For every spelling that found any: the names looked up, and as what they were found.
-    """
-
-    position: NDArray[np.intp]
-    respelled: dict[str, list[tuple[str, str]]]
-
-    @property
-    def found(self) -> NDArray[np.bool_]:
-        """Which names are there."""
-        there: NDArray[np.bool_] = self.position >= 0
-        return there
-
-    @property
-    def n_found(self) -> int:
-        return int(np.count_nonzero(self.position >= 0))
-
-    def sentence(self, what: str, origin: str) -> str | None:
-        """What to tell a user about names found in another spelling; None if there are none."""
-        if not self.respelled:
-            return None
-        parts = [
-            f"{len(pairs)} {how} ('{pairs[0][1]}' is taken for '{pairs[0][0]}')"
-            for how, pairs in self.respelled.items()
-        ]
-        return (
-            f"Some {what} names of {origin} are spelled otherwise and were matched: "
-            f"{'; '.join(parts)}."
-        )
-
-
-def look_up(wanted: Iterable[str], there: Iterable[str]) -> Lookup:
-    """Find names in another list, by themselves or else by a spelling that only they share.
-
-    Parameters
-    ----------
-    wanted, there : iterables of str
-        No name stands twice in ``wanted``. One that stands twice in ``there`` is found at its
-        first place (callers refuse that where it matters).
-
-    Examples
-    --------
-    >>> found = look_up(["ENSG00000141510.16", "HLA-A"], ["HLA.A", "ENSG00000141510.4"])
-    >>> found.position.tolist()
-    [1, 0]
-    """
-    wanted, there = list(wanted), list(there)
-    place: dict[str, int] = {}
-    for position, name in enumerate(there):
-        place.setdefault(name, position)
-    positions = np.array([place.get(name, -1) for name in wanted], np.intp)
-    respelled: dict[str, list[tuple[str, str]]] = {}
-    lacking = [k for k, position in enumerate(positions) if position < 0]
-    known = set(wanted)
-    free = [position for name, position in place.items() if name not in known]
-    for how, form in _SPELLINGS:
-        if not lacking or not free:
-            break
-        pairs = _only_shared(
-            {k: form(wanted[k]) for k in lacking}, {j: form(there[j]) for j in free}
-        )
-        for k, j in pairs.items():
-            positions[k] = j
-            respelled.setdefault(how, []).append((wanted[k], there[j]))
-        taken = set(pairs.values())
-        lacking = [k for k in lacking if k not in pairs]
-        free = [j for j in free if j not in taken]
-    return Lookup(positions, respelled)
-
-
-def _only_shared(first: dict[int, str], second: dict[int, str]) -> dict[int, int]:
-    """Pairs of numbers whose texts are equal, and no other's on either side is."""
-    counts = Counter(first.values()), Counter(second.values())
-    by_text = {text: number for number, text in second.items() if counts[1][text] == 1}
-    return {
-        number: by_text[text]
-        for number, text in first.items()
-        if counts[0][text] == 1 and text in by_text
-    }

@@ -17,7 +17,8 @@ import numpy as np
 
 from fembed.data.account import warn_of_spelling
 from fembed.data.expression import Expression
-from fembed.data.names import as_text, look_up
+from fembed.data.lookup import look_up
+from fembed.data.names import as_text
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.errors import DataWarning, InputError
 from fembed.evaluation.tasks import Labels

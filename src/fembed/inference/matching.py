@@ -15,7 +15,7 @@ from fembed import store
 from fembed.data import account
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
-from fembed.data.names import look_up
+from fembed.data.lookup import look_up
 from fembed.engine import Float32, decode, take_genes
 from fembed.errors import DataWarning, InputError
 from fembed.model import Model

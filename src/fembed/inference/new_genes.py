@@ -14,7 +14,7 @@ import numpy as np
 from fembed.data import account
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
-from fembed.data.names import Lookup
+from fembed.data.lookup import Lookup
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
 from fembed.inference.matching import as_model, training_rows

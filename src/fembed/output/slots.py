@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from fembed import store
 from fembed.data.expression import Expression
-from fembed.data.names import look_up
+from fembed.data.lookup import look_up
 from fembed.errors import InputError
 from fembed.files.sealed import seal, unseal
 from fembed.model import Model

@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from fembed.data import account
+from fembed.data import account, statistics
 from fembed.data.expression import Expression
+from fembed.data.odd_names import warn_of_names
 from fembed.data.readers import (
     anndata_files,
     arrays,
     hdf5,
     parquet,
     samples,
-    statistics,
     tables,
     tenx,
     transcripts,
@@ -112,7 +112,10 @@ def read(
         else:
             expression = samples.together(paths, read_one, f"the {len(paths)} files")
         expression = statistics.left_out(expression)
-        return expression if tx2gene is None else transcripts.summed(expression, tx2gene)
+        if tx2gene is not None:
+            expression = transcripts.summed(expression, tx2gene)
+        warn_of_names(expression)
+        return expression
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fembed.data.annotations import Source, colours_in, layers_there
 from fembed.data.expression import Expression
+from fembed.data.features import genes_only
 from fembed.data.memory import refuse_beyond_memory
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.data.readers.stored_names import is_list, refuse_large
@@ -55,7 +56,8 @@ def read_open(root: Any, path: Path, layer: str | None, raw: bool, transpose: bo
     is_log1p = layer is None and not raw and _is_log1p(root)
     source = Source("AnnData", "log1p" if is_log1p else None, oriented=True)
     colours = {} if transpose else _colours(root, path)
-    return replace(expression, source=source, colours=colours)
+    expression = replace(expression, source=source, colours=colours)
+    return expression if transpose else genes_only(expression, var)
 
 
 def read_slot(root: Any, path: Path, key: str) -> tuple[Any, Any]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fembed.data.annotations import Source
 from fembed.data.expression import Expression
+from fembed.data.features import kept_genes
 from fembed.data.memory import refuse_beyond_memory
-from fembed.data.readers.features import kept_genes
 from fembed.data.readers.stored_names import names
 from fembed.data.sparse import Compressed, stored_shape
 from fembed.errors import InputError

@@ -14,7 +14,7 @@ from fembed.data.expression import Expression
 from fembed.data.names import gene_kind
 from fembed.data.readers.layout import BLANKS, Layout, split
 from fembed.data.readers.plain import is_number
-from fembed.data.readers.statistics import is_statistic
+from fembed.data.statistics import is_statistic
 from fembed.errors import DataWarning
 
 _TRANSCRIPTS = ("Ensembl transcript IDs", "RefSeq transcript IDs")

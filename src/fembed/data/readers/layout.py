@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fembed.data.expression import Expression
-from fembed.data.readers.statistics import is_statistic
+from fembed.data.statistics import is_statistic
 from fembed.errors import InputError
 
 #: Blanks, also those that text processors and web pages leave.

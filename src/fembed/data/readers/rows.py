@@ -17,8 +17,8 @@ from fembed.data.chunks import empty_matrix, not_a_number
 from fembed.data.memory import refuse_beyond_memory
 from fembed.data.readers import plain
 from fembed.data.readers.layout import BLANKS, Columns, Layout, Rows, split
-from fembed.data.readers.statistics import INITIALS, is_statistic
 from fembed.data.readers.text import Line, TextFile, decoded
+from fembed.data.statistics import INITIALS, is_statistic
 from fembed.errors import InputError
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from fembed.data.names import gene_kind
 from fembed.data.readers import binary, counters, plain, portals, refused, spelling
 from fembed.data.readers.layout import BLANKS, Columns, Layout, Rows, fit, is_gene_word
 from fembed.data.readers.rows import fill, scan
-from fembed.data.readers.statistics import warn_left_out
 from fembed.data.readers.text import Head, TextFile
+from fembed.data.statistics import warn_left_out
 from fembed.errors import DataWarning, InputError
 
 
@@ -93,7 +93,6 @@ def take(text: TextFile, layout: Layout, transpose: bool | None) -> Expression:
         source=Source(layout.format, layout.units, layout.oriented, layout.notes),
     )
     expression = _without_unnamed(expression, bool(layout.genes_in_rows))
-    spelling.warn_of_mangled(list(expression.gene_names), str(path))
     return expression if layout.finish is None else layout.finish(expression)
 
 

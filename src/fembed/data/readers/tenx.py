@@ -19,8 +19,8 @@ from fembed.data import chunks
 from fembed.data.annotations import Source
 from fembed.data.chunks import empty_matrix
 from fembed.data.expression import Expression
+from fembed.data.features import kept_genes
 from fembed.data.readers.damage import damage_reported
-from fembed.data.readers.features import kept_genes
 from fembed.errors import InputError
 
 #: Longer lines are no names; without a limit a small compressed file fills the memory.

@@ -5,11 +5,16 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import DataWarning, InputError
+
+if TYPE_CHECKING:
+    from fembed.data.expression import Expression
 
 GENES = "gene expression"
 #: What Cell Ranger, Space Ranger and Xenium call features that are no genes. A list in which none
@@ -35,6 +40,33 @@ _OTHERS = {
     "genomic control",
     "genomic control probe",
 }
+
+
+def genes_only(expression: Expression, var: Any) -> Expression:
+    """A matrix of an AnnData object without features that its ``var`` says are no genes.
+
+    Where none is a gene the matrix is wanted for what it is (proteins, say) and left alone.
+
+    Warns
+    -----
+    DataWarning
+        If features were left out: how many of which types.
+    """
+    if "feature_types" not in var.columns or len(var) != expression.n_genes:
+        return expression
+    types = [str(kind) for kind in var["feature_types"]]
+    if not any(kind.strip().lower() == GENES for kind in types):
+        return expression
+    kept, notes = kept_genes(types, expression.origin)
+    if kept is None:
+        return expression
+    source = expression.source
+    return replace(
+        expression,
+        values=np.ascontiguousarray(expression.values[:, kept >= 0]),
+        gene_names=expression.gene_names[kept >= 0],
+        source=replace(source, notes=(*source.notes, *notes)),
+    )
 
 
 def kept_genes(
