@@ -214,7 +214,7 @@ class Expression:
         )
         source = Source("AnnData", "log1p" if logged else None, oriented=True)
         found = replace(found, source=source, colours=colours_in(adata.uns))
-        return accounted(found, adata.raw.var if raw else adata.var)
+        return accounted(found, adata.raw.var if use_raw else adata.var)
 
     def check(self, *, min_samples: int = 2, allow_unobserved_genes: bool = False) -> None:
         """Raise for anything that no model can be trained on.
