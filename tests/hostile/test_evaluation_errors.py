@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import json
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import anndata
@@ -17,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 from fembed import DataWarning, Expression, FactorizedEmbedding, InputError, Workers, evaluate
 from fembed.commands.app import run
-from fembed.evaluation.annotations import labelled
+from fembed.evaluation.annotations import labelled, read_table
 from tests.small_expression import frame, write_csv, write_h5ad
 
 HERE = Workers(n_workers=1)
@@ -274,3 +276,20 @@ class TestCommand:
         found = pd.read_csv(out / "predictions.csv").set_index("sample")["label"]
         assert found.sort_index().to_dict() == ages["age"].sort_index().to_dict()
         assert not (out / "r2.png").exists() and (out / "differences.csv").exists()
+
+
+def test_a_library_that_always_warns_of_a_parquet_file_is_not_heard(tmp_path) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(pd.DataFrame({"group": ["a", "b"]}, index=["s0", "s1"]))
+    about = json.loads(table.schema.metadata[b"pandas"])
+    for column in about["columns"]:
+        column["numpy_type"] = "a"  # an alias that NumPy has given up
+    table = table.replace_schema_metadata({b"pandas": json.dumps(about).encode()})
+    pq.write_table(table, tmp_path / "labels.parquet")
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        found = read_table(str(tmp_path / "labels.parquet"))
+    assert found["group"].tolist() == ["a", "b"] and heard == []

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fembed.errors import InputError
 
 #: For libraries whose errors on damaged files are not public: h5py, anndata, zarr, pyarrow.
 ANY_ERROR: tuple[type[Exception], ...] = (Exception,)
 
+_LIBRARIES = "(anndata|h5py|pandas|pyarrow|zarr)"
+_OF_A_LIBRARY = re.compile(rf"site-packages[/\\]{_LIBRARIES}[/\\]")
+
 
 @contextmanager
 def library_warnings_ignored() -> Iterator[None]:
     """Leave out what libraries say about files of an older or unusual kind that they do read."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"(anndata|h5py|pandas|pyarrow|zarr)\b")
+        warnings.filterwarnings("ignore", module=rf"{_LIBRARIES}\b")
         # Python's own, of the text in the header of a damaged .npy.
         warnings.filterwarnings("ignore", "invalid (escape|decimal|hex|octal|binary)")
+        told = warnings.showwarning
+
+        def tell(message: Any, category: Any, filename: str, *rest: Any) -> None:
+            # For some, pandas puts a filter of its own before ours, so that they are always shown.
+            if not _OF_A_LIBRARY.search(filename):
+                told(message, category, filename, *rest)
+
+        warnings.showwarning = tell  # type: ignore[assignment]  # put back at the end
         yield
 
 
