@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
+import json
+import lzma
 import os
 import re
 import shutil
 import sys
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -450,3 +455,38 @@ def test_10x_files_that_are_broken(tmp_path):
     (tmp_path / "tenx" / "matrix.mtx.gz").write_bytes(whole)
     (tmp_path / "tenx" / "barcodes.tsv").write_bytes(b"\xff\xfe\n\n")
     refused(tmp_path / "tenx", "cannot be read as a list of names")
+
+
+@pytest.mark.parametrize("codec", ["blosc", "zstd", "gzip", "zlib", "bz2", "lzma", "chunk shape"])
+def test_a_chunk_of_a_zarr_that_would_fill_the_memory(tmp_path, monkeypatch, codec: str) -> None:
+    pytest.importorskip("zarr")
+    numcodecs = pytest.importorskip("numcodecs")
+    from fembed.data.readers import zarr_chunks
+
+    path = tmp_path / "data.zarr"
+    AnnData(TABLE).write_zarr(path)
+    assert read(path).n_samples == 3
+    about = json.loads((path / "X" / ".zarray").read_text())
+    chunk = next(one for one in (path / "X").iterdir() if not one.name.startswith("."))
+    if codec == "chunk shape":
+        about["chunks"] = [1 << 30, 1 << 30]
+    else:
+        about["compressor"] = numcodecs.get_codec({"id": codec}).get_config()
+        chunk.write_bytes(bomb(codec))
+    for name in (".zmetadata", ".zarray"):
+        (path / name).unlink(missing_ok=True)
+    (path / "X" / ".zarray").write_text(json.dumps(about))
+    monkeypatch.setattr(zarr_chunks, "available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(zarr_chunks, "_ALWAYS", 1 << 20)
+    words = "GB of memory" if codec == "chunk shape" else "unpacks to far more than the 48 bytes"
+    refused(path, words)
+
+
+def bomb(codec: str) -> bytes:
+    """A chunk that unpacks to 4 MB, or says so of 2 GB."""
+    if codec == "blosc":
+        return b"\2\1\x21\4" + (2_000_000_000).to_bytes(4, "little") + bytes(8)
+    if codec == "zstd":
+        return b"\x28\xb5\x2f\xfd\xe0" + (2_000_000_000).to_bytes(8, "little") + bytes(8)
+    pack = {"gzip": gzip, "zlib": zlib, "bz2": bz2, "lzma": lzma}[codec]
+    return pack.compress(bytes(4_000_000))

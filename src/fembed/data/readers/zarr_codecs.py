@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fembed.data.readers.zarr_chunks import refuse_inflating
 from fembed.errors import InputError
 
 _METADATA = (".zarray", ".zgroup", ".zmetadata", "zarr.json")
@@ -40,6 +41,24 @@ def refuse_codecs(path: Path) -> None:
                     "used since it may run code from the file or is unknown; write the data again "
                     "with anndata, which needs none but blosc, gzip, zstd and vlen-utf8."
                 )
+        for folder, metadata in _arrays(document, file):
+            refuse_inflating(folder, metadata, path)
+
+
+def _arrays(document: Any, file: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Folder and metadata of each array that a document describes, consolidated or its own."""
+    document = document if isinstance(document, dict) else {}
+    if file.name == ".zarray" or document.get("node_type") == "array":
+        yield file.parent, document
+    listed = document.get("consolidated_metadata") or document
+    listed = listed.get("metadata") if isinstance(listed, dict) else None
+    for name, metadata in listed.items() if isinstance(listed, dict) else ():
+        if not isinstance(metadata, dict) or ".." in Path(name).parts:
+            continue
+        if name.endswith("/.zarray"):
+            yield file.parent / name.removesuffix("/.zarray"), metadata
+        elif metadata.get("node_type") == "array":
+            yield file.parent / name, metadata
 
 
 def _metadata_files(root: Path) -> Iterator[Path]:
