@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fembed.errors import InputError, shown
+from fembed.facts import ShowsFacts, counted
 from fembed.parameters import Array, Parameters, network_size
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class Calibration:
     held_out: bool
 
 
-@dataclass
-class Model:
+@dataclass(repr=False)
+class Model(ShowsFacts):
     """A factorized embedding of an expression matrix, as `fembed.load` and training return it.
 
     Attributes
@@ -112,6 +113,30 @@ class Model:
     def gene_components(self) -> int:
         """Dimension of the gene embedding."""
         return self.parameters.gene_components
+
+    def _facts(self) -> tuple[str, dict[str, Any]]:
+        config, training = self.config, self.training
+        widths = "-".join(map(str, self.parameters.hidden))
+        sure = None
+        if self.calibration is not None:
+            of = "held-out" if self.calibration.held_out else "training"
+            sure = f"ellipses calibrated on {of} samples"
+            if self.calibration.reference_loss.size:
+                sure += f", p-values from {counted(self.calibration.reference_loss.size, 'sample')}"
+        steps, seconds = training.get("steps"), training.get("seconds")
+        taken = f"{config.recipe} recipe"
+        if steps is not None and seconds is not None:
+            taken += f", {steps:,} steps in {seconds:,.3g} s"
+        title = f"{counted(self.n_samples, 'sample')} x {counted(self.n_genes, 'gene')}"
+        return title, {
+            "n_components": self.n_components,
+            "gene_components": self.gene_components,
+            "network": widths,
+            "transform": self.preprocessing.transform,
+            "training": taken,
+            "explained variance": training.get("explained_variance"),
+            "calibration": sure,
+        }
 
     def decode(
         self,

@@ -29,14 +29,15 @@ from fembed.data.names import Names, listed, refuse_duplicates
 from fembed.data.odd_names import accounted
 from fembed.data.sparse import is_sparse, n_entries
 from fembed.errors import InputError
+from fembed.facts import ShowsFacts, counted, first_names
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
 
-@dataclass
-class Expression:
+@dataclass(repr=False)
+class Expression(ShowsFacts):
     """Samples x genes, with the names of both.
 
     Attributes
@@ -74,6 +75,16 @@ class Expression:
     @property
     def n_genes(self) -> int:
         return int(self.values.shape[1])
+
+    def _facts(self) -> tuple[str, dict[str, Any]]:
+        shape = f"{counted(self.n_samples, 'sample')} x {counted(self.n_genes, 'gene')}"
+        return shape, {
+            "from": self.origin,
+            "samples": first_names(self.sample_names),
+            "genes": first_names(self.gene_names),
+            "obs": None if self.obs is None else ", ".join(map(str, self.obs.columns)) or None,
+            "format": self.source.format or None,
+        }
 
     @property
     def missing_share(self) -> float:

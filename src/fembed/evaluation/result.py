@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fembed.errors import InputError
 from fembed.evaluation.methods import OURS
 from fembed.evaluation.tasks import Labels, Task
+from fembed.facts import ShowsFacts
 from fembed.files import durable
 from fembed.files.durable import Place
 from fembed.files.plain import plain
@@ -65,8 +66,8 @@ class CaseResult:
         return row
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(ShowsFacts):
     """What `fembed.evaluate` found.
 
     Attributes
@@ -87,6 +88,16 @@ class Evaluation:
     measures: tuple[str, ...]
     folds: pd.DataFrame
     predictions: pd.DataFrame
+
+    def _facts(self) -> tuple[str, dict[str, Any]]:
+        main, facts = self.measures[0], {}
+        for row in self.summary().to_dict("records"):
+            raw = row["dimension"] is None or not row["dimension"] >= 1
+            where = "" if raw else f" in {row['dimension']}-D"
+            facts[f"{row['method']}{where}"] = f"{row[main]:.3f} ± {row[f'{main}_se']:.3f}"
+        folds, repeats = self.folds["fold"].max(), self.folds["repeat"].max()
+        title = f"{self.task}, {main} in {folds} folds"
+        return title + (f" x {repeats} repeats" if repeats > 1 else ""), facts
 
     @classmethod
     def of(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
+from fembed.facts import ShowsFacts, counted
 from fembed.grid.case import MEASURES, CaseResult
 from fembed.grid.folder import case_name
 from fembed.grid.options import Grid, option_text
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 Key = tuple[str, str] | str
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, repr=False)
+class Sweep(ShowsFacts):
     """The cases of a grid.
 
     `fembed.pl.density_grid`, `fembed.pl.scatter_grid` and `fembed.pl.accuracy_table` draw it.
@@ -48,6 +49,16 @@ class Sweep:
     folder: Path | None = None
     label_column: Any = field(default=None, repr=False)
     label_colours: Any = field(default=None, repr=False)
+
+    def _facts(self) -> tuple[str, dict[str, Any]]:
+        options = {name: ", ".join(map(shown, values)) for name, values in self.grid.values.items()}
+        failed = sum(bool(case.failure) for case in self.cases)
+        return counted(len(self.cases), "case"), {
+            **options,
+            "labels": f"{len(np.unique(self.labels)):,} classes",
+            "failed": counted(failed, "case") if failed else None,
+            "folder": self.folder,
+        }
 
     @property
     def table(self) -> pd.DataFrame:

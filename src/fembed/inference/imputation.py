@@ -13,6 +13,7 @@ from fembed.data.expression import Expression
 from fembed.data.preprocess import check_scale
 from fembed.engine import Float32
 from fembed.inference.matching import Matched, as_model, check_placed, match
+from fembed.facts import ShowsFacts, counted, first_names
 from fembed.model import Model
 from fembed.solvers.prior import Prior
 from fembed.solvers.samples import place, refine
@@ -22,8 +23,8 @@ from fembed.solvers.samples import place, refine
 ROUNDS = 2
 
 
-@dataclass(frozen=True)
-class Imputation:
+@dataclass(frozen=True, repr=False)
+class Imputation(ShowsFacts):
     """Expression of all of a model's genes.
 
     Attributes
@@ -44,6 +45,18 @@ class Imputation:
     values: Float32
     observed: NDArray[np.bool_]
     sample_embedding: Float32
+
+    def _facts(self) -> tuple[str, dict[str, Any]]:
+        n_samples, n_genes = self.values.shape
+        title = f"{counted(n_samples, 'sample')} x {counted(n_genes, 'gene')}"
+        return title, {
+            "samples": first_names(self.sample_names),
+            "genes": first_names(self.gene_names),
+            "measured": f"{counted(int(self.observed.any(axis=0).sum()), 'gene')}, "
+            f"{self.observed.mean():.1%} of the entries"
+            if self.observed.size
+            else None,
+        }
 
 
 def impute(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fembed import parallel
 from fembed.engine import Float32, Solution
 from fembed.inference.matching import as_model, check_placed, match
+from fembed.facts import ShowsFacts, counted, first_names
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.solvers import uncertainty
@@ -18,12 +19,14 @@ from fembed.solvers.samples import joined, place
 
 #: Losses of a panel are not those of whole profiles: below this share of the genes, no p-value.
 LEAST_SHARE = 0.5
+#: An outlier score that new samples of the training's kind hardly reach.
+SUSPICIOUS = 5.0
 #: Of the samples that several workers place. The candidates are decoded anew for every part.
 SAMPLES_A_PART = 4096
 
 
-@dataclass(frozen=True)
-class Projection:
+@dataclass(frozen=True, repr=False)
+class Projection(ShowsFacts):
     """Where new samples belong, and how well they fit there.
 
     Attributes
@@ -64,6 +67,20 @@ class Projection:
     n_genes_matched: int
     n_genes_model: int
     p_value: NDArray[np.float64] | None = None
+
+    def _facts(self) -> tuple[str, dict[str, Any]]:
+        n_samples, n_components = self.sample_embedding.shape
+        title = f"{counted(n_samples, 'sample')} in {counted(n_components, 'dimension')}"
+        suspicious = int((self.outlier > SUSPICIOUS).sum())
+        return title, {
+            "samples": first_names(self.sample_names),
+            "genes": f"{self.n_genes_matched:,} of the model's {self.n_genes_model:,}",
+            "median loss": float(np.median(self.loss)) if n_samples else None,
+            f"outlier above {SUSPICIOUS:g}": counted(suspicious, "sample"),
+            "p_value": "none; see fembed.calibrate"
+            if self.p_value is None
+            else counted(int((self.p_value <= 0.05).sum()), "sample") + " at 0.05 or below",
+        }
 
 
 def project(

@@ -31,7 +31,7 @@ def interactive_map(
     measured_genes: int | None = None,
     n_threads: int | None = None,
     save: str | os.PathLike[str] | None = None,
-) -> str:
+) -> page.Page:
     """The map of a model as one HTML page: hover, colour, select, and decode where one clicks.
 
     Everything happens in the page: the decoder is in it, so that any gene can be searched and
@@ -58,8 +58,8 @@ def interactive_map(
 
     Returns
     -------
-    str
-        The page.
+    Page
+        A str, the page. A notebook shows it in a frame.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def interactive_map(
     text = map_page(model, samples, title=title, measured_genes=measured_genes, n_threads=n_threads)
     if save is not None:
         durable.replace_file(save, text.encode())
-    return text
+    return page.Page(text)
 
 
 def map_page(model: Model, samples: MapSamples, *, title: str, **options: Any) -> str:

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import re
 from functools import cache
+from html import escape
 from importlib import resources
 from typing import Any
 
@@ -25,6 +26,23 @@ _POLICY = (
 
 #: Halves of characters, which a damaged name may hold and no file can.
 _LONE = re.compile("[\ud800-\udfff]")
+
+
+class Page(str):
+    """A page that a notebook shows in a frame, and a prompt by its size."""
+
+    __slots__ = ()
+    #: Pixels; the width is that of the notebook.
+    HEIGHT = 720
+
+    def __repr__(self) -> str:
+        return f"<Page of {len(self) / 1e6:.1f} MB; save='map.html' keeps it, a notebook shows it>"
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe srcdoc="{escape(self)}" sandbox="allow-scripts allow-downloads" '
+            f'style="width:100%;height:{self.HEIGHT}px;border:0"></iframe>'
+        )
 
 
 def json_for_script(value: Any) -> str:

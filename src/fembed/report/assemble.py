@@ -47,7 +47,7 @@ def report_page(
     model_path: str | None = None,
     n_threads: int | None = None,
     save: str | os.PathLike[str] | None = None,
-) -> str:
+) -> page.Page:
     """One self-contained HTML page about a model.
 
     Parameters
@@ -70,8 +70,8 @@ def report_page(
 
     Returns
     -------
-    str
-        The page.
+    Page
+        A str, the page. A notebook shows it in a frame.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def report_page(
         )
     if save is not None:
         durable.replace_file(save, text.encode())
-    return text
+    return page.Page(text)
 
 
 def _subtitle(model: Model, samples: MapSamples) -> str:
