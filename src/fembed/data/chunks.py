@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
@@ -207,3 +208,11 @@ def not_a_number(origin: str, row: object, column: object, text: object) -> str:
         f"{origin} holds '{text}', which is not a number, in row '{row}' and column '{column}'; "
         "correct it, leave it empty if it is missing, or remove the column if it is an annotation."
     )
+
+
+def values_hash(values: NDArray[np.float32]) -> hashlib._Hash:
+    """A SHA-256 of a matrix's shape and entries, to which more can be added."""
+    total = hashlib.sha256(repr(values.shape).encode())
+    for rows in row_chunks(*values.shape):
+        total.update(np.ascontiguousarray(values[rows]).data)
+    return total

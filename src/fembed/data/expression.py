@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from fembed.data.annotations import (
     refuse_other_objects,
     rows_together,
 )
-from fembed.data.chunks import frame_to_float32, row_chunks, to_float32
+from fembed.data.chunks import frame_to_float32, row_chunks, to_float32, values_hash
 from fembed.data.lookup import Lookup, look_up
 from fembed.data.memory import refuse_beyond_memory, refuse_implausible
 from fembed.data.names import Names, listed, refuse_duplicates
@@ -52,8 +51,7 @@ class Expression(ShowsFacts):
     source : Source
         How the file was taken, where there was one.
     colours : mapping
-        What an AnnData object keeps in ``uns["<column>_colors"]``, by column: the colours that
-        figures give to the column's categories.
+        Of the categories of a column, from ``uns["<column>_colors"]`` of an AnnData object.
     """
 
     values: NDArray[np.float32]
@@ -78,13 +76,9 @@ class Expression(ShowsFacts):
 
     def _facts(self) -> tuple[str, dict[str, Any]]:
         shape = f"{counted(self.n_samples, 'sample')} x {counted(self.n_genes, 'gene')}"
-        return shape, {
-            "from": self.origin,
-            "samples": first_names(self.sample_names),
-            "genes": first_names(self.gene_names),
-            "obs": None if self.obs is None else ", ".join(map(str, self.obs.columns)) or None,
-            "format": self.source.format or None,
-        }
+        names = {"samples": first_names(self.sample_names), "genes": first_names(self.gene_names)}
+        columns = [] if self.obs is None else [str(column) for column in self.obs.columns]
+        return shape, {"from": self.origin, **names, "obs": ", ".join(columns) or None}
 
     @property
     def missing_share(self) -> float:
@@ -242,9 +236,7 @@ class Expression(ShowsFacts):
 
     def digest(self, *more: Iterable[Any]) -> str:
         """SHA-256 of the matrix, its names, and what else is given as names."""
-        total = hashlib.sha256(repr(self.values.shape).encode())
-        for rows in row_chunks(*self.values.shape):
-            total.update(np.ascontiguousarray(self.values[rows]).data)
+        total = values_hash(self.values)
         for names in (self.sample_names, self.gene_names, *more):
             total.update(json.dumps([str(name) for name in names]).encode())
         return total.hexdigest()

@@ -51,7 +51,9 @@ class Sweep(ShowsFacts):
     label_colours: Any = field(default=None, repr=False)
 
     def _facts(self) -> tuple[str, dict[str, Any]]:
-        options = {name: ", ".join(map(shown, values)) for name, values in self.grid.values.items()}
+        options = {
+            name: ", ".join(map(option_text, values)) for name, values in self.grid.values.items()
+        }
         failed = sum(bool(case.failure) for case in self.cases)
         return counted(len(self.cases), "case"), {
             **options,

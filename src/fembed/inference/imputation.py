@@ -12,8 +12,8 @@ from fembed import engine
 from fembed.data.expression import Expression
 from fembed.data.preprocess import check_scale
 from fembed.engine import Float32
-from fembed.inference.matching import Matched, as_model, check_placed, match
 from fembed.facts import ShowsFacts, counted, first_names
+from fembed.inference.matching import Matched, as_model, check_placed, match
 from fembed.model import Model
 from fembed.solvers.prior import Prior
 from fembed.solvers.samples import place, refine

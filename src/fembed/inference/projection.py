@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fembed import parallel
 from fembed.engine import Float32, Solution
-from fembed.inference.matching import as_model, check_placed, match
 from fembed.facts import ShowsFacts, counted, first_names
+from fembed.inference.matching import as_model, check_placed, match
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.solvers import uncertainty
