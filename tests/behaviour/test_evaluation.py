@@ -26,7 +26,7 @@ from fembed.commands.app import run
 from fembed.evaluation import methods
 from fembed.evaluation.result import corrected_standard_error
 from fembed.evaluation.survival import CoxModel
-from tests.small_expression import frame, write_h5ad
+from tests.small_expression import frame, write_csv, write_h5ad
 
 HERE = Workers(n_workers=1)
 SECONDS = ["seconds_fit", "seconds_score"]
@@ -401,6 +401,16 @@ def test_cox_model_is_a_sound_estimator():
     )
     np.testing.assert_array_equal(CoxModel(penalizer=0.0).fit(X, structured).coef_, model.coef_)
     assert model.score(X, structured) > 0.7
+
+
+def test_command_warns_of_units_once_and_by_the_name_of_the_file(tmp_path, capsys):
+    data, labels = write_csv(tmp_path / "data.csv"), tmp_path / "labels.csv"
+    pd.DataFrame({"group": LABELS}, index=frame().index).to_csv(labels)
+    words = ["--transform", "none", "--annotations", str(labels), "--label", "group"]
+    small = ["--dims", "2", "--folds", "2", "--epochs", "1", "--against", "", "--workers", "1"]
+    assert run(["evaluate", str(data), *words, *small]) == 0
+    told = capsys.readouterr().err
+    assert told.count("looks like counts") == 1 and f"{data} (" in told
 
 
 def test_command_writes_what_the_function_finds(tmp_path, capsys):

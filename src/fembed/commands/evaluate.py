@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated
 
 import typer
@@ -94,7 +95,7 @@ def evaluate(
     from fembed.commands import describe, options
     from fembed.data import account, readers
     from fembed.data.preprocess import Preprocessing
-    from fembed.errors import InputError
+    from fembed.errors import DataWarning, InputError
     from fembed.estimator import FactorizedEmbedding
     from fembed.evaluation.annotations import labelled
     from fembed.evaluation.figure import check_drawing
@@ -148,6 +149,8 @@ def evaluate(
             random_state=config.seed,
         )
         log.open()
+        # The units were judged above, under the name of the file; `evaluate` would judge "X" again.
+        warnings.filterwarnings("ignore", r"X \(", DataWarning)
         with CaseBar("folds", quiet) as bar:
 
             def show(n_done: int, n_cases: int, case: CaseResult) -> None:
