@@ -54,7 +54,7 @@ class FitConfig:
         Widths of the network's hidden layers (100-50-50, the thesis chapter's).
     recipe : {"fast", "published"}
         "fast" is this project's own: spectral start, blocks, three learning rates, reseating,
-        gauge, stopping by data. "published" is the thesis chapter's model to the letter: random
+        gauge, stopping by data. "published" is the thesis chapter's model as published: random
         start, no linear skip, whole profiles, one learning rate.
     init : {"tsne", "pca"}, optional
         Where the fast recipe starts. "tsne": at a t-SNE layout, which keeps related samples

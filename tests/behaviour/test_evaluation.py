@@ -407,7 +407,7 @@ def test_command_warns_of_units_once_and_by_the_name_of_the_file(tmp_path, capsy
     data, labels = write_csv(tmp_path / "data.csv"), tmp_path / "labels.csv"
     pd.DataFrame({"group": LABELS}, index=frame().index).to_csv(labels)
     words = ["--transform", "none", "--annotations", str(labels), "--label", "group"]
-    small = ["--dims", "2", "--folds", "2", "--epochs", "1", "--against", "", "--workers", "1"]
+    small = ["--dims", "2", "--folds", "2", "--epochs", "1", "--baselines", "", "--workers", "1"]
     assert run(["evaluate", str(data), *words, *small]) == 0
     told = capsys.readouterr().err
     assert told.count("looks like counts") == 1 and f"{data} (" in told

@@ -114,7 +114,7 @@ class TestNamesInOtherSpellings:
             grown = fembed.extend(model, new, dotted, epochs=0)
         assert list(grown.sample_names) == [*table.index, *new.index]
         with (
-            pytest.warns(DataWarning, match="spelled otherwise"),
+            pytest.warns(DataWarning, match="spelled differently"),
             pytest.raises(InputError, match="is in the model already"),
         ):
             fembed.extend(model, dotted, table, epochs=0)

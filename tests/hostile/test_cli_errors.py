@@ -316,7 +316,7 @@ def test_impossible_options(here: Path, capsys: Capture, words: str, message: st
 def test_missing_words(here: Path, capsys: Capture) -> None:
     refused("fit data.csv", "'--output'", capsys)
     refused("fit", "'DATA'", capsys)
-    refused("fitt", "'fitt'", capsys)
+    refused("fitt", "'fitt'. Did you mean 'fit'? See fembed --help.", capsys)
     refused("project model -o new.csv", "'DATA'", capsys)
     refused("project model data.csv -o new.csv --n-threads 0", "--n-threads is 0", capsys)
     words = "decode model data.csv -o new.csv --scale other"
@@ -328,7 +328,8 @@ def test_missing_words(here: Path, capsys: Capture) -> None:
 
 def test_a_model_that_is_not_there_or_not_one(here: Path, capsys: Capture) -> None:
     refused("project absent data.csv -o new.csv", "There is no model at absent", capsys)
-    refused("project data.csv data.csv -o new.csv", "is a file", capsys)
+    refused("project data.csv model -o new.csv", "the model before the data", capsys)
+    refused("info model/model.safetensors", "is a .safetensors file", capsys)
     refused("info absent", "absent does not exist", capsys)
     (here / "model" / "model.json").unlink()
     refused("project model data.csv -o new.csv", "model.json is absent", capsys)

@@ -103,7 +103,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except _UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]
         context = getattr(error, "ctx", None)
-        tell(f"{message.rstrip('.')}; see {context.command_path if context else 'fembed'} --help.")
+        where = f"{context.command_path if context else 'fembed'} --help."
+        asks = message.endswith("?")  # "Did you mean ...?"
+        tell(f"{message} See {where}" if asks else f"{message.rstrip('.')}; see {where}")
         return 2
     return status if isinstance(status, int) else 0
 

@@ -109,6 +109,12 @@ def projection_facts(projection: Projection) -> Facts:
 
 _TITLES = {
     "mse": "MSE",
+    "old_mse_before": "MSE of old samples before",
+    "old_mse": "MSE of old samples",
+    "new_mse_before": "MSE of new samples before",
+    "new_mse": "MSE of new samples",
+    "drift": "drift of old samples",
+    "drift_95": "drift of 95% of them, at most",
     "held_out_mse": "validation MSE",
     "n_held_out": "validation size",
     "missing_share": "missing entries",

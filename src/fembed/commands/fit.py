@@ -69,7 +69,7 @@ def fit(
     """Train a map of the samples in DATA and save the model.
 
     A training of more than a minute keeps its state in OUTPUT.checkpoint; if it is killed, the same
-    command goes on from there.
+    command resumes from there.
     """
     from fembed import train
     from fembed.commands import describe, finish, options

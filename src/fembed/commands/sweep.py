@@ -30,7 +30,7 @@ def sweep(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", help="A new folder, or one of the same sweep, which then goes on."
+            "--output", "-o", help="A new folder, or one of the same sweep, which then resumes."
         ),
     ],
     weight_decay: Annotated[
@@ -90,7 +90,7 @@ def sweep(
 ) -> None:
     """Train a model for every combination of options; table, densities, maps and heat maps.
 
-    Each finished case is stored at once: the same command goes on where a killed one ended.
+    Each finished case is stored at once: the same command resumes where a killed one ended.
     """
     from fembed import grid as grids
     from fembed.commands import describe, options

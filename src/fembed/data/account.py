@@ -157,9 +157,9 @@ def unit_doubt(
         return f"{_look(units, origin)}, and the transform {transform} {again}; use none."
     if units.kind == "counts" and transform == "log10" and units.depth_ratio > MIN_DEPTH_RATIO:
         return (
-            f"{_look(units, origin)}, and the totals of its samples differ (most by up to "
-            f"{units.depth_ratio:.3g} times), which the transform log10 leaves in the map as if "
-            "it were expression; use cpm."
+            f"{_look(units, origin)}, and the totals of its samples differ "
+            f"({units.depth_ratio:.3g} times from their 10th to their 90th percentile), which the "
+            "transform log10 leaves in the map as if it were expression; use cpm."
         )
     raw = units.kind == "counts" and units.highest > MAX_LOG
     if transform == "none" and (raw or _is_linear(units, values)):
@@ -201,7 +201,8 @@ def name_doubts(expression: Expression) -> Iterator[str]:
     if reversed_axes(samples, genes):
         yield (
             f"The samples of {origin} have names such as '{samples[0]}' and its genes such as "
-            f"'{genes[0]}', as if it were genes x samples; if so, transpose it (--transpose)."
+            f"'{genes[0]}', as if it were genes x samples; if it is, give --transpose, or "
+            "leave it out where it was given (in Python, transpose the data)."
         )
     elif gene_kind(genes) in ("Ensembl transcript IDs", "RefSeq transcript IDs"):
         yield (

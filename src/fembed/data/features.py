@@ -109,7 +109,7 @@ def kept_genes(
             "give a matrix of genes."
         )
     sentence = (
-        f"{origin} holds features that are no genes, which are left out: {counted}; "
+        f"{origin} holds features that are not genes, which are left out: {counted}; "
         f"{int(are_genes.sum())} genes (Gene Expression) are read."
     )
     warnings.warn(sentence, DataWarning, stacklevel=2)

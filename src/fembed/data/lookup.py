@@ -122,7 +122,7 @@ class Lookup:
             for how, pairs in self.respelled.items()
         ]
         return (
-            f"Some {what} names of {origin} are spelled otherwise and were matched: "
+            f"Some {what} names of {origin} are spelled differently and were matched: "
             f"{'; '.join(parts)}.{' ' * bool(left)}{left}"
         )
 

@@ -114,7 +114,8 @@ class Preprocessing:
                     f"{origin} holds the negative value {values[sample, gene]:g} for sample "
                     f"{_called(sample_names, sample)} and gene {_called(gene_names, gene)}, which "
                     f"the transform {self.transform} cannot take: it is for linear values. A model "
-                    "of data on a log scale is fitted with --transform none."
+                    "of data on a log scale is fitted with the transform none (--transform none; "
+                    "in Python transform='none' or preprocessing='none')."
                 )
 
     def to_dict(self) -> dict[str, Any]:

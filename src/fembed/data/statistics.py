@@ -44,7 +44,7 @@ def warn_left_out(names: Sequence[str], origin: str, stacklevel: int = 2) -> Non
     """Issue the `DataWarning` that names the statistics that were left out, if any."""
     if not names:
         return
-    listed = ", ".join(names[:4]) + (", ..." if names[4:] else "")
+    listed = ", ".join(names[:4]) + (" and others" if names[4:] else "")
     what = f"{len(names)} statistics of reads are" if names[1:] else "One statistic of reads is"
     warnings.warn(
         f"{what} left out of the genes of {origin}: {listed}.",

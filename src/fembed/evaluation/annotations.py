@@ -146,7 +146,10 @@ def read_table(path: str) -> pd.DataFrame:
 
     ending = next((end for end in ENDINGS if path.lower().endswith(end)), None)
     if ending is None:
-        raise InputError(f"{path} has an unknown ending; the known ones are {', '.join(ENDINGS)}.")
+        excel = " Save the sheet of an Excel workbook as .csv." if ".xls" in path.lower() else ""
+        raise InputError(
+            f"{path} has an unknown ending; the known ones are {', '.join(ENDINGS)}.{excel}"
+        )
     if not paths.check_input(path, "annotations").is_file():
         raise InputError(f"{path} is not a file; check the path.")
     # What pandas and pyarrow raise for damaged files and metadata is not public.

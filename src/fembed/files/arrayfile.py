@@ -86,7 +86,10 @@ def read_folder(path: PathLike, kind: str) -> tuple[Arrays, Document]:
     if not folder.exists():
         raise InputError(f"There is no {kind} at {folder}; check the path.")
     if not folder.is_dir():
-        raise InputError(f"{folder} is a file, but a fembed {kind} is a folder; give the folder.")
+        raise InputError(
+            f"{folder} is a file, but a fembed {kind} is a folder; give the folder"
+            f"{', and the model before the data' if kind == 'model' else ''}."
+        )
     array_path, document_path = folder / f"{kind}.safetensors", folder / f"{kind}.json"
     for needed in (document_path, array_path):
         if not paths.check_input(needed, kind).is_file():

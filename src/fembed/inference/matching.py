@@ -135,7 +135,7 @@ def training_rows(
     Warns
     -----
     DataWarning
-        Of training samples that are spelled otherwise.
+        Of training samples that are spelled differently.
     """
     found = look_up(model.sample_names, sample_names)
     account.warn_of_spelling(found, "sample", origin, stacklevel=3)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from fembed.errors import InputError
 
+#: The header of a .safetensors file is JSON after its length in eight bytes; no longer than this.
+MAX_HEADER = 100_000_000
 MATRIX = "give a matrix of genes and samples"
 
 #: How binary files begin, what they are, and what to do.
@@ -46,6 +48,8 @@ def refuse(path: Path, what: str, advice: str) -> None:
 
 def refuse_binary(start: bytes, path: Path) -> None:
     """Raise an `InputError` that names what a file is by its first bytes, decompressed."""
+    if start[8:10] == b'{"' and int.from_bytes(start[:8], "little") < MAX_HEADER:
+        refuse(path, "a .safetensors file, as in a fembed model", MATRIX)
     if start[257:262] == b"ustar":
         refuse(path, "a .tar archive", "unpack it and give the file or the folder in it")
     for magic, what, advice in _BINARY:
