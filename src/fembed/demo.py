@@ -10,7 +10,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def tour(
     training_rows, held_out_rows = train_test_split(
         np.arange(cells.n_samples), test_size=HELD_OUT, random_state=config.seed, stratify=labels
     )
-    training, held_out = _rows(cells, training_rows), _rows(cells, held_out_rows)
+    training, held_out = cells.take_samples(training_rows), cells.take_samples(held_out_rows)
     label_pair = labels[training_rows], labels[held_out_rows]
     pca = _pca_facts(training.values, held_out.values, *label_pair, config.n_components)
     # The values are on a log scale already; fit may overwrite them, and PCA is done with them.
@@ -123,11 +123,6 @@ def save(result: Tour, report: str, place: durable.Place) -> None:
         tables.write(training, folder / "training_cells.csv")
         tables.write(held_out, folder / "held_out_cells.csv")
         durable.replace_file(folder / REPORT, report.encode())
-
-
-def _rows(cells: Expression, rows: NDArray[np.intp]) -> Expression:
-    names = cells.sample_names[rows]
-    return replace(cells, values=cells.values[rows], sample_names=names, obs=None)
 
 
 def _pca_facts(

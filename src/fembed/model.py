@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fembed.data.lookup import exact_positions
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted
 from fembed.parameters import Array, Parameters, network_size
@@ -189,11 +190,12 @@ class Model(ShowsFacts):
                     "are numbered from 0."
                 )
             return rows
-        position = {name: row for row, name in enumerate(self.gene_names)}
-        for name in wanted.tolist():
-            if not isinstance(name, str) or name not in position:
-                raise InputError(f"The gene {shown(name)} is not in the model; check its spelling.")
-        return np.array([position[name] for name in wanted], dtype=np.int64)
+        names = [name if isinstance(name, str) else None for name in wanted.tolist()]
+        rows = exact_positions(names, self.gene_names).astype(np.int64)
+        if (rows < 0).any():
+            name = wanted.tolist()[int(np.argmin(rows))]
+            raise InputError(f"The gene {shown(name)} is not in the model; check its spelling.")
+        return rows
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write the model to the folder ``path``; see `fembed.store.save`."""

@@ -15,7 +15,7 @@ from scipy.stats import chi2
 
 from fembed import engine, store
 from fembed.config import FitConfig, Recipe
-from fembed.engine import Float32, take_genes
+from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError
 from fembed.inference import Imputation, add_genes, calibrate, impute
 from fembed.inference.projection import project
@@ -325,7 +325,7 @@ class TestConfidence:
         held_out, test = frame(values[:150], "held"), values[150:]
         known = calibrate(model, held_out)
         order = rng.permutation(N_GENES)
-        halves = [take_genes(known.parameters, half) for half in (order[:45], order[45:])]
+        halves = [known.parameters.take_genes(half) for half in (order[:45], order[45:])]
         places, spread = [], []
         for some, half in zip(halves, (order[:45], order[45:]), strict=True):
             part = np.ascontiguousarray(test[:, half])

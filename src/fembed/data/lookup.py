@@ -127,6 +127,22 @@ class Lookup:
         )
 
 
+def exact_positions(wanted: Iterable[Any], there: Iterable[str]) -> NDArray[np.intp]:
+    """Where names stand in another list as they are spelled, -1 where they do not.
+
+    One that stands twice in ``there`` is found at its first place.
+    """
+    place = _first_places(there)
+    return np.array([place.get(name, -1) for name in wanted], np.intp)
+
+
+def _first_places(names: Iterable[str]) -> dict[Any, int]:
+    place: dict[Any, int] = {}
+    for position, name in enumerate(names):
+        place.setdefault(name, position)
+    return place
+
+
 def look_up(wanted: Iterable[str], there: Iterable[str]) -> Lookup:
     """Find names in another list, by themselves or else by a spelling that only they share.
 
@@ -143,10 +159,7 @@ def look_up(wanted: Iterable[str], there: Iterable[str]) -> Lookup:
     [1, 0]
     """
     wanted, there = list(wanted), list(there)
-    place: dict[str, int] = {}
-    for position, name in enumerate(there):
-        place.setdefault(name, position)
-    positions = np.array([place.get(name, -1) for name in wanted], np.intp)
+    positions, place = exact_positions(wanted, there), _first_places(there)
     respelled: dict[str, list[tuple[str, str]]] = {}
     shared: dict[int, tuple[str, str]] = {}
     lacking = [k for k, position in enumerate(positions) if position < 0]

@@ -16,7 +16,7 @@ from fembed.data import account
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
 from fembed.data.lookup import look_up
-from fembed.engine import Float32, decode, take_genes
+from fembed.engine import Float32, decode
 from fembed.errors import DataWarning, InputError
 from fembed.model import Model
 from fembed.parameters import Parameters
@@ -119,7 +119,7 @@ def match(model: Model, data: Any) -> Matched:
     if n_matched < model.n_genes:
         # By name and not by what is observed: batch mates must not choose a sample's genes.
         genes = np.flatnonzero(found.found)
-        parameters = take_genes(parameters, genes)
+        parameters = parameters.take_genes(genes)
         profiles = np.ascontiguousarray(profiles[:, genes])
     doubt = doubt or scale_doubt(parameters, profiles, expression.origin)
     if doubt is not None:

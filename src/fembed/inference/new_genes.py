@@ -14,7 +14,7 @@ import numpy as np
 from fembed.data import account
 from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
-from fembed.data.lookup import Lookup
+from fembed.data.lookup import Lookup, exact_positions
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
 from fembed.inference.matching import as_model, training_rows
@@ -165,8 +165,7 @@ def _values(model: Model, expression: Expression, names: list[str]) -> Float32:
         gene_names=np.array(taken, dtype=object),
     )
     if whole:
-        position = {name: column for column, name in enumerate(taken)}
-        values = np.ascontiguousarray(values[:, [position[name] for name in names]])
+        values = np.ascontiguousarray(values[:, exact_positions(names, taken)])
     few = np.flatnonzero((~np.isnan(values)).sum(axis=0) < LEAST_SAMPLES)
     if few.size:
         raise InputError(

@@ -130,7 +130,7 @@ def _with_projected(
 ) -> MapSamples:
     if not rows.size:
         return trained
-    some = replace(data, values=data.values[rows], sample_names=data.sample_names[rows], obs=None)
+    some = data.take_samples(rows)
     placed = project(model, some, n_threads=n_threads)
     return MapSamples(
         names=np.concatenate([trained.names, placed.sample_names]),
@@ -144,9 +144,7 @@ def _with_projected(
 def _measured(model: Model, data: Expression, rows: NDArray[np.intp]) -> NDArray[np.float32]:
     """Rows of ``data`` (-1: none) for the model's genes, prepared as the training data were."""
     there = rows >= 0
-    some = replace(
-        data, values=data.values[rows[there]], sample_names=data.sample_names[rows[there]], obs=None
-    )
+    some = data.take_samples(rows[there])
     found = some.find_genes(model.gene_names)
     values, n_matched = some.take_genes(found)
     only_training = len(rows) == model.n_samples  # or `project` has said it

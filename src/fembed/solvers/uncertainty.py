@@ -18,7 +18,7 @@ from scipy.special import chdtri
 from threadpoolctl import threadpool_limits
 
 from fembed.data.choice import even_choice
-from fembed.engine import Float32, Solution, take_genes
+from fembed.engine import Float32, Solution
 from fembed.parameters import Parameters
 from fembed.solvers.jacobian import Slopes
 from fembed.solvers.samples import place
@@ -152,7 +152,7 @@ def _placed(
     genes: NDArray[np.intp],
     n_threads: int | None,
 ) -> tuple[Float64, Float64]:
-    some = take_genes(parameters, genes)
+    some = parameters.take_genes(genes)
     part = np.ascontiguousarray(profiles[np.ix_(rows, genes)])
     solution = place(some, part, n_threads=n_threads)
     return solution.u.astype(np.float64), covariance(some, part, solution, n_threads)

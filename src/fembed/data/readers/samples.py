@@ -13,6 +13,7 @@ import numpy as np
 
 from fembed.data.chunks import empty_matrix
 from fembed.data.expression import Expression
+from fembed.data.lookup import exact_positions
 from fembed.data.readers import binary, refused
 from fembed.data.readers.counters import sample_name
 from fembed.data.readers.layout import Layout
@@ -145,7 +146,6 @@ def together(paths: Sequence[Path], read: Reader, origin: str) -> Expression:
     if n_shared < len(genes):
         _tell_different(parts, genes, n_shared, origin)
     values = empty_matrix(len(names), len(genes), origin=origin)
-    place = {gene: j for j, gene in enumerate(genes)}
     start = 0
     for part in parts:
         rows = slice(start, start + part.n_samples)
@@ -153,7 +153,7 @@ def together(paths: Sequence[Path], read: Reader, origin: str) -> Expression:
             values[rows] = part.values
         else:
             values[rows] = np.nan
-            values[rows, [place[gene] for gene in part.gene_names]] = part.values
+            values[rows, exact_positions(part.gene_names, genes)] = part.values
         start = rows.stop
     source = parts[0].source
     notes = (f"{len(parts)} files are read as one matrix.", *source.notes)
