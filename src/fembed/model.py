@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fembed import engine, model_folder
 from fembed.data.lookup import exact_positions
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted
 from fembed.parameters import Array, Parameters, network_size
+from fembed.solvers.numeric_range import within_reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,8 +169,6 @@ class Model(ShowsFacts):
         """
         chosen = None if genes is None else self.gene_rows(genes)
         checked = self._checked_points(points)
-        from fembed import engine  # the compiled extension; a model can be read without it
-
         return engine.decode(self.parameters, checked, genes=chosen, n_threads=n_threads)
 
     def gene_rows(self, genes: Sequence[str] | NDArray[Any]) -> NDArray[np.int64]:
@@ -198,10 +198,8 @@ class Model(ShowsFacts):
         return rows
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write the model to the folder ``path``; see `fembed.store.save`."""
-        from fembed import store  # store builds models, so it imports this module
-
-        store.save(self, path, overwrite=overwrite)
+        """Write the model to the folder ``path``; see `fembed.model_folder.save`."""
+        model_folder.save(self, path, overwrite=overwrite)
 
     def check(self) -> None:
         """Raise InputError, naming the field, unless shapes, types, names and values are sound."""
@@ -212,8 +210,6 @@ class Model(ShowsFacts):
         _check_names("sample_names", self.sample_names, self.n_samples)
         _check_names("gene_names", self.gene_names, self.n_genes)
         self._check_learnt()
-        from fembed.solvers.numeric_range import within_reach  # the compiled extension
-
         if not within_reach(self.parameters):
             raise InputError(
                 "The arrays hold numbers so large that the expression of the model's own samples "
