@@ -15,6 +15,7 @@ from scipy.stats import chi2
 
 from fembed import engine, store
 from fembed.config import FitConfig, Recipe
+from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError
 from fembed.inference import Imputation, add_genes, calibrate, impute
@@ -274,7 +275,7 @@ class TestAddGenes:
             add_genes(model, infinite)
         with pytest.raises(InputError, match="'g1' 2 times"):
             add_genes(model, table.rename(columns={"g2": "g1"}))
-        millions = replace(model, transform="cpm")
+        millions = replace(model, preprocessing=Preprocessing("cpm"))
         alone = pd.DataFrame({"late": np.ones(N_TRAINING)}, index=model.sample_names)
         with pytest.raises(InputError, match="per million of whole profiles"):
             add_genes(millions, alone)
