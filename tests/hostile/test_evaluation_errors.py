@@ -293,3 +293,32 @@ def test_a_library_that_always_warns_of_a_parquet_file_is_not_heard(tmp_path) ->
         warnings.simplefilter("always")
         found = read_table(str(tmp_path / "labels.parquet"))
     assert found["group"].tolist() == ["a", "b"] and heard == []
+
+
+def three(names=("1", "2", "3")) -> Expression:
+    return Expression.from_array(np.ones((3, 2)), names)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("row,sample,y\n1,3,a\n2,1,b\n3,2,c\n", "only numbers the rows"),
+        ("y,note\n1,a,\n2,b,\n3,c,\n", "end in an empty cell"),  # R's header, or one too many?
+    ],
+)
+def test_annotations_that_can_be_read_in_two_ways_are_refused(tmp_path, text, words):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=words):
+        labelled(three(), ["y"], annotations=str(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize("cell", [".", "-", "?", "na", "#DIV/0!", "[Not Available]", "1,5"])
+def test_cells_that_are_hardly_labels_are_told(tmp_path, cell):
+    (tmp_path / "a.csv").write_text(f"id;y\n1;{cell}\n2;2,5\n3;3,5\n")
+    with pytest.warns(DataWarning, match="taken as a label|decimal point"):
+        assert len(labelled(three(), ["y"], annotations=str(tmp_path / "a.csv")).y) == 3
+
+
+def test_a_header_that_begins_with_a_hash_is_one(tmp_path):
+    (tmp_path / "a.csv").write_text("# made today\n#id,y\n1,a\n2,b\n3,c\n")
+    assert list(labelled(three(), ["y"], annotations=str(tmp_path / "a.csv")).y) == ["a", "b", "c"]

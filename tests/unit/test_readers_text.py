@@ -464,3 +464,9 @@ def test_real_files_that_are_no_matrix(name, message):
         pytest.skip(f"{FORMATS / name} is not there; set FEMBED_DATA to the folder of real data")
     with pytest.raises(InputError, match=message):
         read(FORMATS / name)
+
+
+def test_numbers_under_the_name_of_a_gene_are_told_to_be_taken_for_names(tmp_path):
+    (tmp_path / "t.csv").write_text("TP53,EGFR,MYC\n1,2,3\n2,5,6\n3,1,1\n")
+    with pytest.warns(DataWarning, match="'TP53', are taken for the names"):
+        assert read(tmp_path / "t.csv").gene_names.tolist() == ["EGFR", "MYC"]

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import re
 import warnings
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,15 +13,23 @@ from fembed.data.account import warn_of_spelling
 from fembed.data.expression import Expression
 from fembed.data.lookup import look_up
 from fembed.data.names import as_text
-from fembed.data.readers.damage import ANY_ERROR, damage_reported
+from fembed.data.readers.layout import is_id_like
 from fembed.errors import DataWarning, InputError
+from fembed.evaluation.label_tables import read_table
 from fembed.evaluation.tasks import Labels
-from fembed.files import paths
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+
+#: What people write where a value is missing, and what spreadsheets do; it may be a label, too.
+_PLACEHOLDER = re.compile(
+    r"[-.?*\u2013\u2014]+|na|n\.?[ad]\.?|#(div/0|value|ref|name|num|null)[!?]?"
+    r"|\[?(not[ _])?(available|applicable|evaluated|reported|known|determined)\]?"
+    r"|\[?(un|not )known\]?|missing",
+    re.IGNORECASE,
+)
+_WITH_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def labelled(
     kept = np.logical_and.reduce(
         [(column.notna() & (column.astype(str).str.strip() != "")).to_numpy() for column in found]
     )
+    for column in found:
+        _warn_of_texts(column)
     called = " and ".join(columns)
     if not kept.any():
         raise InputError(f"No sample of {expression.origin} has a value for {called}.")
@@ -92,6 +96,27 @@ def labelled(
     return LabelledSamples(expression, y, groups)
 
 
+def _warn_of_texts(column: pd.Series) -> None:
+    """Issue a `DataWarning` for cells that are taken as labels, and hardly are."""
+    cells = [cell for cell in column if isinstance(cell, str)]
+    empty = sorted({cell for cell in cells if _PLACEHOLDER.fullmatch(cell.strip())})
+    if empty:
+        n = sum(cell in empty for cell in cells)
+        warnings.warn(
+            f"{n} cell(s) of the column '{column.name}' are '{empty[0]}', which is taken as a "
+            "label; leave such cells empty if the value is missing.",
+            DataWarning,
+            stacklevel=3,
+        )
+    if cells and all(_WITH_COMMA.fullmatch(cell.strip()) for cell in cells):
+        warnings.warn(
+            f"The column '{column.name}' holds texts such as '{cells[0]}', not numbers; write "
+            "numbers with a decimal point and no thousands separators.",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
 def read_annotations(path: str, expression: Expression) -> pd.DataFrame:
     """The table at ``path``, a row for each of the samples, in their order.
 
@@ -106,6 +131,7 @@ def read_annotations(path: str, expression: Expression) -> pd.DataFrame:
         Of samples that the table spells otherwise.
     """
     table = read_table(path)
+    _refuse_two_columns_of_names(table, expression, path)
     found = look_up(expression.sample_names, table.index)
     if not found.n_found:
         raise InputError(
@@ -122,6 +148,23 @@ def read_annotations(path: str, expression: Expression) -> pd.DataFrame:
     return table.where(np.broadcast_to(found.found[:, None], table.shape))
 
 
+def _refuse_two_columns_of_names(table: pd.DataFrame, expression: Expression, path: str) -> None:
+    """Raise where the first column numbers the rows and another names them, each for all samples.
+
+    Samples that are called 1, 2, 3, ... would be taken by the number of the row.
+    """
+    known = set(expression.sample_names)
+    for name in table.columns:
+        if not (name.strip() and is_id_like(name)):
+            continue
+        column = [as_text(cell) for cell in table[name]]
+        if column != list(table.index) and known <= set(column) & set(table.index):
+            raise InputError(
+                f"The first column of {path} and its column '{name}' both hold the names of the "
+                "samples and differ; remove the one that only numbers the rows."
+            )
+
+
 def _where_names_are(table: pd.DataFrame, expression: Expression) -> str:
     """The column that has the samples' names, where it is not the first."""
     known = set(expression.sample_names)
@@ -129,110 +172,6 @@ def _where_names_are(table: pd.DataFrame, expression: Expression) -> str:
         if known & set(table[name].astype(str)):
             return f"its column '{name}' has them, so put it first"
     return "its first column should be their names"
-
-
-def read_table(path: str) -> pd.DataFrame:
-    """A table of annotations, its first column as the index; identifiers stay texts.
-
-    A column is one of numbers only if every cell is, and none is written as an identifier, with a
-    zero before other digits.
-
-    Raises
-    ------
-    InputError
-        It is not there or cannot be read.
-    """
-    import pandas as pd
-
-    ending = next((end for end in ENDINGS if path.lower().endswith(end)), None)
-    if ending is None:
-        excel = " Save the sheet of an Excel workbook as .csv." if ".xls" in path.lower() else ""
-        raise InputError(
-            f"{path} has an unknown ending; the known ones are {', '.join(ENDINGS)}.{excel}"
-        )
-    if not paths.check_input(path, "annotations").is_file():
-        raise InputError(f"{path} is not a file; check the path.")
-    # What pandas and pyarrow raise for damaged files and metadata is not public.
-    errors = ANY_ERROR if ending == ".parquet" else (ValueError, OSError, EOFError, csv.Error)
-    with damage_reported(Path(path), "a table of annotations", *errors, zlib.error):
-        if ending == ".parquet":
-            columns, names = _parquet_columns(path)
-        else:
-            names, cells = _text_cells(path)
-            columns = {name: _typed(column) for name, column in cells.items()}
-    index = pd.Index(names, dtype=object)
-    return pd.DataFrame(
-        {str(name): _series(column, index) for name, column in columns.items()}, index=index
-    )
-
-
-def _parquet_columns(path: str) -> tuple[dict[Any, Any], list[str]]:
-    import pandas as pd
-
-    table = pd.read_parquet(path)
-    if table.index.equals(pd.RangeIndex(len(table))):  # pandas' own numbers, no names
-        table = table.set_index(table.columns[0])
-    return dict(table.items()), [as_text(name) for name in table.index]
-
-
-def _series(column: Any, index: Any) -> pd.Series:
-    import pandas as pd
-
-    if isinstance(column, pd.Series):
-        return column.set_axis(index)
-    return pd.Series(column, index, dtype=object).infer_objects()
-
-
-def _text_cells(path: str) -> tuple[list[str], dict[str, list[str]]]:
-    """Names of the rows, and the cells of every column, as texts without blanks around them."""
-    opened = gzip.open if path.lower().endswith(".gz") else open
-    with opened(path, "rt", newline="", encoding="utf-8-sig") as stream:
-        text = re.sub(r"\A(\s*(#.*)?\r?\n)+", "", stream.read())
-    separator = max("\t,;", key=text.partition("\n")[0].count)
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    rows = [[cell.strip() for cell in row] for row in table if any(row)]
-    if not rows:
-        raise InputError(f"The table {path} cannot be read (it is empty); give one row a sample.")
-    header, body = rows[0], rows[1:]
-    lengths = {len(row) for row in body}
-    if lengths == {len(header) + 1}:
-        if all(not row[-1] for row in body) and header[0]:  # rows that end in a separator
-            body = [row[:-1] for row in body]
-        else:  # R's write.table gives the column of row names no header
-            header = ["", *header]
-    for number, row in enumerate(body, start=1):
-        if len(row) != len(header):
-            raise InputError(
-                f"The table {path} cannot be read (row {number}, '{row[0]}', has {len(row)} cells "
-                f"and the header {len(header)}); make all rows equally long."
-            )
-    if len(set(header[1:])) < len(header) - 1:
-        twice = next(name for name in header[1:] if header[1:].count(name) > 1)
-        raise InputError(f"The table {path} has two columns '{twice}'; rename one.")
-    columns = {name: [row[k] for row in body] for k, name in enumerate(header) if k}
-    return [row[0] for row in body], columns
-
-
-_MISSING = frozenset(("", "NA", "N/A", "NaN", "nan", "NAN", "#N/A", "null", "NULL", "None", "<NA>"))
-_WHOLE = re.compile(r"[+-]?(0|[1-9]\d{0,17})")
-_DECIMAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-
-
-def _typed(cells: list[str]) -> list[Any]:
-    """Whole numbers, decimals, truth values or texts; None where a value is missing."""
-    known = [cell for cell in cells if cell not in _MISSING]
-    kind: Callable[[str], Any] = str
-    if known and all(_WHOLE.fullmatch(cell) for cell in known):
-        kind = int
-    elif known and all(_DECIMAL.fullmatch(cell) for cell in known):
-        kind = float
-    elif known and {cell.lower() for cell in known} <= {"true", "false"}:
-        kind = _truth
-    return [None if cell in _MISSING else kind(cell) for cell in cells]
-
-
-def _truth(cell: str) -> bool:
-    return cell.lower() == "true"
 
 
 def _column(expression: Expression, table: pd.DataFrame | None, name: str) -> Any:

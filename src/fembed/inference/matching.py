@@ -36,6 +36,13 @@ _SLOPES_OF_FEW, _MAX_SHIFT_OF_FEW = (0.45, 1.9), 1.5
 _FEW = 5
 #: Below it the means in the data say nothing of those in the model.
 _NO_SLOPE = 0.3
+#: Genes' means that differ by less than this times what a gene differs by between places say
+#: nothing of a scale. Seen: 0.9 to 1.5 in log ratios (NKI), in whose halves, groups and single
+#: samples the slopes are -1.5 to 2.6 in the right units; 0.8 to 1.2 in panels of the most variable
+#: or most expressed genes of cells, with slopes of 0.2 to 1.7; from 1.64 up in all other data.
+_LEAST_BETWEEN = 1.6
+#: But they lie near each other: seen up to 1.3 in the right units, 6 and 7 without logarithms.
+_FAR = 3.0
 #: Training samples that are compared with the model, and how far above their loss is too far.
 _CHECKED_SAMPLES, _MAX_LOSS_RATIO = 256, 1.5
 _BASES = {
@@ -219,8 +226,16 @@ def scale_doubt(parameters: Parameters, profiles: Float32, origin: str) -> str |
     mean = expected.mean(axis=0, dtype=np.float64)[there]
     between = float(mean.std())
     within = float(np.sqrt(expected.var(axis=0, dtype=np.float64).mean()))
-    if not between > within:  # standardised data, whose genes have one mean: no line to compare
-        return None
+    if not between > _LEAST_BETWEEN * within:  # ratios, z-scores: no line to compare
+        distance = float(found.mean() - mean.mean())
+        if abs(distance) <= _FAR * np.hypot(between, within):
+            return None
+        return (
+            f"{origin} seems to be on another scale than the model: its genes lie "
+            f"{abs(distance):.3g} {_side(distance)} the model's (perhaps values before the "
+            "logarithm, or another one); give the samples in the units of the training data, or "
+            "their places mean little."
+        )
     # Not the ratio of the spreads: a single cell's noise adds to its spread, not to its slope.
     slope = float(np.mean((found - found.mean()) * (mean - mean.mean()))) / between**2
     shift = float(found.mean() - mean.mean()) / between

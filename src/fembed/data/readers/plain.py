@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fembed.data.readers.layout import (
     words,
 )
 from fembed.data.readers.text import Head
-from fembed.errors import InputError
+from fembed.errors import DataWarning, InputError
 
 #: What separates the cells of a row, in the order in which they are tried, and what it is called.
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "blanks", "|": "bars"}
@@ -207,6 +208,13 @@ def refuse_lost_names(columns: Columns, layout: Layout, names: list[str], path: 
     if not cells or not all(is_number(cell) for cell in cells):
         return
     if all(cell.isdigit() for cell in cells) and _are_numbered(cells):
+        warnings.warn(
+            f"The numbers in the first column of {path}, '{corner}', are taken for the names of "
+            f"the rows ({cells[0]}, ...); if '{corner}' holds values, write the table with its row "
+            "names first.",
+            DataWarning,
+            stacklevel=5,
+        )
         return
     raise InputError(
         f"The first column of {path}, '{corner}', holds numbers such as {cells[0]} "
