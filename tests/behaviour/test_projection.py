@@ -267,8 +267,8 @@ class TestConfidence:
         # Above zero: the training samples, which are the measure, took part in the fit.
         assert abs(np.median(project(model, alike).outlier)) < 2.5
         shuffled = rng.permuted(alike, axis=1)
-        with pytest.warns(DataWarning, match="do not go with those of the model's genes"):
-            assert project(model, shuffled).outlier.min() > 5
+        # No word of the scale: genes differ here between places as much as from each other.
+        assert project(model, shuffled).outlier.min() > 5
         assert abs(np.median(project(model, curved()).outlier)) < 0.05
         throughout = trained(curved(), iterations=2000, validation_fraction=0.0)
         assert (project(throughout, curved()).outlier > 3).mean() < 0.05
