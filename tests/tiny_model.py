@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fembed.config import FitConfig
+from fembed.data.preprocess import Preprocessing
 from fembed.model import Model
 from fembed.parameters import Parameters, network_size
 
@@ -29,7 +30,7 @@ def tiny_model(seed: int = 0, linear: bool = True) -> Model:
         ),
         sample_names=np.array([f"sample {i}" for i in range(N_SAMPLES)], dtype=object),
         gene_names=np.array([f"GENE{j}" for j in range(N_GENES)], dtype=object),
-        transform="log10",
+        preprocessing=Preprocessing("log10"),
         config=FitConfig(),
         sample_loss=rng.random(N_SAMPLES),
         training={"seconds": 1.5, "n_steps": 3, "history": [{"step": 1, "loss": 0.25}]},
