@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import threading
 from collections.abc import Iterable
@@ -11,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fembed.errors import InputError
+from benchmarks.report import finite
+from fembed import InputError
 from fembed.files import durable
 
 
@@ -105,16 +105,3 @@ class CaseFile:
             for case in [case for case in found if case.rival in gone]:
                 found.pop(case)
         return len(lines) - len(kept)
-
-
-def finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null; NumPy's numbers become Python's."""
-    if isinstance(value, dict):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if hasattr(value, "tolist"):
-        return finite(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value

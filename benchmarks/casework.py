@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from benchmarks.adapters import Placed, SeveralWays
 from benchmarks.adapters.registry import Entry
 from benchmarks.cases import Case
-from benchmarks.cohorts import Fold, Labelled
-from benchmarks.memory import forget_peak, peak_bytes
+from benchmarks.cohorts import Fold
+from benchmarks.machine import forget_peak, peak_bytes
+from benchmarks.timing import timed
 
 Answer = tuple[NDArray[Any], NDArray[Any], dict[str, Any]]  # training and test places, facts
 
@@ -23,35 +23,24 @@ WARM_UP_SAMPLES, WARM_UP_GENES = 128, 120
 
 @dataclass(frozen=True)
 class Task:
-    """What one fold asks of a rival."""
+    """What one fold asks of a rival; ``case`` is that of a rival without a name."""
 
     entry: Entry
-    data: Labelled
+    case: Case
+    seed: int  # of the rival
     matrix: Path  # the data's values, for processes to map
-    n_components: int
-    seed: int
-    fold: int
     rows: Fold
+    labels: tuple[NDArray[Any], NDArray[Any]]  # of the training part, and of the other
 
-    def cases(self, n_folds: int) -> list[Case]:
-        """A case for each way to place samples."""
-        return [
-            Case(self.data.name, row, self.n_components, n_folds, self.seed, self.fold)
-            for row in self.entry.rows
-        ]
-
-    def way(self, case: Case) -> str:
-        return dict(zip(self.entry.rows, self.entry.ways or ("",), strict=True))[case.rival]
+    @property
+    def cases(self) -> dict[Case, str]:
+        """A case for each way to place samples, and the way."""
+        ways = zip(self.entry.rows, self.entry.ways or ("",), strict=True)
+        return {replace(self.case, rival=row): way for row, way in ways}
 
     def to_score(self) -> dict[str, Any]:
         """What the scoring process needs beside the places."""
-        train, test = self.rows
-        return {
-            "matrix": self.matrix,
-            "rows": self.rows,
-            "labels": (self.data.labels[train], self.data.labels[test]),
-            "seed": self.seed,
-        }
+        return {name: getattr(self, name) for name in ("matrix", "rows", "labels", "seed")}
 
 
 class Fitting:
@@ -77,11 +66,11 @@ class Fitting:
         learning, new = np.array(self._values[train]), np.array(self._values[test])
         rival = self.entry.make(n_components, seed, self.n_threads)
         own_peak = forget_peak()
-        begin, cpu_begin = time.perf_counter(), time.process_time()
-        trained = rival.fit(learning)
+        with timed() as clock:
+            trained = rival.fit(learning)
         facts = {
-            "fit_seconds": time.perf_counter() - begin,
-            "fit_cpu_seconds": time.process_time() - cpu_begin,
+            "fit_seconds": clock.seconds,
+            "fit_cpu_seconds": clock.cpu_seconds,
             "training_mse": trained.mse,
             "n_threads": self.n_threads,
             "own_peak": own_peak,  # else that of the process since it began
@@ -89,10 +78,9 @@ class Fitting:
         ways = rival.ways() if isinstance(rival, SeveralWays) else {"": rival.place}
         answers = {}
         for name, place in ways.items():
-            begin = time.perf_counter()
-            placed = place(new)
-            seconds = time.perf_counter() - begin
-            answers[name] = self._answer(trained, placed, facts, seconds)
+            with timed() as clock:
+                placed = place(new)
+            answers[name] = self._answer(trained, placed, facts, clock.seconds)
         for _, _, found in answers.values():
             found["peak_bytes"] = peak_bytes()
         return answers

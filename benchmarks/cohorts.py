@@ -13,11 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.expression import Expression
-from fembed.errors import InputError
+from fembed import Expression, InputError
 
-FOLDER = Path(__file__).parents[2] / "shared" / "data"
-COHORTS = FOLDER / "tcga_11_cohorts.h5ad"
+COHORTS = "tcga_11_cohorts"
+N_FOLDS = 5
 
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -45,7 +44,7 @@ class DataSet:
 DATA_SETS = {
     data.name: data
     for data in (
-        DataSet("tcga_11_cohorts", "label", "patient", "none"),
+        DataSet(COHORTS, "label", "patient", "none"),
         DataSet("tcga_7_types_counts", "cancer_type", None, "log10"),
     )
 }
@@ -59,54 +58,50 @@ class Labelled:
     values: NDArray[np.float32]
     labels: NDArray[Any]
     groups: NDArray[Any] | None
+    names: tuple[NDArray[Any], NDArray[Any]] | None = None  # of samples, and of genes
 
-    def folds(self, n_folds: int, seed: int) -> list[Fold]:
-        """(train, test) rows: groups kept whole, else every class in every fold."""
-        from sklearn.model_selection import StratifiedKFold
+    def folds(self, n_folds: int = N_FOLDS, seed: int | None = None) -> list[Fold]:
+        """(train, test) rows: groups kept whole, else every class in every fold.
 
-        if self.groups is not None:
-            return grouped_folds(self.groups, n_folds, seed)
-        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-        return list(splitter.split(np.zeros(len(self.labels)), self.labels))
+        Every row is tested once. Without a seed the folds are always the same.
+        """
+        from sklearn.model_selection import GroupKFold, StratifiedKFold
 
+        kind = StratifiedKFold if self.groups is None else GroupKFold
+        splitter = kind(n_folds, shuffle=seed is not None, random_state=seed)
+        return list(splitter.split(np.zeros(len(self.labels)), self.labels, self.groups))
 
-def labelled(data: DataSet, folder: Path = FOLDER, most_genes: int | None = None) -> Labelled:
-    """Read and transform a data set; with ``most_genes``, evenly many of its genes (a trial)."""
-    expression = read(folder / f"{data.name}.h5ad")
-    values, name = expression.values, data.name
-    if most_genes is not None and most_genes < expression.n_genes:
-        chosen = np.linspace(0, expression.n_genes - 1, most_genes).round().astype(np.int64)
-        values, name = np.ascontiguousarray(values[:, chosen]), f"{name}, {most_genes} genes"
-    if data.transform == "log10":
-        values = np.log10(values + np.float32(1.0))
-    groups = None if data.group is None else expression.labels(data.group)
-    return Labelled(name, values, expression.labels(data.label), groups)
+    def part(self, rows: NDArray[Any], genes: NDArray[Any] | slice = slice(None)) -> Expression:
+        """Some samples, and some genes, under their names."""
+        assert self.names is not None
+        values = np.ascontiguousarray(self.values[rows][:, genes])
+        return Expression.adopt(values, self.names[0][rows], self.names[1][genes])
 
 
-def read(path: Path) -> Expression:
-    """The matrix; `InputError` if it is not there."""
-    if not path.exists():
-        raise InputError(
-            f"The data {path} are not there; say where with --data or --folder (see "
-            "benchmarks/README.md)."
-        )
+def file_of(data: str, folder: Path) -> Path:
+    """Where a data set is: known by its name, or a file."""
+    return Path(data) if data.endswith(".h5ad") else folder / f"{data}.h5ad"
+
+
+def labelled(data: str, folder: Path, most_genes: int | None = None) -> Labelled:
+    """Read and transform a data set; with ``most_genes``, evenly many of its genes (a trial).
+
+    A file whose name is not known is read as the default data set is.
+    """
     from fembed.data import readers
 
-    return readers.read(path)
-
-
-def grouped_folds(groups: NDArray[Any], n_folds: int, seed: int | None = None) -> list[Fold]:
-    """(train, test) rows; no group is in both parts of a fold, every row is tested once.
-
-    Without a seed the folds are always the same.
-    """
-    from sklearn.model_selection import GroupKFold
-
-    rows = np.zeros(len(groups))
-    folds = GroupKFold(n_folds, shuffle=seed is not None, random_state=seed)
-    return list(folds.split(rows, groups=groups))
-
-
-def complete_genes(values: NDArray[np.float32], n_genes: int | None = None) -> NDArray[np.int64]:
-    """Columns without a missing entry: the first ``n_genes`` of them."""
-    return np.flatnonzero(~np.isnan(values).any(axis=0))[:n_genes]
+    path = file_of(data, folder)
+    if not path.exists():
+        raise InputError(f"{path} is not there; choose --data of {', '.join(DATA_SETS)}, or files.")
+    about = DATA_SETS.get(path.stem, DATA_SETS[COHORTS])
+    expression = readers.read(path)
+    values, genes, name = expression.values, expression.gene_names, path.stem
+    if most_genes is not None and most_genes < expression.n_genes:
+        chosen = np.linspace(0, expression.n_genes - 1, most_genes).round().astype(np.int64)
+        values, genes = np.ascontiguousarray(values[:, chosen]), genes[chosen]
+        name = f"{name}, {most_genes} genes"
+    if about.transform == "log10":
+        values = np.log10(values + np.float32(1.0))
+    labels = expression.labels(about.label)
+    groups = None if about.group is None else expression.labels(about.group)
+    return Labelled(name, values, labels, groups, (expression.sample_names, genes))

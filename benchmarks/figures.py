@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +75,14 @@ def _panels(n_rows: int, n_columns: int, size: tuple[float, float]) -> tuple[Fig
     return figure, axes
 
 
-def by_dimension(
-    document: Document, measures: list[tuple[str, str]], *, logarithmic: tuple[str, ...] = ()
-) -> Figure | None:
+def by_dimension(document: Document, *, measures: dict[str, str]) -> Figure | None:
     """A row of panels a data set, a panel a measure, a line a rival; bars are standard errors."""
     rows = document["measures"]["summary"]
     sets = sorted({row["data"] for row in rows})
     shown = [
-        (name, title) for name, title in measures if any(name in row["measures"] for row in rows)
+        (name, title)
+        for name, title in measures.items()
+        if any(name in row["measures"] for row in rows)
     ]
     if not sets or not shown:
         return None
@@ -95,8 +96,10 @@ def by_dimension(
             for rival in rivals:
                 _line(panel, [row for row in of_set if row["rival"] == rival], measure, rivals)
             panel.set_title(f"{title}\n{data}" if len(sets) > 1 else title, fontsize=9)
-            _dimension_axis(panel, sorted({row["n_components"] for row in of_set}))
-            if measure in logarithmic:
+            panel.set_xscale("log", base=2)
+            dims = sorted({row["n_components"] for row in of_set})
+            _size_axis(panel, "components", dims, [str(d) for d in dims])
+            if "seconds" in measure:
                 panel.set_yscale("log")
     _one_legend(figure, axes.ravel().tolist())
     figure.tight_layout()
@@ -113,22 +116,21 @@ def _line(panel: Axes, rows: list[dict[str, Any]], measure: str, rivals: list[st
         [row["n_components"] for row in rows],
         [row["measures"][measure]["mean"] for row in rows],
         yerr=[row["measures"][measure]["error"] or 0.0 for row in rows],
-        color=colour,
-        marker=marker,
-        linestyle=style,
+        **_style(colour, marker, style, rows[0]["rival"]),
         linewidth=2.2 if ours else 1.2,
-        markersize=5,
         capsize=2,
         zorder=3 if ours else 2,
-        label=rows[0]["rival"],
     )
 
 
-def _dimension_axis(panel: Axes, dims: list[int]) -> None:
-    panel.set_xscale("log", base=2)
-    panel.set_xticks(dims, [str(d) for d in dims])
+def _style(colour: str, marker: str, style: str, label: str) -> dict[str, Any]:
+    return {"color": colour, "marker": marker, "linestyle": style, "markersize": 5, "label": label}
+
+
+def _size_axis(panel: Axes, title: str, sizes: Any, labels: list[str], rotation: int = 0) -> None:
+    panel.set_xticks(sizes, labels, rotation=rotation)
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.set_xlabel("components")
+    panel.set_xlabel(title)
 
 
 def _one_legend(figure: Figure, panels: list[Axes]) -> None:
@@ -143,41 +145,6 @@ def _one_legend(figure: Figure, panels: list[Axes]) -> None:
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
         frameon=False,
-    )
-
-
-def accuracy(document: Document) -> Figure | None:
-    return by_dimension(
-        document,
-        [
-            ("knn", "kNN-5 accuracy, held-out"),
-            ("logistic", "logistic regression, held-out"),
-            ("network", "published network, held-out"),
-        ],
-    )
-
-
-def distances(document: Document) -> Figure | None:
-    return by_dimension(
-        document,
-        [
-            ("pearson", "distances: Pearson"),
-            ("spearman", "distances: Spearman"),
-            ("trustworthiness", "trustworthiness"),
-            ("continuity", "continuity"),
-        ],
-    )
-
-
-def errors_and_costs(document: Document) -> Figure | None:
-    return by_dimension(
-        document,
-        [
-            ("held_out_mse", "held-out MSE"),
-            ("fit_seconds", "seconds to fit"),
-            ("seconds_per_sample", "seconds a new sample"),
-        ],
-        logarithmic=("fit_seconds", "seconds_per_sample"),
     )
 
 
@@ -200,13 +167,8 @@ def time_to_quality(document: Document) -> Figure | None:
         colour, marker, style = CURVES.get(name, (GREY, "x", ":"))
         seconds = [point["seconds"] for point in curve]
         computed = "computed" in found.get("torch seconds are", "") and "PyTorch" in name
-        options: dict[str, Any] = {
-            "color": colour,
-            "marker": marker,
-            "linestyle": style,
-            "markersize": 4,
-            "label": name + ("\n(seconds computed)" if computed else ""),
-        }
+        label = name + ("\n(seconds computed)" if computed else "")
+        options = _style(colour, marker, style, label) | {"markersize": 4}
         loss.plot(seconds, [point["loss"] for point in curve], **options)
         knn.plot(seconds, [point["knn"] for point in curve], **options)
     target = "published recipe's final loss"
@@ -254,9 +216,7 @@ def growth(document: Document) -> Figure | None:
                 label = f"exponent {law['exponent']:.2f}"
                 panel.loglog(sizes, fitted, color=BLUE, linewidth=1.2, label=label)
                 panel.legend(frameon=False, fontsize=8)
-            panel.set_xlabel(titles[name])
-            panel.set_xticks(sizes, _apart(sizes), rotation=45)
-            panel.xaxis.set_minor_locator(NullLocator())
+            _size_axis(panel, titles[name], sizes, _apart(sizes), rotation=45)
             _plain_ticks(panel, values)
         axes[0][column].set_title(_fixed(name, fits[0]), fontsize=8)
     axes[0][0].set_ylabel("seconds")
@@ -303,43 +263,54 @@ def rates(document: Document) -> Figure | None:
         return None
     figure, axes = _panels(1, 1, (5.2, 3.4))
     panel = axes[0][0]
-    looks = ((BLACK, "o", "-"), (BLUE, "s", "-"))
-    for (name, by_size), (colour, marker, style) in zip(found.items(), looks, strict=False):
-        panel.loglog(
-            [int(size) for size in by_size],
-            [rate["iterations_per_second"] for rate in by_size.values()],
-            color=colour,
-            marker=marker,
-            linestyle=style,
-            label=f"fembed, {document['threads']} processor threads, {name}",
-        )
     published = document["measures"]["published rates"]
     theirs = published["iterations a second"]
-    panel.loglog(
-        [int(size) for size in theirs],
-        list(theirs.values()),
-        color=RED,
-        marker="^",
-        linestyle="--",
-        label="published: Julia on a V100, 10,344 x 19,962",
-    )
+    lines = [
+        (
+            f"fembed, {document['threads']} processor threads, {name}",
+            {size: rate["iterations_per_second"] for size, rate in by_size.items()},
+        )
+        for name, by_size in found.items()
+    ]
+    lines.append(("published: Julia on a V100, 10,344 x 19,962", theirs))
+    looks = ((BLACK, "o", "-"), (BLUE, "s", "-"), (RED, "^", "--"))
+    for (label, by_size), line in zip(lines, (*looks[: len(found)], looks[-1]), strict=False):
+        sizes = [int(size) for size in by_size]
+        panel.loglog(sizes, list(by_size.values()), **{**_style(*line, label), "markersize": 6})
     values = [rate["iterations_per_second"] for by in found.values() for rate in by.values()]
     _plain_ticks(panel, [*values, *theirs.values()])
     sizes = [int(size) for size in theirs]
-    panel.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=45)
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.set_xlabel("gene embedding")
+    _size_axis(panel, "gene embedding", sizes, [f"{size:,}" for size in sizes], rotation=45)
     panel.set_ylabel("iterations a second (4 profiles each)")
     panel.legend(frameon=False, fontsize=8)
     figure.tight_layout()
     return figure
 
 
+ACCURACY = {
+    "knn": "kNN-5 accuracy, held-out",
+    "logistic": "logistic regression, held-out",
+    "network": "published network, held-out",
+}
+DISTANCES = {
+    "pearson": "distances: Pearson",
+    "spearman": "distances: Spearman",
+    "trustworthiness": "trustworthiness",
+    "continuity": "continuity",
+}
+COSTS = {
+    "held_out_mse": "held-out MSE",
+    "fit_seconds": "seconds to fit",
+    "seconds_per_sample": "seconds a new sample",
+}
+_accuracy, _distances, _costs = (
+    partial(by_dimension, measures=measures) for measures in (ACCURACY, DISTANCES, COSTS)
+)
 #: File name, of which benchmark, what is drawn, and what it says under the figure.
 FIGURES: tuple[tuple[str, str, Callable[[Document], Figure | None], str], ...] = (
-    ("accuracy", "protocol", accuracy, "Accuracy of held-out samples by dimension."),
-    ("distances", "protocol", distances, "What distances and neighbours keep, held-out samples."),
-    ("costs", "protocol", errors_and_costs, "Error, and seconds, by dimension."),
+    ("accuracy", "protocol", _accuracy, "Accuracy of held-out samples by dimension."),
+    ("distances", "protocol", _distances, "What distances and neighbours keep, held-out samples."),
+    ("costs", "protocol", _costs, "Error, and seconds, by dimension."),
     ("time-to-quality", "time_to_quality", time_to_quality, "Loss and accuracy against seconds."),
     ("growth", "scale", growth, "What a fit costs by the size of its data."),
     ("rates", "scale", rates, "The published recipe's speed by the size of the gene embedding."),

@@ -8,21 +8,20 @@ import statistics
 import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmarks import hardware
-from benchmarks.blockstep import HIDDEN, BlockStep, Shape
-from benchmarks.flops import pair_flops, product_flops
-from benchmarks.memory import peak_bytes
+from benchmarks import machine
+from benchmarks.blockstep import HIDDEN, BlockStep, Shape, pair_flops, product_flops
+from benchmarks.options import Common, option, repeats_option, seed_option
 from benchmarks.process import Worker
 from benchmarks.report import Bar, Report
 from benchmarks.simulate import simulated_expression
 from benchmarks.timing import interleaved, ratio_of_medians, steps_for
-from fembed import engine
+from fembed import InputError, engine
 
 PRODUCT_SIZE = 3072
 PRODUCT_BAR = Bar(">=", 0.70)
@@ -34,40 +33,40 @@ SECONDS_A_TORCH_REPEAT = 1.5
 INSTALL_TORCH = "PyTorch is not installed: pip install torch==2.13.0"
 
 
-@dataclass(frozen=True)
-class KernelOptions:
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
     """What is measured; the defaults are those of the bars."""
 
-    n_samples: int = 10_344
-    n_genes: int = 19_962
-    threads: int = 2
-    repeats: int = 15
-    torch_repeats: int = 5
-    gene_components: tuple[int, ...] = (100, 1000)
-    every_isa: bool = False
-    seed: int = 0
+    samples: int = option(10_344, "samples simulated", least=64)
+    genes: int = option(19_962, "genes simulated", least=256)
+    repeats: int = repeats_option(15, "step and product are timed")
+    torch_repeats: int = option(5, "how often fembed and PyTorch are timed")
+    gene_components: tuple[int, ...] = option(
+        (100, 1000), "gene embeddings at which PyTorch is the rival"
+    )
+    seed: int = seed_option()
+
+    def simulated(self) -> NDArray[np.float32]:
+        return simulated_expression(self.samples, self.genes, seed=self.seed)
 
 
-def run(options: KernelOptions, output: Path | None = None) -> int:
+def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
     if "OPENBLAS_CORETYPE" in os.environ:
-        print(
+        raise InputError(
             "OPENBLAS_CORETYPE is set, so OpenBLAS may not use its best kernel for this "
             "processor; unset it and start again."
         )
-        return 2
-    report = Report("kernel", options.threads, vars(options))
+    report = Report("kernel", options)
     against_product(options, report)
     against_torch(options, report)
-    return report.finish(output)
+    return report.finish()
 
 
 def openblas() -> dict[str, Any] | None:
-    """The OpenBLAS that numpy uses in this process, as threadpoolctl describes it."""
-    for pool in hardware.thread_pools():
-        if pool["internal_api"] == "openblas" and "numpy" in pool["filepath"]:
-            return pool
-    found = [pool for pool in hardware.thread_pools() if pool["internal_api"] == "openblas"]
+    """The OpenBLAS of this process, numpy's if there are several, as threadpoolctl tells it."""
+    found = [pool for pool in machine.thread_pools() if pool["internal_api"] == "openblas"]
+    found.sort(key=lambda pool: "numpy" not in pool["filepath"])
     return found[0] if found else None
 
 
@@ -91,66 +90,52 @@ class Product:
             return time.perf_counter() - start
 
 
-def against_product(options: KernelOptions, report: Report) -> None:
+def against_product(options: Options, report: Report) -> None:
     """FLOP/s of a step's pairs over those of OpenBLAS' product, interleaved in this process."""
     blas = openblas()
-    values = simulated_expression(options.n_samples, options.n_genes, seed=options.seed)
+    values = options.simulated()
     product = Product(options.threads)
     report.measures["openblas"] = blas
     report.measures["flops_per_pair"] = pair_flops(HIDDEN)
     report.measures["product_size"] = PRODUCT_SIZE
+    isa = engine.ISAS[0]
     for name, shape in BLOCKS.items():
-        for isa in engine.ISAS if options.every_isa else engine.ISAS[:1]:
-            step = BlockStep(values, shape, n_threads=options.threads, isa=isa)
-            n_steps = steps_for(SECONDS_A_REPEAT, step.seconds_per_step)
-            seconds = interleaved(
-                {"step": partial(step.seconds_per_step, n_steps), "product": product.seconds},
-                options.repeats,
-            )
-            report.measures[f"{name} {isa}"] = seconds | {
-                "n_steps": n_steps,
-                "loss": step.loss,
-                "flops_per_step": shape.flops,
-                "flops_per_step_with_genes": shape.flops_with_genes,
-            }
-            barred = isa == engine.ISAS[0]
-            _report_step(report, f"{name}, {isa}", shape, seconds, blas, barred)
+        step = BlockStep(values, shape, n_threads=options.threads, isa=isa)
+        n_steps = steps_for(SECONDS_A_REPEAT, step.seconds_per_step)
+        seconds = interleaved(
+            {"step": partial(step.seconds_per_step, n_steps), "product": product.seconds},
+            options.repeats,
+        )
+        report.measures[f"{name} {isa}"] = seconds | {
+            "n_steps": n_steps,
+            "loss": step.loss,
+            "flops_per_step": shape.flops,
+            "flops_per_step_with_genes": shape.flops_with_genes,
+        }
+        _report_step(report, f"{name}, {isa}", shape, seconds)
 
 
-def _report_step(
-    report: Report,
-    name: str,
-    shape: Shape,
-    seconds: dict[str, list[float]],
-    blas: dict[str, Any] | None,
-    barred: bool,
-) -> None:
+def _report_step(report: Report, name: str, shape: Shape, seconds: dict[str, list[float]]) -> None:
     step, product = (statistics.median(seconds[side]) for side in ("step", "product"))
-    product_rate = product_flops(PRODUCT_SIZE) / product
-    ratio: float | None = shape.flops / step / product_rate
-    note = f"OpenBLAS {blas['version']}, kernel {blas['architecture']}" if blas else ""
-    if blas is None:
-        ratio, note = None, "numpy does not use OpenBLAS here"
+    product_rate, blas = product_flops(PRODUCT_SIZE) / product, report.measures["openblas"]
     report.add(f"step {name}: speed", shape.n_pairs / step / 1e6, unit="M pairs/s")
-    report.add(
-        f"step {name}: arithmetic",
-        shape.flops / step / 1e9,
-        unit="GFLOP/s",
-        digits=1,
-        note=f"{pair_flops(shape.hidden) / 1e3:.1f} kFLOP a pair; with the gene part "
-        f"{shape.flops_with_genes / step / 1e9:.1f}",
-    )
-    report.add(
-        f"product {PRODUCT_SIZE}^2, interleaved", product_rate / 1e9, unit="GFLOP/s", digits=1
-    )
-    bar = PRODUCT_BAR if barred else None
-    report.add(f"step {name} / product", ratio, bar, digits=3, note=note)
+    note = f"{pair_flops(shape.hidden) / 1e3:.1f} kFLOP a pair; with the gene part "
+    note += f"{shape.flops_with_genes / step / 1e9:.1f}"
+    rate = shape.flops / step / 1e9
+    report.add(f"step {name}: arithmetic", rate, unit="GFLOP/s", digits=1, note=note)
+    what = f"product {PRODUCT_SIZE}^2, interleaved"
+    report.add(what, product_rate / 1e9, unit="GFLOP/s", digits=1)
+    ratio, note = None, "numpy does not use OpenBLAS here"
+    if blas:
+        ratio = shape.flops / step / product_rate
+        note = f"OpenBLAS {blas['version']}, kernel {blas['architecture']}"
+    report.add(f"step {name} / product", ratio, PRODUCT_BAR, digits=3, note=note)
 
 
-def against_torch(options: KernelOptions, report: Report) -> None:
+def against_torch(options: Options, report: Report) -> None:
     """Iterations a second at 4 whole profiles, each side in a process of its own, in turn."""
     for gene_components in options.gene_components:
-        what = f"4 x {options.n_genes:,}, gene embedding {gene_components:,}"
+        what = f"4 x {options.genes:,}, gene embedding {gene_components:,}"
         if importlib.util.find_spec("torch") is None:
             report.add(f"{what}: fembed / PyTorch", None, TORCH_BAR, note=INSTALL_TORCH)
             continue
@@ -188,45 +173,28 @@ def _alternated(sides: dict[str, Worker], repeats: int) -> dict[str, list[dict[s
     return answers
 
 
-class _Side:
-    """Whole profiles through one of the two models, in a worker."""
+class _EngineSide:
+    """Whole profiles through the engine, in a worker."""
 
-    def __init__(self, options: KernelOptions, gene_components: int) -> None:
-        self.options, self.gene_components = options, gene_components
-        self.values = simulated_expression(options.n_samples, options.n_genes, seed=options.seed)
+    def __init__(self, options: Options, gene_components: int) -> None:
+        shape = Shape(
+            PROFILES, options.genes, gene_components=gene_components, linear=False, lazy=False
+        )
+        self.step = BlockStep(options.simulated(), shape, n_threads=options.threads, rate=RATE)
 
     def __call__(self, n_steps: int) -> dict[str, float]:
-        seconds, loss = self.steps(n_steps)
-        return {
-            "n_steps": n_steps,
-            "seconds_per_step": seconds,
-            "loss": loss,
-            "peak_bytes": peak_bytes(),
-        }
-
-    def steps(self, n_steps: int) -> tuple[float, float]:
-        raise NotImplementedError
+        seconds = self.step.seconds_per_step(n_steps)
+        return _answer(n_steps, seconds, self.step.loss)
 
 
-class _EngineSide(_Side):
-    def __init__(self, options: KernelOptions, gene_components: int) -> None:
-        super().__init__(options, gene_components)
-        shape = Shape(
-            PROFILES, options.n_genes, gene_components=gene_components, linear=False, lazy=False
-        )
-        self.step = BlockStep(self.values, shape, n_threads=options.threads, rate=RATE)
+class _TorchSide:
+    """The same through the plain autograd model."""
 
-    def steps(self, n_steps: int) -> tuple[float, float]:
-        return self.step.seconds_per_step(n_steps), self.step.loss
-
-
-class _TorchSide(_Side):
-    def __init__(self, options: KernelOptions, gene_components: int) -> None:
-        super().__init__(options, gene_components)
+    def __init__(self, options: Options, gene_components: int) -> None:
         from benchmarks.adapters.torch_plain import PlainTorch  # PyTorch may be absent
 
         self.model = PlainTorch(
-            self.values,
+            options.simulated(),
             n_components=2,
             gene_components=gene_components,
             hidden=HIDDEN,
@@ -235,5 +203,14 @@ class _TorchSide(_Side):
             n_threads=options.threads,
         )
 
-    def steps(self, n_steps: int) -> tuple[float, float]:
-        return self.model.seconds_per_step(n_steps)
+    def __call__(self, n_steps: int) -> dict[str, float]:
+        return _answer(n_steps, *self.model.seconds_per_step(n_steps))
+
+
+def _answer(n_steps: int, seconds_per_step: float, loss: float) -> dict[str, float]:
+    return {
+        "n_steps": n_steps,
+        "seconds_per_step": seconds_per_step,
+        "loss": loss,
+        "peak_bytes": machine.peak_bytes(),
+    }

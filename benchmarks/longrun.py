@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.published_recipe import EngineRun, PublishedRun, note_of
+from benchmarks.report import say
 from fembed.parameters import Parameters
+from fembed.solvers.samples import refine
 
 Point = dict[str, float]
 Worth = Callable[[Parameters], Point]
@@ -31,7 +34,6 @@ def checkpointed(
     run: PublishedRun,
     worth: Worth,
     iterations: int,
-    say: Callable[[str], None],
     *,
     keep: Path | None = None,
     about: dict[str, Any] | None = None,
@@ -43,22 +45,31 @@ def checkpointed(
     """
     note = json.dumps(about, sort_keys=True)
     curve: list[Point] = []
-    saves = keep if isinstance(run, EngineRun) else None
-    if saves is not None and isinstance(run, EngineRun) and saves.exists():
-        found = json.loads(note_of(saves))
+    if keep is not None and isinstance(run, EngineRun) and keep.exists():
+        found = json.loads(note_of(keep))
         if found["about"] == note:
-            run.resume(saves)
+            run.resume(keep)
             curve = found["curve"]
             say(f"taken up at {run.iterations:,} iterations")
     for mark in checkpoints(iterations):
         if mark <= run.iterations:
             continue
         run.advance(mark - run.iterations)
-        curve.append({"iterations": float(mark), "seconds": run.seconds, **worth(run.parameters())})
-        say(
-            f"published recipe, {mark:,} iterations, {run.seconds:.0f} s: "
-            f"loss {curve[-1]['loss']:.4f}"
-        )
-        if saves is not None and isinstance(run, EngineRun):
-            run.save(saves, json.dumps({"about": note, "curve": curve}))
+        point = {"iterations": float(mark), "seconds": run.seconds, **worth(run.parameters())}
+        curve.append(point)
+        say(f"published recipe, {mark:,} iterations, {run.seconds:.0f} s: loss {point['loss']:.4f}")
+        if keep is not None and isinstance(run, EngineRun):
+            run.save(keep, json.dumps({"about": note, "curve": curve}))
     return curve
+
+
+def sample_loss(
+    parameters: Parameters,
+    values: NDArray[np.float32],
+    positions: NDArray[Any],
+    n_threads: int,
+) -> NDArray[Any]:
+    """Mean squared error of each sample over its observed genes, where it stands."""
+    positions = np.ascontiguousarray(positions, np.float32)
+    _, loss = refine(parameters, values, positions, max_iterations=0, n_threads=n_threads)
+    return loss

@@ -10,36 +10,34 @@ judged entries themselves, which favours it.
 from __future__ import annotations
 
 import importlib.util
-import math
-import statistics
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 from sklearn.decomposition import PCA
 
 from benchmarks import cohorts
 from benchmarks.adapters import Float32, MeanFilling
 from benchmarks.adapters.factorized import Factorized
-from benchmarks.report import Bar, Report
+from benchmarks.estimates import means
+from benchmarks.options import Common, data_option, option, repeats_option
+from benchmarks.report import Bar, Report, say, table
 
 PENALTIES = (1.0, 10.0, 100.0)
 INSTALL_CMFREC = "cmfrec is not installed: pip install cmfrec"
+PCA_WAY, ALS_WAY = "PCA, means in the holes", "masked ALS"
 
 
-@dataclass(frozen=True)
-class MaskedOptions:
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
     """What is measured."""
 
-    data: Path = cohorts.COHORTS
-    dims: tuple[int, ...] = (2, 8)
-    percents: tuple[int, ...] = (1, 5, 10, 25, 50)
-    draws: int = 3
-    threads: int = 2
+    data: tuple[str, ...] = data_option(cohorts.COHORTS)
+    dims: tuple[int, ...] = option((2, 8), "dimensions of the map")
+    percents: tuple[int, ...] = option((1, 5, 10, 25, 50), "of the entries, taken away")
+    repeats: int = repeats_option(3, "entries are drawn at each share")
 
 
 @dataclass(frozen=True)
@@ -53,26 +51,33 @@ class Found:
     error: float
 
 
-def run(options: MaskedOptions, output: Path | None = None) -> int:
+def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
-    values = cohorts.read(options.data).values
-    report = Report("masked", options.threads, {**vars(options), "data": str(options.data)})
+    values = cohorts.labelled(options.data[0], options.folder).values
+    report = Report("masked", options)
     n_missing = int(np.isnan(values).sum())
     report.measures["missing_in_the_data"] = n_missing
     found: list[Found] = []
     for percent in options.percents:
-        for draw in range(options.draws):
+        for draw in range(options.repeats):
             judged = taken_away(values, percent / 100, draw)
             left = np.where(judged, np.float32(np.nan), values)
             for d in options.dims:
                 for way, expected in _expected(left, values, judged, d, draw, options.threads):
                     error = _error(expected, values, judged)
                     found.append(Found(way, d, percent, draw, error))
-                    print(f"{percent} % draw {draw} {way} {d}-D: {error:.4f}", flush=True)
+                    say(f"{percent} % draw {draw} {way} {d}-D: {error:.4f}")
     report.measures["found"] = [asdict(one) for one in found]
-    report.tables.append(_table(found, options, n_missing))
     add_checks(report, found, options)
-    return report.finish(output)
+    errors = _means(found)
+    rows = [
+        (way, str(d), *(f"{errors[way, d, percent]:.4f}" for percent in options.percents))
+        for way, d in dict.fromkeys((one.way, one.n_components) for one in found)
+    ]
+    title = f"error of entries taken away ({n_missing:,} more are missing in the data)"
+    headings = ("way", "d", *(f"{percent} %" for percent in options.percents))
+    report.tables.append(table(title, headings, rows))
+    return report.finish()
 
 
 def taken_away(values: Float32, share: float, seed: int) -> NDArray[np.bool_]:
@@ -98,10 +103,10 @@ def _expected(
     yield "fembed", rival.model.decode(rival.model.sample_embedding, n_threads=threads)
     filled = MeanFilling(left)(left)
     pca = PCA(d, svd_solver="full").fit(filled)
-    yield "PCA, means in the holes", pca.inverse_transform(pca.transform(filled))
+    yield PCA_WAY, pca.inverse_transform(pca.transform(filled))
     if importlib.util.find_spec("cmfrec") is not None:
         fits = [_alternating(left, d, seed, threads, penalty) for penalty in PENALTIES]
-        yield "masked ALS", min(fits, key=lambda fit: _error(fit, values, judged))
+        yield ALS_WAY, min(fits, key=lambda fit: _error(fit, values, judged))
 
 
 def _alternating(left: Float32, d: int, seed: int, threads: int, penalty: float) -> NDArray[Any]:
@@ -127,34 +132,19 @@ def _error(expected: NDArray[Any], values: Float32, judged: NDArray[np.bool_]) -
     return float(np.square(expected - values, dtype=np.float64)[judged].mean())
 
 
-def add_checks(report: Report, found: list[Found], options: MaskedOptions) -> None:
+def _means(found: list[Found]) -> dict[tuple[str, int, int], float]:
+    return means(found, lambda one: (one.way, one.n_components, one.percent), lambda one: one.error)
+
+
+def add_checks(report: Report, found: list[Found], options: Options) -> None:
     """Fembed below each rival at every share."""
+    errors = _means(found)
     for d in options.dims:
         for percent in options.percents:
-            ours = _mean(found, "fembed", d, percent)
-            for way in ("PCA, means in the holes", "masked ALS"):
-                theirs = _mean(found, way, d, percent)
+            ours = errors["fembed", d, percent]
+            for way in (PCA_WAY, ALS_WAY):
                 what = f"{d}-D, {percent} % taken away: error over that of {way}"
-                if math.isnan(theirs):
-                    report.add(what, None, Bar("<=", 1.0), note=INSTALL_CMFREC)
-                else:
-                    note = f"{ours:.4f} and {theirs:.4f}"
-                    report.add(what, ours / theirs, Bar("<=", 1.0), digits=3, note=note)
-
-
-def _mean(found: list[Found], way: str, d: int, percent: int) -> float:
-    errors = [
-        one.error for one in found if (one.way, one.n_components, one.percent) == (way, d, percent)
-    ]
-    return statistics.fmean(errors) if errors else math.nan
-
-
-def _table(found: list[Found], options: MaskedOptions, n_missing: int) -> Table:
-    title = f"error of entries taken away ({n_missing:,} more are missing in the data)"
-    table = Table(title=title, title_justify="left")
-    for heading in ("way", "d", *(f"{percent} %" for percent in options.percents)):
-        table.add_column(heading, justify="right")
-    for way, d in dict.fromkeys((one.way, one.n_components) for one in found):
-        means = [_mean(found, way, d, percent) for percent in options.percents]
-        table.add_row(way, str(d), *(f"{mean:.4f}" for mean in means))
-    return table
+                theirs = errors.get((way, d, percent))
+                ratio = None if theirs is None else ours / theirs
+                note = INSTALL_CMFREC if theirs is None else f"{ours:.4f} and {theirs:.4f}"
+                report.add(what, ratio, Bar("<=", 1.0), digits=3, note=note)

@@ -9,11 +9,9 @@ scikit-learn's KNNImputer does, column by column.
 
 from __future__ import annotations
 
-import statistics
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,14 +23,12 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from benchmarks import cohorts
 from benchmarks.adapters import Float32, MeanFilling
 from benchmarks.adapters.factorized import Factorized
-from benchmarks.report import Bar, Report
-from fembed.data.expression import Expression
-from fembed.errors import DataWarning
-from fembed.inference import impute
-from fembed.inference.projection import project
-from fembed.model import Model
+from benchmarks.cohorts import N_FOLDS, Labelled
+from benchmarks.estimates import means
+from benchmarks.options import Common, data_option, option, repeats_option
+from benchmarks.report import Bar, Report, say, table
+from fembed import DataWarning, Expression, Model, impute, project
 
-N_FOLDS = 5
 #: Neighbours of kNN imputation; the best of them counts.
 NEIGHBOURS = (3, 5, 10, 20)
 #: Shares of the full-gene accuracy that are to be kept, and how far below kNN's error is to be.
@@ -40,19 +36,18 @@ KEPT = {0.25: 0.95, 0.10: 0.88}
 BELOW_KNN, BELOW_KNN_AT = 0.10, 0.10
 
 
-@dataclass(frozen=True)
-class PanelOptions:
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
     """What is measured; the defaults are those of the bars."""
 
-    data: Path = cohorts.COHORTS
-    label: str = "label"
-    group: str = "patient"
-    dims: tuple[int, ...] = (2, 8, 16, 32)
-    counts: tuple[int, ...] = (1, 5, 10, 25, 100, 250, 500, 1000, 2500)
-    percents: tuple[int, ...] = (5, 10, 25, 50, 75, 100)
-    folds: int = N_FOLDS
-    draws: int = 3
-    threads: int = 2
+    data: tuple[str, ...] = data_option(cohorts.COHORTS)
+    dims: tuple[int, ...] = option((2, 8, 16, 32), "dimensions of the map")
+    genes: tuple[int, ...] = option(
+        (1, 5, 10, 25, 100, 250, 500, 1000, 2500), "numbers of genes shown"
+    )
+    percents: tuple[int, ...] = option((5, 10, 25, 50, 75, 100), "shares of the genes shown")
+    folds: int = option(N_FOLDS, "of the five, the first so many")
+    repeats: int = repeats_option(3, "a panel of each size is drawn in each fold")
 
 
 @dataclass(frozen=True)
@@ -71,49 +66,51 @@ class Found:
     error: float | None
     accuracy: float | None
 
+    @property
+    def key(self) -> tuple[str, int, int]:
+        return self.way, self.n_components, self.n_genes
 
-def run(options: PanelOptions, output: Path | None = None) -> int:
+
+def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
-    expression = cohorts.read(options.data)
-    report = Report("panels", options.threads, {**vars(options), "data": str(options.data)})
+    data = cohorts.labelled(options.data[0], options.folder)
+    report = Report("panels", options)
     found: list[Found] = []
-    folds = cohorts.grouped_folds(expression.labels(options.group), N_FOLDS)
-    for fold, rows in enumerate(folds[: options.folds]):
-        for one in _fold(options, expression, fold, rows):
+    for fold, rows in enumerate(data.folds()[: options.folds]):
+        for one in _fold(options, data, fold, rows):
             found.append(one)
-            print(_line(one), flush=True)
+            say(_line(one))
     report.measures["found"] = [asdict(one) for one in found]
-    sizes = panel_sizes(options, expression.n_genes)
-    report.tables.append(_table(found, sizes))
-    add_checks(report, found, expression.n_genes)
-    return report.finish(output)
+    n_genes = data.values.shape[1]
+    report.tables.append(_table(found, panel_sizes(options, n_genes)))
+    add_checks(report, found, n_genes)
+    return report.finish()
 
 
-def panel_sizes(options: PanelOptions, n_genes: int) -> list[int]:
+def panel_sizes(options: Options, n_genes: int) -> list[int]:
     """Numbers of genes shown: the counts that there are, and the percents."""
     by_share = [max(1, round(n_genes * percent / 100)) for percent in options.percents]
-    return sorted({count for count in options.counts if count <= n_genes} | set(by_share))
+    return sorted({count for count in options.genes if count <= n_genes} | set(by_share))
 
 
-def _fold(
-    options: PanelOptions, expression: Expression, fold: int, rows: cohorts.Fold
-) -> Iterator[Found]:
-    train, test = rows
-    values, labels = expression.values, expression.labels(options.label)
+def _fold(options: Options, data: Labelled, fold: int, rows: cohorts.Fold) -> Iterator[Found]:
+    (train, test), values = rows, data.values
+    labels = data.labels[train], data.labels[test]
     models = {}
     for d in options.dims:
-        rival = Factorized(d, fold, options.threads, calibrate=True)
-        rival.fit(values[train])
-        models[d] = rival.model
+        ours = Factorized(d, fold, options.threads, calibrate=True)
+        ours.fit(values[train])
+        models[d] = ours.model
     rivals = _Rivals(values[train], options.dims)
     for size in panel_sizes(options, values.shape[1]):
-        for draw in range(options.draws if size < values.shape[1] else 1):
+        for draw in range(options.repeats if size < values.shape[1] else 1):
             random = np.random.default_rng((fold, draw, size))
             shown = np.sort(random.choice(values.shape[1], size, replace=False))
             panel = _Panel(values[test], shown)
             about = {"n_genes": size, "fold": fold, "draw": draw}
             for d, model in models.items():
-                yield from _ours(model, panel, labels, train, test, options.threads, about, d)
+                for way, found in _ours(model, panel, labels, options.threads).items():
+                    yield Found(way, d, **found, **about)
             for (way, d), error in rivals.errors(panel).items():
                 yield Found(way, d, error=error, accuracy=None, **about)
 
@@ -136,36 +133,32 @@ class _Panel:
 
 
 def _ours(
-    model: Model,
-    panel: _Panel,
-    labels: NDArray[Any],
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-    threads: int,
-    about: dict[str, int],
-    d: int,
-) -> Iterator[Found]:
-    profiles = Expression.from_array(
-        panel.panel[:, panel.shown], gene_names=model.gene_names[panel.shown]
-    )
+    model: Model, panel: _Panel, labels: tuple[NDArray[Any], NDArray[Any]], threads: int
+) -> dict[str, dict[str, float]]:
+    """Error and accuracy of a projection decoded, and of the command ``impute``."""
+    names = model.gene_names[panel.shown]
+    profiles = Expression.from_array(panel.panel[:, panel.shown], gene_names=names)
+    there = ~np.isnan(profiles.values).all(axis=1)
+    profiles = Expression.adopt(profiles.values[there], None, profiles.gene_names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # few genes: what this benchmark is about
-        there = ~np.isnan(profiles.values).all(axis=1)
-        profiles = Expression.adopt(profiles.values[there], None, profiles.gene_names)
         placed = project(model, profiles, n_threads=threads)
         imputed = impute(model, profiles, keep_observed=False, n_threads=threads)
-    classifier = KNeighborsClassifier(5).fit(model.sample_embedding, labels[train])
+    classifier = KNeighborsClassifier(5).fit(model.sample_embedding, labels[0])
+    decoded = model.decode(placed.sample_embedding, n_threads=threads)
     # A sample without any of these genes cannot be placed: wrong, and imputed by the mean gene.
-    right = classifier.predict(placed.sample_embedding) == labels[test][there]
-    expected = np.tile(model.decode(model.sample_embedding).mean(axis=0), (len(test), 1))
-    decoded, whole = expected.copy(), expected
-    decoded[there] = model.decode(placed.sample_embedding, n_threads=threads)
-    whole[there] = imputed.values
-    accuracy = float(right.sum() / len(test))
-    yield Found("decoded", d, error=panel.error(decoded), accuracy=accuracy, **about)
-    classes = classifier.predict(imputed.sample_embedding) == labels[test][there]
-    accuracy = float(classes.sum() / len(test))
-    yield Found("imputed", d, error=panel.error(whole), accuracy=accuracy, **about)
+    mean_gene = model.decode(model.sample_embedding).mean(axis=0)
+    found = {}
+    for way, places, profile in (
+        ("decoded", placed.sample_embedding, decoded),
+        ("imputed", imputed.sample_embedding, imputed.values),
+    ):
+        expected = np.tile(mean_gene, (len(there), 1))
+        expected[there] = profile
+        right = classifier.predict(places) == labels[1][there]
+        accuracy = float(right.sum() / len(there))
+        found[way] = {"error": panel.error(expected), "accuracy": accuracy}
+    return found
 
 
 class _Rivals:
@@ -192,46 +185,28 @@ class _Rivals:
         return found
 
 
-Means = dict[tuple[str, int, int], tuple[float | None, float | None]]
-
-
-def means(found: list[Found]) -> Means:
-    """Error and accuracy by way, dimension and number of genes, over folds and draws."""
-    groups: dict[tuple[str, int, int], list[Found]] = {}
-    for one in found:
-        groups.setdefault((one.way, one.n_components, one.n_genes), []).append(one)
-
-    def mean(values: list[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return statistics.fmean(known) if known else None
-
-    return {
-        key: (mean([one.error for one in group]), mean([one.accuracy for one in group]))
-        for key, group in groups.items()
-    }
-
-
 def add_checks(report: Report, found: list[Found], n_genes: int) -> None:
     """The bars: accuracy kept by a part of the genes, imputation against kNN's."""
-    by = means(found)
+    accuracies = means(found, lambda one: one.key, lambda one: one.accuracy)
+    errors = means(found, lambda one: one.key, lambda one: one.error)
     for d in (2, 8):
-        full = by.get(("decoded", d, n_genes), (None, None))[1]
+        full = accuracies.get(("decoded", d, n_genes))
         for share, kept in KEPT.items():
-            some = by.get(("decoded", d, round(n_genes * share)), (None, None))[1]
+            some = accuracies.get(("decoded", d, round(n_genes * share)))
             if full is not None and some is not None:
                 what = f"{d}-D: kNN-5 with {share:.0%} of the genes over that with all"
                 note = f"{some:.4f} and {full:.4f}"
                 report.add(what, some / full, Bar(">=", kept), digits=3, note=note)
     size = round(n_genes * BELOW_KNN_AT)
-    ours = {d: by["imputed", d, size][0] for d in (8, 16, 32) if ("imputed", d, size) in by}
-    knn = {k: by["kNN", k, size][0] for k in NEIGHBOURS if ("kNN", k, size) in by}
+    ours, knn = (
+        {k: errors[way, k, size] for k in ks if (way, k, size) in errors}
+        for way, ks in (("imputed", (8, 16, 32)), ("kNN", NEIGHBOURS))
+    )
     if ours and knn:
-        d, error = min(ours.items(), key=lambda pair: pair[1] or np.inf)
-        k, rival = min(knn.items(), key=lambda pair: pair[1] or np.inf)
-        assert error is not None and rival is not None
+        d, k = min(ours, key=lambda d: ours[d]), min(knn, key=lambda k: knn[k])
         what = f"imputation from {BELOW_KNN_AT:.0%} of the genes: error over kNN's"
-        note = f"{error:.4f} at {d}-D, {rival:.4f} with {k} neighbours"
-        report.add(what, error / rival, Bar("<=", 1.0 - BELOW_KNN), digits=3, note=note)
+        note = f"{ours[d]:.4f} at {d}-D, {knn[k]:.4f} with {k} neighbours"
+        report.add(what, ours[d] / knn[k], Bar("<=", 1.0 - BELOW_KNN), digits=3, note=note)
 
 
 def _line(one: Found) -> str:
@@ -242,16 +217,14 @@ def _line(one: Found) -> str:
 
 
 def _table(found: list[Found], sizes: list[int]) -> Table:
-    by = means(found)
-    ways = list(dict.fromkeys((one.way, one.n_components) for one in found))
-    table = Table(title="by genes shown: error (kNN-5 accuracy)", title_justify="left")
-    for heading in ("way", "", *(f"{size:,}" for size in sizes)):
-        table.add_column(heading, justify="right")
-    for way, d in ways:
-        cells = []
-        for size in sizes:
-            error, accuracy = by.get((way, d, size), (None, None))
-            text = "-" if error is None else f"{error:.3f}"
-            cells.append(text + ("" if accuracy is None else f" ({accuracy:.3f})"))
-        table.add_row(way, str(d), *cells)
-    return table
+    accuracies = means(found, lambda one: one.key, lambda one: one.accuracy)
+    errors = means(found, lambda one: one.key, lambda one: one.error)
+    rows = []
+    for way, d in dict.fromkeys((one.way, one.n_components) for one in found):
+        cells = [way, str(d)]
+        for key in ((way, d, size) for size in sizes):
+            text = f"{errors[key]:.3f}" if key in errors else "-"
+            cells.append(text + (f" ({accuracies[key]:.3f})" if key in accuracies else ""))
+        rows.append(cells)
+    headings = ("way", "", *(f"{size:,}" for size in sizes))
+    return table("by genes shown: error (kNN-5 accuracy)", headings, rows)

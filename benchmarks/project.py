@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,38 +11,38 @@ from numpy.typing import NDArray
 
 from benchmarks import cohorts
 from benchmarks.adapters.factorized import Factorized
+from benchmarks.options import Common, data_option, option, repeats_option, seed_option
 from benchmarks.report import Bar, Report
 from benchmarks.timing import timed
-from fembed.inference.projection import project
+from fembed import project
 
 N_GENES = 3_328  # of the 3,341 without a missing entry: as many as in the prototypes
 SPEED_BAR = Bar(">=", 100.0)
 
 
-@dataclass(frozen=True)
-class ProjectOptions:
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
     """What is measured; the defaults are those of the bar, which is for two dimensions."""
 
-    dims: tuple[int, ...] = (2, 8, 32)
-    n_new: int = 1_000
-    epochs: float = 3.0
-    threads: int = 2
-    repeats: int = 3
-    data: Path = cohorts.COHORTS
-    seed: int = 0
+    dims: tuple[int, ...] = option((2, 8, 32), "dimensions of the map")
+    new: int = option(1_000, "samples to place")
+    epochs: float = option(3.0, "of the model's short training", least=0)
+    repeats: int = repeats_option(3, "they are placed")
+    data: tuple[str, ...] = data_option(cohorts.COHORTS)
+    seed: int = seed_option()
 
 
-def run(options: ProjectOptions, output: Path | None = None) -> int:
+def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
-    expression = cohorts.read(options.data)
-    report = Report("project", options.threads, {**vars(options), "data": str(options.data)})
-    genes = cohorts.complete_genes(expression.values, N_GENES)
-    values = np.ascontiguousarray(expression.values[:, genes])
-    train, held_out = cohorts.grouped_folds(expression.labels("patient"), 5)[0]
-    new = unseen(values[held_out], options.n_new, options.seed)
+    data = cohorts.labelled(options.data[0], options.folder)
+    report = Report("project", options)
+    genes = np.flatnonzero(~np.isnan(data.values).any(axis=0))[:N_GENES]
+    values = np.ascontiguousarray(data.values[:, genes])
+    train, held_out = data.folds()[0]
+    new = unseen(values[held_out], options.new, options.seed)
     for n_components in options.dims:
         _one_dimension(options, report, n_components, values[train], new)
-    return report.finish(output)
+    return report.finish()
 
 
 def unseen(values: NDArray[np.float32], n_new: int, seed: int) -> NDArray[np.float32]:
@@ -60,7 +59,7 @@ def unseen(values: NDArray[np.float32], n_new: int, seed: int) -> NDArray[np.flo
 
 
 def _one_dimension(
-    options: ProjectOptions,
+    options: Options,
     report: Report,
     n_components: int,
     train: NDArray[np.float32],

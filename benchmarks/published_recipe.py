@@ -16,8 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed import engine
-from fembed.config import FitConfig
+from fembed import FitConfig, engine
 from fembed.engine import AdamState, Blocks
 from fembed.files import durable
 from fembed.parameters import Parameters
@@ -199,9 +198,9 @@ def infer(
     the minibatches go round all of them.
     """
     order = thesis.order(*profiles.shape)
-    if side == "engine":
-        return _infer_in_engine(model, profiles, starts, thesis, order, iterations, n_threads)
-    return _infer_in_torch(model, profiles, starts, thesis, order, iterations, n_threads)
+    calls = (order.take(count) for count in counts(iterations))
+    infer_there = _infer_in_engine if side == "engine" else _infer_in_torch
+    return infer_there(model, profiles, starts, thesis, calls, n_threads)
 
 
 def _infer_in_engine(
@@ -209,18 +208,16 @@ def _infer_in_engine(
     profiles: Float32,
     starts: Float32,
     thesis: Thesis,
-    order: BlockStream,
-    iterations: int,
+    calls: Iterator[Blocks],
     n_threads: int,
 ) -> Float32:
     new = model.copy()
     new.sample_embedding = np.array(starts, np.float32, order="C")
     state = AdamState.zeros(new)
-    for count in counts(iterations):
-        rates = np.tile(np.array([0.0, 0.0, thesis.learning_rate], np.float32), (count, 1))
-        engine.train(
-            new, state, profiles, order.take(count), rates, lazy=False, n_threads=n_threads
-        )
+    rate = np.array([0.0, 0.0, thesis.learning_rate], np.float32)
+    for blocks in calls:
+        rates = np.tile(rate, (len(blocks), 1))
+        engine.train(new, state, profiles, blocks, rates, lazy=False, n_threads=n_threads)
     return np.asarray(new.sample_embedding, np.float32)
 
 
@@ -229,8 +226,7 @@ def _infer_in_torch(
     profiles: Float32,
     starts: Float32,
     thesis: Thesis,
-    order: BlockStream,
-    iterations: int,
+    calls: Iterator[Blocks],
     n_threads: int,
 ) -> Float32:
     import torch
@@ -249,8 +245,8 @@ def _infer_in_torch(
     frozen.network.requires_grad_(False)
     genes, positions = frozen.genes.weight.detach(), frozen.samples.weight
     optimizer = torch.optim.Adam([positions], lr=thesis.learning_rate)
-    for count in counts(iterations):
-        for batch in rows_of(order.take(count)):
+    for blocks in calls:
+        for batch in rows_of(blocks):
             rows = torch.from_numpy(batch)
             optimizer.zero_grad()
             decoded = decode_in_torch(frozen.network, genes, positions[rows])

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-import os
+import operator
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import hardware
-from benchmarks.memory import peak_bytes
-from benchmarks.otherwork import OtherWork
+from benchmarks import machine
+from benchmarks.options import RESULTS, Common
 from benchmarks.timing import Clock
+from fembed.errors import InputError
 
-RESULTS = Path(__file__).parent / "results"
 QUIET = 0.1  # processors that others may use before the table says so
 
 Relation = Literal[">=", ">", "<=", "<"]
-Better = Literal["higher", "lower"]
-
-#: Which way is better for a value in this unit.
-BETTER: dict[str, Better] = {
-    **dict.fromkeys(("s", "MB", "%"), "lower"),
-    **dict.fromkeys(("it/s", "samples/s", "M pairs/s", "GFLOP/s"), "higher"),
-}
 
 
 @dataclass(frozen=True)
@@ -43,19 +37,15 @@ class Bar:
         """Whether ``value`` reaches it, unrounded; a value that is not finite never does."""
         if not (math.isfinite(value) and math.isfinite(self.limit)):
             return False
-        if self.relation == ">=":
-            return value >= self.limit
-        if self.relation == ">":
-            return value > self.limit
-        return value < self.limit if self.relation == "<" else value <= self.limit
+        relations = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
+        return bool(relations[self.relation](value, self.limit))
 
 
 @dataclass(frozen=True)
 class Check:
     """One row of the table: with a bar a test, without one an information.
 
-    ``value`` is None for what was not measured; ``note`` then says why. ``better`` is what
-    `benchmarks compare` goes by; the bar or the unit says it if it is not given.
+    ``value`` is None for what was not measured; ``note`` then says why.
     """
 
     what: str
@@ -64,14 +54,6 @@ class Check:
     bar: Bar | None = None
     digits: int = 2
     note: str = ""
-    better: Better | None = None
-
-    @property
-    def direction(self) -> Better | None:
-        """Which way is better; None for a value that is neither."""
-        if self.better is None and self.bar is not None:
-            return "higher" if self.bar.relation in (">=", ">") else "lower"
-        return self.better or BETTER.get(self.unit)
 
     @property
     def met(self) -> bool | None:
@@ -103,7 +85,6 @@ class Check:
             "relation": self.bar.relation if self.bar else None,
             "bar": self.bar.limit if self.bar else None,
             "met": self.met,
-            "better": self.direction,
             "digits": self.digits,
             "note": self.note,
         }
@@ -116,23 +97,22 @@ class Report:
 
     Attributes
     ----------
-    options : dict
+    options : Common
         What the command was asked for.
     measures : dict
-        Every sample behind the checks, the losses among them; JSON-able.
+        Every sample behind the checks, the losses among them.
     tables : list
         More to print, before the checks.
     """
 
     benchmark: str
-    threads: int
-    options: dict[str, Any]
+    options: Common
     checks: list[Check] = field(default_factory=list)
     measures: dict[str, Any] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     clock: Clock = field(default_factory=Clock)
-    others: OtherWork = field(default_factory=OtherWork)
+    others: machine.OtherWork = field(default_factory=machine.OtherWork)
 
     def add(self, what: str, value: float | None, bar: Bar | None = None, **details: Any) -> None:
         """A row: ``details`` are the unit, the digits to show and a note."""
@@ -147,40 +127,30 @@ class Report:
             "benchmark": self.benchmark,
             "started": self.started,
             "seconds": self.clock.seconds,
-            "options": self.options,
-            "threads": self.threads,
-            "hardware": hardware.hardware(),
+            "options": self.options.shown(),
+            "threads": self.options.threads,
             "cores_used_by_others": self.others.cores(),
-            "versions": hardware.versions(),
-            "thread_pools": hardware.thread_pools(),
-            "environment": {name: os.environ.get(name) for name in THREAD_VARIABLES},
-            "peak_bytes": peak_bytes(),
+            **machine.facts(),
             "checks": [check.to_dict() for check in self.checks],
             "measures": self.measures,
         }
 
-    def table(self) -> Table:
-        table = Table(title=f"fembed benchmarks: {self.benchmark}", title_justify="left")
-        for heading in ("what", "value", "bar", "", "note"):
-            table.add_column(heading, justify="right" if heading in ("value", "bar") else "left")
-        colours = {"met": "green", "NOT MET": "bold red", "SKIPPED": "yellow"}
-        for check in self.checks:
-            table.add_row(*check.row(), style=colours.get(check.verdict))
-        return table
-
-    def finish(self, output: Path | None = None) -> int:
-        """Print the table, write the JSON; exit status 1 if a bar is not met."""
-        path = output or RESULTS / f"{self.benchmark}.json"
+    def finish(self) -> int:
+        """Print the tables, write the JSON; exit status 1 if a bar is not met."""
+        path = self.options.output or RESULTS / f"{self.benchmark}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            json.dumps(_json_able(self.to_dict()), indent=1, allow_nan=False) + "\n",
-            encoding="utf-8",
-        )
+        text = json.dumps(finite(self.to_dict()), indent=1, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
         console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-        for table in (*self.tables, self.table()):
-            console.print(table)
-        skipped = sum(check.verdict == "SKIPPED" for check in self.checks)
-        barred = sum(check.met is not None for check in self.checks)
+        colours = {"met": "green", "NOT MET": "bold red", "SKIPPED": "yellow"}
+        values = table(
+            f"fembed benchmarks: {self.benchmark}",
+            ("what", "value", "bar", "", "note"),
+            [check.row() for check in self.checks],
+            left=("what", "", "note"),
+            styles=[colours.get(check.verdict) for check in self.checks],
+        )
+        console.print(*self.tables, values, sep="\n")
         others = self.others.cores()
         if others is not None and others > QUIET:
             console.print(
@@ -188,27 +158,56 @@ class Report:
                 "so no speed above is a measurement.",
                 style="bold red",
             )
+        barred = sum(check.met is not None for check in self.checks)
+        skipped = sum(check.verdict == "SKIPPED" for check in self.checks)
         console.print(
             f"{barred - len(self.missed)} of {barred} bars met, {skipped} skipped; "
-            f"{self.clock.seconds:.0f} s, {self.threads} threads, "
-            f"{hardware.cpu_model()}; {path}"
+            f"{self.clock.seconds:.0f} s, {self.options.threads} threads, "
+            f"{machine.cpu_model()}; {path}"
         )
         return 1 if self.missed else 0
 
 
-def _json_able(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
+def table(
+    title: str,
+    headings: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    left: tuple[str, ...] = (),
+    styles: Iterable[str | None] = (),
+) -> Table:
+    """A table of the screen; the columns of ``left`` are words, the others numbers."""
+    made = Table(title=title, title_justify="left")
+    for heading in headings:
+        made.add_column(heading, justify="left" if heading in left else "right")
+    for row, style in zip_longest(rows, styles):
+        made.add_row(*row, style=style)
+    return made
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(text, flush=True)
+
+
+def finite(value: Any) -> Any:
+    """For JSON, which has no NaN and no infinity: they become null; NumPy's numbers Python's."""
     if isinstance(value, dict):
-        return {str(key): _json_able(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_able(item) for item in value]
-    if isinstance(value, float):  # NumPy's float64 among them
-        return float(value) if math.isfinite(value) else None
-    return value
+        return [finite(item) for item in value]
+    if hasattr(value, "tolist"):
+        return finite(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
 
 
-#: Settings of the environment that change what is measured.
-THREAD_VARIABLES = (
-    *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OMP_PROC_BIND", "GOMP_SPINCOUNT"),
-    *("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_NUM_THREADS"),
-)
+def read(path: Path) -> dict[str, Any]:
+    """A result file; `InputError` for anything else."""
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document["benchmark"], document["checks"], document["measures"]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a result file of the benchmarks ({error}).") from None
+    return document

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import summary
-from benchmarks.report import RESULTS, Check
-from fembed.errors import InputError
+from benchmarks import report, summary
+from benchmarks.options import RESULTS, option
 from fembed.files import durable
-
-PAGE = Path(__file__).parent / "RESULTS.md"
 
 Document = dict[str, Any]
 
@@ -25,7 +22,6 @@ SECTIONS = (
     ("kernel", "The engine", "kernel"),
     ("train", "A whole fit", "train"),
     ("project", "New samples a second", "project"),
-    ("quality", "Maps: the first bars", "quality"),
     ("panels", "Few genes", "panels"),
     ("masked", "Missing entries in training", "masked"),
     ("confidence", "How sure places are", "confidence"),
@@ -33,21 +29,27 @@ SECTIONS = (
 HEAD = """# Results
 
 Written by `python -m benchmarks results` from the files in `benchmarks/results/`; never by hand.
-How each number is measured is in [README.md](README.md). A bar that is missed is shown as missed;
-what was not measured is shown as not measured.
+How each number is measured is in [README.md](README.md). What was not measured is shown as not
+measured.
 """
 
 
-def run(folder: Path = RESULTS, page: Path = PAGE) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the page is written from, and where."""
+
+    folder: Path = option(RESULTS, "where the result files are")
+    output: Path = option(Path(__file__).parent / "RESULTS.md", "the page", short="-o")
+
+
+def run(options: Options) -> int:
     """Write the page and its figures; the exit status is 0 whatever the bars say."""
     from benchmarks import figures  # matplotlib may be absent
 
-    documents = read(folder)
+    documents, page = read(options.folder), options.output
     drawn = figures.draw(documents, page.parent / "figures")
-    text = written(documents, drawn)
-    durable.replace_file(page, text.encode())
-    for name in drawn:
-        print(page.parent / "figures" / name)
+    durable.replace_file(page, written(documents, drawn).encode())
+    print(*(page.parent / "figures" / name for name in drawn), sep="\n")
     print(f"{page}: {', '.join(documents) or 'nothing measured yet'}")
     return 0
 
@@ -56,15 +58,9 @@ def read(folder: Path) -> dict[str, Document]:
     """Result files by benchmark; the parts of `scale` that were measured alone are one."""
     documents: dict[str, Document] = {}
     for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            name = found["benchmark"].split("-")[0]
-            found["checks"], found["measures"]
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-            raise InputError(f"{path} is not a result file of the benchmarks; move it.") from None
-        if name in documents:
-            found = joined(documents[name], found)
-        documents[name] = found
+        found = report.read(path)
+        name = found["benchmark"].split("-")[0]
+        documents[name] = joined(documents[name], found) if name in documents else found
     return documents
 
 
@@ -81,7 +77,7 @@ def joined(old: Document, new: Document) -> Document:
 
 def written(documents: dict[str, Document], drawn: dict[str, tuple[str, str]]) -> str:
     """The page."""
-    parts = [HEAD, _bars(documents)]
+    parts = [HEAD]
     for name, heading, command in SECTIONS:
         parts.append(f"## {heading}\n\n`python -m benchmarks {command}`\n")
         if name not in documents:
@@ -98,63 +94,18 @@ def written(documents: dict[str, Document], drawn: dict[str, tuple[str, str]]) -
     return "\n".join(parts)
 
 
-def _bars(documents: dict[str, Document]) -> str:
-    """Every bar of every benchmark."""
-    lines = ["## Every bar\n"]
-    rows = [
-        (name, check)
-        for name, _, _ in SECTIONS
-        for check in documents.get(name, {"checks": []})["checks"]
-        if check["relation"]
-    ]
-    if not rows:
-        return "\n".join([*lines, "Nothing measured yet.\n"])
-    met = sum(check["met"] is True for _, check in rows)
-    missed = sum(check["met"] is False for _, check in rows)
-    lines.append(f"{met} met, {missed} missed, {len(rows) - met - missed} not measured.\n")
-    table = [
-        (name, check["what"], _value(check), _bar(check), _verdict(check), check["note"])
-        for name, check in rows
-    ]
-    lines.append(_table(("benchmark", "what", "value", "bar", "", "note"), table))
-    return "\n".join(lines)
-
-
 def _checks(document: Document) -> str:
-    rows = [
-        (check["what"], _value(check), _bar(check), _verdict(check), check["note"])
-        for check in document["checks"]
-    ]
-    return _table(("what", "value", "bar", "", "note"), rows)
-
-
-def _verdict(check: dict[str, Any]) -> str:
-    if check["value"] is None and not _missed(check):
-        return "not measured"
-    if check["relation"] is None:
-        return ""
-    return "met" if check["met"] else "**not met**"
-
-
-def _missed(check: dict[str, Any]) -> bool:
-    """JSON has no NaN and no infinity: such a value is null, and its bar is missed."""
-    return check["met"] is False
+    """Values and notes. The bars they are held to are the project's own: `Report.finish`."""
+    rows = [(check["what"], _value(check), check["note"]) for check in document["checks"]]
+    return _table(("what", "value", "note"), dict.fromkeys(rows))
 
 
 def _value(check: dict[str, Any]) -> str:
-    return "" if check["value"] is None else _shown(check, check["value"])
-
-
-def _bar(check: dict[str, Any]) -> str:
-    if not check["relation"]:
-        return ""
-    limit = "" if check["bar"] is None else _shown(check, check["bar"])
-    return f"{check['relation']} {limit}".strip()
-
-
-def _shown(check: dict[str, Any], value: float) -> str:
-    digits = check.get("digits", 2)
-    return Check(check["what"], value, check["unit"], digits=digits).shown(value)
+    """JSON has no NaN and no infinity: such a value is null, and its bar is missed."""
+    if check["value"] is None:
+        return "-" if check["met"] is False else "not measured"
+    made = report.Check(check["what"], check["value"], check["unit"], digits=check["digits"])
+    return made.shown(made.value)
 
 
 def _ran_on(document: Document) -> str:
@@ -252,10 +203,8 @@ def _sessions(found: dict[str, Any]) -> str:
     return "\n".join(["### When the cases were measured\n", *lines]) + "\n"
 
 
-def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [
-        "| " + " | ".join(headings) + " |",
-        "|" + "---|" * len(headings),
-        *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
-    ]
-    return "\n".join(lines) + "\n"
+def _table(headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [tuple(headings), *rows]
+    text = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    text.insert(1, "|" + "---|" * len(lines[0]))
+    return "\n".join(text) + "\n"

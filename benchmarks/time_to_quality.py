@@ -25,48 +25,45 @@ from numpy.typing import NDArray
 
 from benchmarks import cohorts
 from benchmarks.kernel import INSTALL_TORCH
-from benchmarks.longrun import Point, checkpointed
+from benchmarks.longrun import Point, checkpointed, sample_loss
 from benchmarks.measures import knn_accuracy
+from benchmarks.options import RESULTS, Common, data_option, option, seed_option
 from benchmarks.published_recipe import EngineRun, Thesis, TorchRun
-from benchmarks.report import RESULTS, Bar, Report
+from benchmarks.report import Bar, Report, say
 from benchmarks.timing import timed
-from fembed.config import FitConfig
-from fembed.data.expression import Expression
-from fembed.model import Model
+from fembed import Expression, FitConfig, Model, fit
 from fembed.parameters import Parameters
-from fembed.solvers.samples import place, refine
-from fembed.train import fit
+from fembed.solvers.samples import place
 
 RATIO_BAR = Bar(">=", 100.0)
 SAME_CURVE_BAR = Bar("<=", 1.0)
 WINDOWS = 20  # in which the two loss curves are compared
-FAST_STEPS = (100, 200, 400, 800, 1600, 3200)
+FAST, ENGINE, TORCH = "fast", "published, our engine", "published, plain PyTorch"
 
 
-@dataclass(frozen=True)
-class QualityTimeOptions:
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
     """What is measured; the defaults are those of the bars."""
 
-    data: str = "tcga_11_cohorts"
-    folder: Path = cohorts.FOLDER
-    n_components: int = 2
-    iterations: int = Thesis.iterations
-    torch_iterations: int = 1_000
-    full_torch: bool = False
-    fast_steps: tuple[int, ...] = FAST_STEPS
-    threads: int = 2
-    folds: int = 5
-    seed: int = 0
-    most_genes: int | None = None
-    state: Path = RESULTS / "published-run.npz"
+    data: tuple[str, ...] = data_option(cohorts.COHORTS)
+    components: int = option(2, "dimensions of the map")
+    iterations: int = option(Thesis.iterations, "of the published recipe in our engine", least=10)
+    torch_iterations: int = option(1_000, "of both sides, to compare their curves and speeds")
+    full_torch: bool = option(False, "all iterations in plain PyTorch too: hours")
+    fast_steps: tuple[int, ...] = option(
+        (100, 200, 400, 800, 1600, 3200), "lengths of the fast fits, beside the default one"
+    )
+    most_genes: int | None = option(None, "a trial on so many genes", least=2)
+    seed: int = seed_option()
+    state: Path = option(RESULTS / "published-run.npz", "where a run that is stopped goes on from")
 
 
 class Fold:
     """The data of the curves, and what a model is worth on them."""
 
-    def __init__(self, options: QualityTimeOptions) -> None:
-        data = cohorts.labelled(cohorts.DATA_SETS[options.data], options.folder, options.most_genes)
-        train, test = data.folds(options.folds, options.seed)[0]
+    def __init__(self, options: Options) -> None:
+        data = cohorts.labelled(options.data[0], options.folder, options.most_genes)
+        train, test = data.folds(seed=options.seed)[0]
         self.name = data.name
         self.train = np.ascontiguousarray(data.values[train])
         self.test = np.ascontiguousarray(data.values[test])
@@ -76,10 +73,8 @@ class Fold:
 
     def worth(self, parameters: Parameters) -> Point:
         """Training loss over all entries, and the accuracy of held-out samples."""
-        positions = np.ascontiguousarray(parameters.sample_embedding, np.float32)
-        _, loss = refine(
-            parameters, self.train, positions, max_iterations=0, n_threads=self._n_threads
-        )
+        positions = parameters.sample_embedding
+        loss = sample_loss(parameters, self.train, positions, self._n_threads)
         return {
             "loss": float(np.average(loss, weights=self._n_observed)),
             **self.accuracy(parameters),
@@ -95,27 +90,25 @@ class Fold:
         }
 
 
-def run(options: QualityTimeOptions, output: Path | None = None) -> int:
+def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
-    shown = {**vars(options), "folder": str(options.folder), "state": options.state.name}
-    report = Report("time_to_quality", options.threads, shown)
+    report = Report("time_to_quality", options)
     fold = Fold(options)
     thesis = Thesis(
-        n_components=options.n_components, seed=options.seed, iterations=options.iterations
+        n_components=options.components, seed=options.seed, iterations=options.iterations
     )
     report.measures["data"] = {"name": fold.name, "shape": list(fold.train.shape)}
-    fast = fast_curve(options, fold)
-    _say("published recipe, in our engine")
-    engine_curve, engine_rate = published_in_engine(options, fold, thesis)
-    curves: dict[str, list[Point]] = {"fast": fast, "published, our engine": engine_curve}
+    curves = {FAST: fast_curve(options, fold)}
+    say("published recipe, in our engine")
+    curves[ENGINE], engine_rate = published_in_engine(options, fold, thesis)
     report.measures["engine iterations a second"] = engine_rate
     torch_rate = _torch_side(options, report, fold, thesis, curves)
     report.measures["curves"] = curves
     _checks(report, curves, engine_rate, torch_rate)
-    return report.finish(output)
+    return report.finish()
 
 
-def fast_curve(options: QualityTimeOptions, fold: Fold) -> list[Point]:
+def fast_curve(options: Options, fold: Fold) -> list[Point]:
     """Complete fits: seconds, loss and accuracy of each; the last is the default fit."""
     curve = []
     for steps in (*options.fast_steps, None):
@@ -127,15 +120,15 @@ def fast_curve(options: QualityTimeOptions, fold: Fold) -> list[Point]:
             **fold.accuracy(model.parameters),
         }
         curve.append(point | {"default": float(steps is None)})
-        _say(f"fast, {'default' if steps is None else f'{steps} steps'}: {_shown(point)}")
+        say(f"fast, {'default' if steps is None else f'{steps} steps'}: {_shown(point)}")
     return curve
 
 
 def fast_fit(
-    options: QualityTimeOptions, train: NDArray[np.float32], steps: int | None
+    options: Options, train: NDArray[np.float32], steps: int | None
 ) -> tuple[Model, float]:
     config = FitConfig(
-        n_components=options.n_components,
+        n_components=options.components,
         iterations=steps,
         validation=None if steps is None else 0.0,  # train for as long as is asked
         seed=options.seed,
@@ -146,21 +139,17 @@ def fast_fit(
     return model, clock.seconds
 
 
-def published_in_engine(
-    options: QualityTimeOptions, fold: Fold, thesis: Thesis
-) -> tuple[list[Point], float]:
+def published_in_engine(options: Options, fold: Fold, thesis: Thesis) -> tuple[list[Point], float]:
     """The whole recipe, and its iterations a second; a run that was stopped goes on."""
     ours = EngineRun(fold.train, thesis, options.threads)
     about = {"data": fold.name, "shape": list(fold.train.shape), **vars(thesis)}
     about["threads"] = options.threads
-    curve = checkpointed(
-        ours, fold.worth, options.iterations, _say, keep=options.state, about=about
-    )
+    curve = checkpointed(ours, fold.worth, options.iterations, keep=options.state, about=about)
     return curve, ours.iterations / ours.seconds
 
 
 def _torch_side(
-    options: QualityTimeOptions,
+    options: Options,
     report: Report,
     fold: Fold,
     thesis: Thesis,
@@ -170,7 +159,7 @@ def _torch_side(
     if importlib.util.find_spec("torch") is None:
         report.add("the same loss curve in plain PyTorch", None, SAME_CURVE_BAR, note=INSTALL_TORCH)
         return None
-    _say(f"published recipe, plain PyTorch: {options.torch_iterations:,} iterations of each")
+    say(f"published recipe, plain PyTorch: {options.torch_iterations:,} iterations of each")
     found = compare_curves(fold.train, thesis, options.torch_iterations, options.threads)
     rate = found["torch iterations a second"]
     report.measures["same curve"] = found
@@ -185,20 +174,15 @@ def _torch_side(
     )
     if options.full_torch:
         theirs = TorchRun(fold.train, thesis, options.threads)
-        curves["published, plain PyTorch"] = checkpointed(
-            theirs, fold.worth, options.iterations, _say
-        )
-        rate = theirs.iterations / theirs.seconds
-        report.measures["torch seconds are"] = "measured"
+        curves[TORCH] = checkpointed(theirs, fold.worth, options.iterations)
+        rate, how = theirs.iterations / theirs.seconds, "measured"
     else:
-        curves["published, plain PyTorch"] = [
-            point | {"seconds": point["iterations"] / rate}
-            for point in curves["published, our engine"]
+        curves[TORCH] = [
+            point | {"seconds": point["iterations"] / rate} for point in curves[ENGINE]
         ]
-        report.measures["torch seconds are"] = (
-            "computed: iterations over the measured iterations a second; its losses are the "
-            "engine's"
-        )
+        how = "computed: iterations over the measured iterations a second; "
+        how += "its losses are the engine's"
+    report.measures["torch seconds are"] = how
     return float(rate)
 
 
@@ -233,52 +217,35 @@ def _checks(
     engine_rate: float,
     torch_rate: float | None,
 ) -> None:
-    published = curves["published, our engine"]
-    target = published[-1]["loss"]
-    report.measures["target loss"] = target
-    report.add(
-        "published recipe's final training loss",
-        target,
-        digits=4,
-        note=f"after {published[-1]['iterations']:,.0f} iterations",
-    )
+    last = curves[ENGINE][-1]
+    target = report.measures["target loss"] = last["loss"]
+    note = f"after {last['iterations']:,.0f} iterations"
+    report.add("published recipe's final training loss", target, digits=4, note=note)
     report.add("published recipe, our engine", engine_rate, unit="it/s", digits=1)
     if torch_rate is not None:
         report.add("published recipe, plain PyTorch", torch_rate, unit="it/s", digits=2)
     seconds = {name: seconds_to(curve, target) for name, curve in curves.items()}
     report.measures["seconds to target"] = seconds
     for name, found in seconds.items():
-        note = "" if found is not None else f"never; its lowest is {_lowest(curves[name]):.4f}"
-        if name == "published, plain PyTorch":
+        lowest = min(point["loss"] for point in curves[name])
+        note = "" if found is not None else f"never; its lowest is {lowest:.4f}"
+        if name == TORCH:
             note = report.measures["torch seconds are"]
         report.add(f"time to that loss: {name}", found, unit="s", digits=1, note=note)
     for name, curve in curves.items():
-        report.add(
-            f"held-out kNN-5 at the end: {name}", curve[-1]["knn"], digits=4, better="higher"
-        )
-    if torch_rate is not None and seconds["fast"] is not None:
-        whole = curves["published, plain PyTorch"][-1]["seconds"]
-        report.add(
-            "the published recipe to its end in plain PyTorch / fast to its final loss",
-            whole / seconds["fast"],
-            digits=0,
-            better="higher",
-            note=f"{whole:,.0f} s; its loss is noisy, and was below its final one before the end",
-        )
-    theirs, fast = seconds.get("published, plain PyTorch"), seconds["fast"]
+        knn = curve[-1]["knn"]
+        report.add(f"held-out kNN-5 at the end: {name}", knn, digits=4)
+    theirs, fast = seconds.get(TORCH), seconds[FAST]
+    if torch_rate is not None and fast is not None:
+        whole = curves[TORCH][-1]["seconds"]
+        what = "the published recipe to its end in plain PyTorch / fast to its final loss"
+        note = f"{whole:,.0f} s; its loss is noisy, and was below its final one before the end"
+        report.add(what, whole / fast, digits=0, note=note)
     ratio = theirs / fast if theirs is not None and fast is not None else None
     if ratio is None and torch_rate is not None:
         ratio = math.nan  # fast never got there: the bar is missed, not skipped
     report.add("time to that loss: plain PyTorch / fast", ratio, RATIO_BAR, digits=0)
 
 
-def _lowest(curve: list[Point]) -> float:
-    return min(point["loss"] for point in curve)
-
-
 def _shown(point: Point) -> str:
     return f"{point['seconds']:.1f} s, loss {point['loss']:.4f}, kNN-5 {point['knn']:.4f}"
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import cohorts
+from benchmarks import machine
 from benchmarks.blockstep import BlockStep, Shape
-from benchmarks.memory import maxrss_bytes, peak_bytes, resident_bytes
+from benchmarks.cohorts import COHORTS, file_of
+from benchmarks.options import Common, data_option, option, repeats_option, seed_option
 from benchmarks.process import alone
 from benchmarks.report import Bar, Report
 from benchmarks.simulate import simulated_expression
@@ -33,34 +34,33 @@ STEP_SECONDS, STEP_REPEATS = 1.0, 3
 SECONDS_BETWEEN = 15.0
 
 
-@dataclass(frozen=True)
-class TrainOptions:
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
     """What is measured; the defaults are those of the bars."""
 
-    n_samples: int = 10_344
-    n_genes: int = 19_962
-    epochs: float = 6.0  # the default fit of this size in these blocks
-    threads: int = 2
-    repeats: int = 3
-    data: Path = cohorts.COHORTS
-    seed: int = 0
+    samples: int = option(10_344, "samples simulated", least=64)
+    genes: int = option(19_962, "genes simulated", least=256)
+    epochs: float = option(6.0, "passes over the simulated matrix, as the default fit's", least=0)
+    repeats: int = repeats_option(3, "the command is timed on real data")
+    data: tuple[str, ...] = data_option(COHORTS)
+    seed: int = seed_option()
 
 
-def run(options: TrainOptions, output: Path | None = None) -> int:
+def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
-    report = Report("train", options.threads, {**vars(options), "data": str(options.data)})
+    report = Report("train", options)
     simulated_fit(options, report)
     command(options, report)
-    return report.finish(output)
+    return report.finish()
 
 
-def simulated_fit(options: TrainOptions, report: Report) -> None:
+def simulated_fit(options: Options, report: Report) -> None:
     """A fit of simulated data in a process of its own."""
     found = alone(fit_and_step, options)
     report.measures["simulated fit"] = found
     step = BLOCK.n_pairs / statistics.median(found["seconds_per_step"]) / 1e6
     whole = found["pairs"] / found["seconds"] / 1e6
-    what = f"fit of {options.n_samples:,} x {options.n_genes:,}"
+    what = f"fit of {options.samples:,} x {options.genes:,}"
     report.add(
         "block step, 64 x 256", step, unit="M pairs/s", note="before, after and during the fit"
     )
@@ -82,17 +82,15 @@ def simulated_fit(options: TrainOptions, report: Report) -> None:
     )
 
 
-def fit_and_step(options: TrainOptions) -> dict[str, Any]:
+def fit_and_step(options: Options) -> dict[str, Any]:
     """In a fresh process: the block step, the fit, the block step again."""
-    from fembed.config import FitConfig
-    from fembed.data.expression import Expression
-    from fembed.train import fit
+    from fembed import Expression, FitConfig, fit
 
-    baseline = resident_bytes()
-    values = simulated_expression(options.n_samples, options.n_genes, seed=options.seed)
+    baseline = machine.resident_bytes()
+    values = simulated_expression(options.samples, options.genes, seed=options.seed)
     step = _StepsBetween(BlockStep(values, BLOCK, n_threads=options.threads))
     step.measure(STEP_REPEATS)
-    before = peak_bytes()
+    before = machine.peak_bytes()
     config = FitConfig(
         epochs=options.epochs,
         block_samples=BLOCK.block_samples,
@@ -109,7 +107,7 @@ def fit_and_step(options: TrainOptions) -> dict[str, Any]:
             overwrite_values=True,
         )
     between, between_cpu = step.seconds, step.cpu_seconds
-    peak, maxrss = peak_bytes(), maxrss_bytes()
+    peak, maxrss = machine.peak_bytes(), machine.maxrss_bytes()
     step.measure(STEP_REPEATS)  # the fit has overwritten the values
     return {
         "seconds": clock.seconds - between,
@@ -161,13 +159,14 @@ class _StepsBetween:
         ]
 
 
-def command(options: TrainOptions, report: Report) -> None:
+def command(options: Options, report: Report) -> None:
     """``fembed fit`` on real data as a whole process, with its defaults."""
-    what = f"fembed fit {options.data.name}, default, 2-D"
-    if not options.data.exists():
-        report.add(what, None, COMMAND_BAR, note=f"{options.data} is not there; use --data")
+    data = file_of(options.data[0], options.folder)
+    what = f"fembed fit {data.name}, default, 2-D"
+    if not data.exists():
+        report.add(what, None, COMMAND_BAR, note=f"{data} is not there; use --data")
         return
-    runs = [_fit_command(options) for _ in range(options.repeats)]
+    runs = [_fit_command(data, options.threads) for _ in range(options.repeats)]
     report.measures["fembed fit"] = runs
     note = f"median of {len(runs)}; peak {max(run['peak_bytes'] for run in runs) / 1e6:.0f} MB, "
     note += f"MSE {runs[0]['mse']:.4f}"
@@ -175,12 +174,12 @@ def command(options: TrainOptions, report: Report) -> None:
     report.add(what, seconds, COMMAND_BAR, unit="s", digits=1, note=note)
 
 
-def _fit_command(options: TrainOptions) -> dict[str, Any]:
+def _fit_command(data: Path, threads: int) -> dict[str, Any]:
     """Seconds, peak memory and loss of one process; it inherits this one's small peak only."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
-        call = [fembed_command(), "fit", str(options.data), "--transform", "none", "-o", str(model)]
+        call = [fembed_command(), "fit", str(data), "--transform", "none", "-o", str(model)]
         with timed() as clock, open(Path(folder) / "log", "w+b") as log:
             process = subprocess.Popen(call, stdout=log, stderr=log, env=environment)
             _, status, usage = os.wait4(process.pid, 0)
@@ -189,10 +188,9 @@ def _fit_command(options: TrainOptions) -> dict[str, Any]:
             said = (Path(folder) / "log").read_text(errors="replace")
             raise RuntimeError(f"{' '.join(call)} ended with {process.returncode}: {said}")
         training = json.loads((model / "model.json").read_text())["training"]
-    unit = 1 if sys.platform == "darwin" else 1024
     return {
         "seconds": clock.seconds,
-        "peak_bytes": usage.ru_maxrss * unit,
+        "peak_bytes": usage.ru_maxrss * machine.maxrss_unit(),
         "mse": training["mse"],
         "training": training,
     }

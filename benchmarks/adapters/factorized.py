@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.adapters import Float32, Placed
-from fembed.config import FitConfig
-from fembed.data.expression import Expression
-from fembed.inference.projection import project
-from fembed.train import fit
+from fembed import Expression, FitConfig, fit, project
 
 
 class Factorized:

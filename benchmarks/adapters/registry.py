@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.adapters import Rival
 from benchmarks.published_recipe import Thesis
-from fembed.errors import InputError
+from fembed import FitConfig, InputError
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ class Entry:
             return f"{self.package} is not installed: {self.install}"
         return ""
 
+    def about(self) -> dict[str, Any]:
+        """For the file of cases."""
+        return {"defaults": self.defaults, "options": self.options}
+
     def make(self, n_components: int, seed: int, n_threads: int) -> Rival:
         module, name = self.adapter.split(":")
         made: Rival = getattr(importlib.import_module(f"benchmarks.adapters.{module}"), name)(
@@ -79,95 +83,58 @@ class Entry:
         )
 
 
+SCIKIT = "pip install scikit-learn"
 TORCH = "pip install torch==2.13.0"
 BENCH = 'pip install "fembed[bench]"'
 
-RIVALS: dict[str, Entry] = {
-    entry.key: entry
-    for entry in (
-        Entry(
-            "fembed",
-            "fembed",
-            "factorized:Factorized",
-            "fembed",
-            "pip install .",
-            "the default fit; no setting depends on the data set or the dimension",
-        ),
-        Entry(
-            "pca",
-            "PCA",
-            "pca:Pca",
-            "sklearn",
-            "pip install scikit-learn",
-            "scikit-learn's, exact; missing entries are the training means (so for all below)",
-        ),
-        Entry(
-            "umap",
-            "UMAP",
-            "umap:Umap",
-            "umap",
-            BENCH,
-            "umap-learn's: 15 neighbours, least distance 0.1; new samples by `transform`",
-            compiles=True,
-        ),
-        Entry(
-            "opentsne",
-            "openTSNE",
-            "opentsne:OpenTsne",
-            "openTSNE",
-            BENCH,
-            "its own: perplexity 30, PCA start, 250 + 500 iterations; new samples by `transform`",
-            most_components=2,
-            limit="its authors advise against more than two dimensions",
-        ),
-        Entry(
-            "pacmap",
-            "PaCMAP",
-            "pacmap:Pacmap",
-            "pacmap",
-            BENCH,
-            "PaCMAP's: 10 neighbours, 100 principal components first; new samples by `transform`",
-            compiles=True,
-        ),
-        Entry(
-            "nmf",
-            "NMF",
-            "nmf:Nmf",
-            "sklearn",
-            "pip install scikit-learn",
-            "scikit-learn's: coordinate descent, 200 iterations; shifted to be non-negative",
-        ),
-        Entry(
-            "autoencoder",
-            "autoencoder",
-            "autoencoder:Autoencoder",
-            "torch",
-            TORCH,
-            "genes-100-50-50-d and back, ReLU, Adam 1e-3, batches of 32, at most 500 epochs, "
-            "ended by a held-out tenth; it has no authors",
-        ),
-        Entry(
-            "trofimov",
-            "Trofimov 2020",
-            "trofimov:Trofimov",
-            "torch",
-            TORCH,
-            "the published Python code's: 250-75-50-25-10 (tanh), sigmoid x range, RMSprop 1e-3, "
-            "weight decay 1e-5, 10,000 pairs a batch, 10 epochs; plain PyTorch",
-            options={"epochs": 10.0},
-        ),
-        Entry(
-            "thesis",
-            "thesis",
-            "thesis:ThesisRecipe",
-            "torch",
-            TORCH,
-            "the Julia recipe's: 100-50-50, gene embedding 50, Adam 5e-3, 4 profiles a batch, "
-            "100,000 iterations, and 10,000 to place new samples; plain PyTorch",
-            ways=("1.0", "B"),
-        ),
-    )
-}
+_ENTRIES = (
+    Entry(
+        *("fembed", "fembed", "factorized:Factorized", "fembed", "pip install ."),
+        "the default fit; no setting depends on the data set or the dimension",
+    ),
+    Entry(
+        *("pca", "PCA", "libraries:Pca", "sklearn", SCIKIT),
+        "scikit-learn's, exact; missing entries are the training means (so for all below)",
+    ),
+    Entry(
+        *("umap", "UMAP", "libraries:Umap", "umap", BENCH),
+        "umap-learn's: 15 neighbours, least distance 0.1; new samples by `transform`",
+        compiles=True,
+    ),
+    Entry(
+        *("opentsne", "openTSNE", "libraries:OpenTsne", "openTSNE", BENCH),
+        "its own: perplexity 30, PCA start, 250 + 500 iterations; new samples by `transform`",
+        most_components=2,
+        limit="its authors advise against more than two dimensions",
+    ),
+    Entry(
+        *("pacmap", "PaCMAP", "libraries:Pacmap", "pacmap", BENCH),
+        "PaCMAP's: 10 neighbours, 100 principal components first; new samples by `transform`",
+        compiles=True,
+    ),
+    Entry(
+        *("nmf", "NMF", "libraries:Nmf", "sklearn", SCIKIT),
+        "scikit-learn's: coordinate descent, 200 iterations; shifted to be non-negative",
+    ),
+    Entry(
+        *("autoencoder", "autoencoder", "autoencoder:Autoencoder", "torch", TORCH),
+        "genes-100-50-50-d and back, ReLU, Adam 1e-3, batches of 32, at most 500 epochs, "
+        "ended by a held-out tenth; it has no authors",
+    ),
+    Entry(
+        *("trofimov", "Trofimov 2020", "trofimov:Trofimov", "torch", TORCH),
+        "the published Python code's: 250-75-50-25-10 (tanh), sigmoid x range, RMSprop 1e-3, "
+        "weight decay 1e-5, 10,000 pairs a batch, 10 epochs; plain PyTorch",
+        options={"epochs": 10.0},
+    ),
+    Entry(
+        *("thesis", "thesis", "thesis:ThesisRecipe", "torch", TORCH),
+        "the Julia recipe's: 100-50-50, gene embedding 50, Adam 5e-3, 4 profiles a batch, "
+        "100,000 iterations, and 10,000 to place new samples; plain PyTorch",
+        ways=("1.0", "B"),
+    ),
+)
+RIVALS = {entry.key: entry for entry in _ENTRIES}
 
 
 def chosen(keys: list[str]) -> list[Entry]:
@@ -204,8 +171,6 @@ def variant(text: str) -> Entry:
             f"The variant {text!r} is not of the form NAME:option=value,option=value, such as "
             "'small blocks:block_samples=16,block_genes=64'."
         )
-    from fembed.config import FitConfig
-
     typed = {key: _value(value) for key, value in options.items()}
     FitConfig.from_dict(typed)  # refuses what is unknown or impossible, before hours of work
     entry = RIVALS["fembed"].with_options(f"({name})", **typed)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import adapters, cohorts, project, quality, report, train
-from benchmarks.blockstep import BlockStep, Shape
-from benchmarks.flops import gene_part_flops, pair_flops, product_flops
+from benchmarks import __main__, adapters, cohorts, kernel, project, report, train
+from benchmarks.blockstep import BlockStep, Shape, gene_part_flops, pair_flops, product_flops
+from benchmarks.estimates import Estimate, PowerLaw, means
+from benchmarks.options import FOLDER, Common, option, parsed
 from benchmarks.process import Worker, alone
 from benchmarks.simulate import CHUNK_ROWS, simulated_expression
-from benchmarks.timing import interleaved
+from benchmarks.timing import interleaved, ratio_of_medians
+from fembed import InputError
 
 
 def test_a_pair_is_counted_as_the_design_counts_it():
@@ -33,26 +35,62 @@ def test_the_pairs_do_not_contain_the_first_layer():
     assert gene_part_flops(1, 1, 0, 1, (100, 50, 50)) == 600
 
 
-def test_no_patient_is_in_both_parts_and_every_sample_is_tested_once():
-    rng = np.random.default_rng(0)
-    patients = np.array([f"P{i}" for i in rng.integers(60, size=150)], dtype=object)
-    folds = cohorts.grouped_folds(patients, 5)
-    assert len(folds) == 5
-    for learning, test in folds:
-        assert not set(patients[learning]) & set(patients[test])
-        assert sorted([*learning, *test]) == list(range(150))
-    assert sorted(np.concatenate([test for _, test in folds])) == list(range(150))
+@dataclass(frozen=True, kw_only=True)
+class Asked(Common):
+    dims: tuple[int, ...] = option((2, 8), "dimensions")
+    pair: tuple[int, int] = option((1, 2), "two")
+    parts: tuple[str, ...] = option(("a", "b"), "some", among=("a", "b", "c"))
+    variant: tuple[str, ...] = option(None, "more", repeated=True)
+    most_folds: int | None = option(None, "at most")
+    epochs: float = option(1.0, "passes", least=0)
+    in_engine: bool = option(False, "quickly")
+
+
+def test_an_option_is_said_once_and_read_by_its_type():
+    words = "--dims 4 --pair 5,6 --parts c,a --variant x:a=1,b=2 --variant y:c=3 --most-folds 2"
+    found = parsed(Asked, [*words.split(), "--epochs", "0.5", "--in-engine", "-o", "x"], "c", "")
+    assert (found.dims, found.pair, found.parts) == ((4,), (5, 6), ("c", "a"))
+    assert list(found.variant) == ["x:a=1,b=2", "y:c=3"] and found.most_folds == 2
+    assert (found.epochs, found.in_engine, found.output) == (0.5, True, Path("x"))
+    assert parsed(Asked, [], "c", "") == Asked() and Asked().folder == FOLDER
+    assert "output" not in found.shown() and found.shown()["threads"] == 2
+
+
+@pytest.mark.parametrize(
+    "words", ["--dims 0", "--dims two", "--pair 5", "--parts d", "--threads 0", "--thread 2"]
+)
+def test_a_wrong_option_is_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        parsed(Asked, words.split(), "c", "")
+    assert words.split()[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", __main__.COMMANDS)
+def test_every_command_tells_its_options(command, capsys):
+    if command == "picture":
+        pytest.importorskip("matplotlib")
+    with pytest.raises(SystemExit) as end:
+        __main__.main([command, "--help"])
+    assert end.value.code == 0 and "--output" in capsys.readouterr().out
+
+
+def test_without_a_command_all_are_told(capsys):
+    assert (__main__.main([]), __main__.main(["quality"])) == (0, 2)
+    told = capsys.readouterr().out
+    assert all(told.count(f"  {command} ") == 2 for command in __main__.COMMANDS)
 
 
 def test_real_cohorts_share_no_patient_between_parts():
-    if not cohorts.COHORTS.exists():
-        pytest.skip(f"the data {cohorts.COHORTS} are not there")
+    path = cohorts.file_of(cohorts.COHORTS, FOLDER)
+    if not path.exists():
+        pytest.skip(f"the data {path} are not there")
     anndata = pytest.importorskip("anndata")
-    obs = anndata.read_h5ad(cohorts.COHORTS, backed="r").obs
-    patients = obs["patient"].to_numpy().astype(str)
-    for learning, test in cohorts.grouped_folds(patients, quality.N_FOLDS):
+    obs = anndata.read_h5ad(path, backed="r").obs
+    patients, labels = obs["patient"].to_numpy().astype(str), obs["label"].to_numpy()
+    data = cohorts.Labelled("a", np.zeros((len(obs), 1), np.float32), labels, patients)
+    for learning, test in data.folds():
         assert not set(patients[learning]) & set(patients[test])
-        assert set(obs["label"].iloc[test]) <= set(obs["label"].iloc[learning])
+        assert set(labels[test]) <= set(labels[learning])
 
 
 @pytest.mark.parametrize(
@@ -78,72 +116,75 @@ def test_what_was_not_measured_is_neither_met_nor_silent():
     assert report.Check("speed", 3.0).verdict == ""
 
 
+SCHEMA = {
+    *("benchmark", "started", "seconds", "options", "threads", "cores_used_by_others", "hardware"),
+    *("versions", "thread_pools", "environment", "peak_bytes", "checks", "measures"),
+}
+SCHEMA_OF_A_CHECK = {"what", "value", "unit", "relation", "bar", "met", "digits", "note"}
+
+
 def test_a_missed_bar_is_the_exit_status_and_the_file_says_all(tmp_path, capsys):
-    made = report.Report("demo", threads=2, options={"dims": (2, 8)})
+    made = report.Report("demo", Asked(output=tmp_path / "a.json"))
     made.add("good", 1.0, report.Bar(">=", 1.0))
     made.add("rival absent", None, report.Bar(">", math.nan), note="install it")
-    assert made.finish(tmp_path / "a.json") == 0
+    assert made.finish() == 0
     made.add("bad", math.nan, report.Bar("<=", 1.0))
     made.measures["loss"] = [np.float64(0.5), math.inf]
-    assert made.finish(tmp_path / "deep" / "b.json") == 1
+    made.options = Asked(output=tmp_path / "deep" / "b.json")
+    assert made.finish() == 1
     printed = capsys.readouterr().out
     assert "NOT MET" in printed and "SKIPPED" in printed and "1 of 2 bars met" in printed
-    found = json.loads((tmp_path / "deep" / "b.json").read_text())
+    found = report.read(tmp_path / "deep" / "b.json")
+    assert found["options"]["dims"] == [2, 8] and found["options"]["folder"] == str(FOLDER)
     assert [check["met"] for check in found["checks"]] == [True, None, False]
     assert found["measures"]["loss"] == [0.5, None]
+    assert set(found["checks"][0]) == SCHEMA_OF_A_CHECK and set(found) == SCHEMA
     expected = {"cpu", "cores", "isa"}
     assert expected <= set(found["hardware"]) and found["peak_bytes"] > 0
     assert {"python", "numpy", "commit"} <= set(found["versions"]) and found["threads"] == 2
 
 
-def summary(knn, logistic, held_out=1.0):
-    return quality.Summary(knn, logistic, 1.0, held_out, 1.0, 1.0)
+def test_a_file_of_something_else_is_refused(tmp_path):
+    (tmp_path / "wrong.json").write_text("[1]")
+    for name in ("wrong.json", "absent.json"):
+        with pytest.raises(InputError, match=rf"{name} is not a result file"):
+            report.read(tmp_path / name)
 
 
-def checks(summaries, n_components, absolute=True):
-    made = report.Report("quality", threads=2, options={})
-    quality.add_checks(made, summaries, n_components, absolute=absolute)
-    return {check.what: check.met for check in made.checks}
+def test_means_have_the_error_of_independent_values_and_leave_out_what_is_not_there():
+    found = Estimate.of([0.9, None, 0.8, 0.7])
+    assert (found.mean, found.error, found.n) == (
+        pytest.approx(0.8),
+        pytest.approx(0.1 / math.sqrt(3)),
+        3,
+    )
+    assert math.isnan(Estimate.of([]).mean) and math.isnan(Estimate.of([1.0]).error)
+    records = [("b", 1.0), ("a", 2.0), ("b", 3.0), ("c", None)]
+    assert means(records, lambda r: r[0], lambda r: r[1]) == {"b": 2.0, "a": 2.0}
 
 
-def test_two_dimensions_are_held_to_umap_and_to_the_gap():
-    summaries = {("fembed", 2): summary(0.83, 0.7, 1.081), ("UMAP", 2): summary(0.83, 0.9)}
-    found = checks(summaries, 2)
-    assert list(found.values()) == [True, False, True]
-    assert list(checks(summaries, 2, absolute=False).values()) == [True]
-    summaries["fembed", 2] = summary(0.8199, 0.7, 1.079)
-    assert list(checks(summaries, 2).values()) == [False, True, False]
+def test_exponents_are_slopes_of_logarithms():
+    sizes = np.array([1.0, 2.0, 4.0, 8.0])
+    law = PowerLaw.of(sizes, 3 * sizes**1.25)
+    assert law is not None and law.exponent == pytest.approx(1.25)
+    assert law.factor == pytest.approx(3.0) and law.error == pytest.approx(0.0, abs=1e-9)
+    two = PowerLaw.of([1.0, 2.0], [1.0, 2.0])
+    assert two is not None and math.isnan(two.error)
+    assert PowerLaw.of([2.0, 2.0], [1.0, 2.0]) is None
+    assert PowerLaw.of([1.0, 2.0], [0.0, 2.0]) is None
 
 
-def test_eight_dimensions_must_be_above_both_rivals():
-    summaries = {
-        ("fembed", 8): summary(0.86, 0.89),
-        ("PCA", 8): summary(0.86, 0.88),
-        ("UMAP", 8): summary(0.85, 0.89),
-    }
-    found = checks(summaries, 8)
-    assert found["8-D: logistic"] and found["8-D: kNN-5"]
-    assert found["8-D: logistic against PCA"] and not found["8-D: kNN-5 against PCA"]
-    assert not found["8-D: logistic against UMAP"] and found["8-D: kNN-5 against UMAP"]
-
-
-def test_an_absent_umap_is_shown_as_skipped():
-    found = checks({("fembed", 2): summary(0.83, 0.7)}, 2)
-    assert found["2-D: kNN-5 against UMAP"] is None
-
-
-def test_means_over_folds_and_the_gap_of_the_means():
-    def score(fold, training, held_out):
-        return quality.Score("PCA", 2, fold, 0, 0.5 + fold, 0.5, training, held_out, 1.0, 1.0)
-
-    found = quality.summarised([score(0, 1.0, 1.0), score(1, 3.0, 3.8)])["PCA", 2]
-    assert found.knn == 1.0
-    assert found.gap == pytest.approx(0.2)
-    assert math.isnan(quality.Summary.of([score(0, None, None)]).gap)
+def test_a_ratio_is_of_medians_of_one_run():
+    assert ratio_of_medians([4.0, 100.0, 2.0], [2.0, 1.0, 50.0]) == 2.0
+    made = report.Report("kernel", kernel.Options())
+    made.measures["openblas"] = {"version": "1", "architecture": "x"}
+    shape, product = Shape(64, 256), product_flops(kernel.PRODUCT_SIZE)
+    kernel._report_step(made, "s", shape, {"step": [9.0, 1.0, 1.0], "product": [2.0, 7.0, 2.0]})
+    assert made.checks[-1].value == pytest.approx(shape.flops / (product / 2.0))
 
 
 def test_filling_and_principal_components_learn_from_the_training_part_only():
-    from benchmarks.adapters.pca import Pca
+    from benchmarks.adapters.libraries import Pca
 
     rng = np.random.default_rng(0)
     learning = (rng.normal(size=(40, 1)) @ rng.normal(size=(1, 7))).astype(np.float32) + 5

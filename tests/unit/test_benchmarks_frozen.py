@@ -13,7 +13,7 @@ from tests.curved_expression import curved
 
 
 def test_panel_sizes_are_the_counts_that_there_are_and_the_percents() -> None:
-    options = panels.PanelOptions(counts=(1, 5, 5000), percents=(10, 25, 100))
+    options = panels.Options(genes=(1, 5, 5000), percents=(10, 25, 100))
     assert panels.panel_sizes(options, 200) == [1, 5, 20, 50, 200]
 
 
@@ -54,7 +54,7 @@ def test_the_bars_of_panels(error: float, accuracy: float, met: bool) -> None:
         _found("kNN", 5, 10, 1.0, None),
         _found("kNN", 20, 10, 2.0, None),
     ]
-    report = Report("panels", 1, {})
+    report = Report("panels", panels.Options())
     panels.add_checks(report, found, 100)
     assert [check.met for check in report.checks] == [met, met]
 
@@ -70,10 +70,10 @@ def test_entries_taken_away_leave_something_of_everything() -> None:
 
 
 def test_without_the_rival_its_bar_is_skipped() -> None:
-    options = masked.MaskedOptions(dims=(2,), percents=(5,))
+    options = masked.Options(dims=(2,), percents=(5,))
     found = [masked.Found("fembed", 2, 5, 0, 1.0)]
     found.append(masked.Found("PCA, means in the holes", 2, 5, 0, 2.0))
-    report = Report("masked", 1, {})
+    report = Report("masked", options)
     masked.add_checks(report, found, options)
     assert [check.met for check in report.checks] == [True, None]
     assert not math.isnan(report.checks[0].value or math.nan)

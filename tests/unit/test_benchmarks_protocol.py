@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from benchmarks import casework, cohorts, measures, protocol, summary
-from benchmarks.adapters import SeveralWays, registry
+from benchmarks.adapters import SeveralWays, libraries, registry
 from benchmarks.cases import Case, CaseFile
 from benchmarks.report import Report
 from benchmarks.simulate import simulated_expression
@@ -56,6 +57,15 @@ def test_cases_can_be_measured_anew(tmp_path):
     assert found.forget(["fembed"]) == 1
     assert list(found.scores) == [case("PCA")] == list(CaseFile(found.path).scores)
     assert CaseFile(found.path).runs == {"r": {}}
+
+
+def test_without_a_seed_the_folds_are_the_same_and_still_keep_patients():
+    patients = np.array([f"P{i}" for i in np.random.default_rng(0).integers(60, size=150)])
+    data = cohorts.Labelled("set", np.zeros((150, 2), np.float32), patients, patients)
+    folds, again = data.folds(), data.folds()
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(150))
+    for (train, test), (_, same) in zip(folds, again, strict=True):
+        assert not set(patients[train]) & set(patients[test]) and np.array_equal(test, same)
 
 
 def test_folds_are_those_of_their_seed_and_keep_groups_or_classes():
@@ -190,14 +200,11 @@ def test_the_measures_of_a_perfect_map_and_of_none():
 
 
 def test_the_published_network_learns_what_a_line_cannot_tell():
-    pytest.importorskip("torch")
-    from benchmarks.network_classifier import accuracy
-
     random = np.random.default_rng(0)
     places = random.uniform(-50, 50, size=(200, 2))
     labels = np.where((places**2).sum(axis=1) < 1500, "in", "out")
     parts = places[:150], labels[:150], places[150:], labels[150:]
-    assert accuracy(*parts, n_steps=150) > 0.9
+    assert measures.network_accuracy(*parts) > 0.9
     assert measures.logistic_accuracy(*parts) < 0.75
     assert measures.knn_accuracy(*parts) > 0.85
 
@@ -217,16 +224,15 @@ def scores(**by_rival):
 
 def test_differences_are_paired_on_the_folds_that_both_have():
     found = scores(fembed=[0.9, 0.8, 0.7], PCA=[0.8, 0.7, None])
-    own = found.estimate("set", "fembed", 2, "knn")
-    assert own.mean == pytest.approx(0.8) and own.error == pytest.approx(0.1 / math.sqrt(3))
-    less = found.difference("set", "fembed", "PCA", 2, "knn")
+    assert found.estimate("set", "fembed", 2, "knn").n == 3
+    less = found.less("set", "PCA", 2, "knn")
     assert (less.mean, less.n) == (pytest.approx(0.1), 2)
     assert less.error == pytest.approx(0.0, abs=1e-12)  # though the folds differ
-    assert math.isnan(found.difference("set", "fembed", "UMAP", 2, "knn").mean)
+    assert math.isnan(found.less("set", "UMAP", 2, "knn").mean)
 
 
 def verdicts(found):
-    report = Report("protocol", 1, {})
+    report = Report("protocol", protocol.Options())
     summary.add_checks(report, found)
     return {check.what.removeprefix("set, 2-D: "): check.met for check in report.checks}
 
@@ -251,6 +257,17 @@ def test_the_gap_and_the_ratio_to_inference_b_have_bars():
     assert not verdicts(scores(fembed=[0.77, 0.77], **rivals))["kNN-5 over thesis B's"]
     absent = verdicts(scores(fembed=[0.77, 0.77]))
     assert absent["kNN-5 over published inference B's"] is None
+
+
+def test_the_default_data_have_floors():
+    def floors(data, value):
+        found = {case("fembed", 2, data=data): {"knn": value, "logistic": 0.5}}
+        report = Report("protocol", protocol.Options())
+        summary.add_checks(report, summary.Scores(found, 5))
+        return [check.met for check in report.checks if check.what.endswith("-D: kNN-5")]
+
+    assert floors("tcga_11_cohorts", 0.82) == floors("tcga_11_cohorts, unshuffled", 0.82) == [True]
+    assert floors("tcga_11_cohorts", 0.81) == [False] and floors("another", 0.81) == []
 
 
 class InProcess:
@@ -288,8 +305,8 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.setattr(measures, "network_accuracy", lambda *_, **__: None)
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         monkeypatch.setenv(f"{name}_NUM_THREADS", "1")
-    return protocol.ProtocolOptions(
-        rivals=tuple(registry.chosen(["pca", "nmf"])),
+    return protocol.Options(
+        rivals=("pca", "nmf"),
         data=("tcga_7_types_counts",),
         dims=(2, 3),
         folds=3,
@@ -297,11 +314,12 @@ def tiny(tmp_path, monkeypatch):
         workers=1,  # `catch_warnings` is not for threads of one process
         threads=1,
         cases=tmp_path / "cases.jsonl",
+        output=tmp_path / "a.json",
     )
 
 
-def test_a_run_goes_on_where_it_was_stopped(tiny, tmp_path, capsys):
-    protocol.run(tiny, tmp_path / "a.json")
+def test_a_run_goes_on_where_it_was_stopped(tiny, capsys):
+    protocol.run(tiny)
     first = CaseFile(tiny.cases)
     assert len(first.scores) == 2 * 2 * 3 and not first.errors
     assert InProcess.made.count(casework.Fitting) == 4  # a process for all folds of a case
@@ -309,37 +327,49 @@ def test_a_run_goes_on_where_it_was_stopped(tiny, tmp_path, capsys):
     lines = tiny.cases.read_text().splitlines()
     tiny.cases.write_text("\n".join(lines[:-1]) + "\n")
     InProcess.made.clear()
-    protocol.run(tiny, tmp_path / "b.json")
+    protocol.run(tiny)
     assert InProcess.made.count(casework.Fitting) == 1
     assert len(CaseFile(tiny.cases).scores) == 12
     assert len(tiny.cases.read_text().splitlines()) == len(lines) + 1  # and a run's own line
-    protocol.run(tiny, tmp_path / "c.json")
+    protocol.run(tiny)
     printed = capsys.readouterr().out
     assert "every case is there already" in printed
     assert "1 cases to do" in printed
+
+
+def test_the_unshuffled_cut_is_kept_apart_and_has_a_seed_a_fold(tiny, tmp_path):
+    data = cohorts.labelled("", tmp_path)
+    tasks = {}
+    for options in (replace(tiny, seeds=(2,)), replace(tiny, seeds=(2,), unshuffled=True)):
+        groups = protocol._todo(options, options.entries()[:1], CaseFile(tiny.cases), tmp_path)
+        tasks[options.unshuffled] = next(groups)
+    assert [task.seed for task in tasks[False]] == [2, 2, 2]
+    assert [task.seed for task in tasks[True]] == [6, 7, 8]
+    assert {task.case.data for task in tasks[True]} == {"tiny set, unshuffled"}
+    for unshuffled, seed in ((False, 2), (True, None)):
+        for task, (train, test) in zip(tasks[unshuffled], data.folds(3, seed), strict=True):
+            assert np.array_equal(task.rows[0], train) and np.array_equal(task.rows[1], test)
+            assert task.labels[1].tolist() == data.labels[test].tolist()
 
 
 def test_what_is_stopped_has_not_failed(tiny):
     found = CaseFile(tiny.cases)
     crew = protocol.Crew(tiny, found, "r", 1)
     crew._stop.set()
-    data = cohorts.Labelled("tiny set", np.zeros((2, 2), np.float32), np.array(["a", "b"]), None)
     rows = (np.array([0]), np.array([1]))
-    crew._failed(casework.Task(tiny.rivals[0], data, tiny.cases, 2, 0, 0, rows), "killed")
+    crew.failed(casework.Task(tiny.entries()[0], case(), 0, tiny.cases, rows, rows), "killed")
     assert not found.errors and not tiny.cases.exists()
 
 
-def test_what_fails_is_told_and_tried_again(tiny, tmp_path, monkeypatch, capsys):
-    from benchmarks.adapters import nmf
-
+def test_what_fails_is_told_and_tried_again(tiny, monkeypatch, capsys):
     def broken(self, train):
         raise ValueError("no luck")
 
     with monkeypatch.context() as patch:
-        patch.setattr(nmf.Nmf, "fit", broken)
-        protocol.run(tiny, tmp_path / "a.json")
+        patch.setattr(libraries.Nmf, "fit", broken)
+        protocol.run(tiny)
     found = CaseFile(tiny.cases)
     assert len(found.errors) == 6 and len(found.scores) == 6
     assert "FAILED: no luck" in capsys.readouterr().out
-    protocol.run(tiny, tmp_path / "b.json")
+    protocol.run(tiny)
     assert not CaseFile(tiny.cases).errors and len(CaseFile(tiny.cases).scores) == 12
