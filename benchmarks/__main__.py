@@ -20,7 +20,6 @@ COMMANDS = {
     "masked": "error of entries taken out of the training matrix, against their share",
     "confidence": "coverage of ellipses, false alarms, and tumour types that training never saw",
     "results": "write RESULTS.md and its figures from the result files",
-    "picture": "draw the README's map",
 }
 
 

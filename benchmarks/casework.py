@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.adapters import Placed, SeveralWays
+from benchmarks.adapters import MeanFilling, Placed
 from benchmarks.adapters.registry import Entry
 from benchmarks.cases import Case
 from benchmarks.cohorts import Fold
@@ -35,7 +35,7 @@ class Task:
     @property
     def cases(self) -> dict[Case, str]:
         """A case for each way to place samples, and the way."""
-        ways = zip(self.entry.rows, self.entry.ways or ("",), strict=True)
+        ways = zip(self.entry.rows, self.entry.ways, strict=True)
         return {replace(self.case, rival=row): way for row, way in ways}
 
     def to_score(self) -> dict[str, Any]:
@@ -75,11 +75,10 @@ class Fitting:
             "n_threads": self.n_threads,
             "own_peak": own_peak,  # else that of the process since it began
         }
-        ways = rival.ways() if isinstance(rival, SeveralWays) else {"": rival.place}
         answers = {}
-        for name, place in ways.items():
+        for name, method in self.entry.ways.items():
             with timed() as clock:
-                placed = place(new)
+                placed = getattr(rival, method)(new)
             answers[name] = self._answer(trained, placed, facts, clock.seconds)
         for _, _, found in answers.values():
             found["peak_bytes"] = peak_bytes()
@@ -105,7 +104,6 @@ class Scoring:
         self, task: dict[str, Any], train: NDArray[Any], test: NDArray[Any], facts: dict[str, Any]
     ) -> dict[str, Any]:
         from benchmarks import measures
-        from benchmarks.adapters import MeanFilling
 
         for what, places in (("training", train), ("held-out", test)):
             if not np.isfinite(places).all():

@@ -83,11 +83,8 @@ def file_of(data: str, folder: Path) -> Path:
     return Path(data) if data.endswith(".h5ad") else folder / f"{data}.h5ad"
 
 
-def labelled(data: str, folder: Path, most_genes: int | None = None) -> Labelled:
-    """Read and transform a data set; with ``most_genes``, evenly many of its genes (a trial).
-
-    A file whose name is not known is read as the default data set is.
-    """
+def labelled(data: str, folder: Path) -> Labelled:
+    """Read and transform a data set; an unknown file is read as the default data set is."""
     from fembed.data import readers
 
     path = file_of(data, folder)
@@ -95,13 +92,9 @@ def labelled(data: str, folder: Path, most_genes: int | None = None) -> Labelled
         raise InputError(f"{path} is not there; choose --data of {', '.join(DATA_SETS)}, or files.")
     about = DATA_SETS.get(path.stem, DATA_SETS[COHORTS])
     expression = readers.read(path)
-    values, genes, name = expression.values, expression.gene_names, path.stem
-    if most_genes is not None and most_genes < expression.n_genes:
-        chosen = np.linspace(0, expression.n_genes - 1, most_genes).round().astype(np.int64)
-        values, genes = np.ascontiguousarray(values[:, chosen]), genes[chosen]
-        name = f"{name}, {most_genes} genes"
+    values, names = expression.values, (expression.sample_names, expression.gene_names)
     if about.transform == "log10":
         values = np.log10(values + np.float32(1.0))
     labels = expression.labels(about.label)
     groups = None if about.group is None else expression.labels(about.group)
-    return Labelled(name, values, labels, groups, (expression.sample_names, genes))
+    return Labelled(path.stem, values, labels, groups, names)

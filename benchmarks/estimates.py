@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -34,9 +34,6 @@ class Estimate:
         mean = statistics.fmean(known) if n else math.nan
         error = statistics.stdev(known) / math.sqrt(n) if n > 1 else math.nan
         return cls(mean, error, n)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def means(

@@ -140,7 +140,8 @@ def against_torch(options: Options, report: Report) -> None:
             report.add(f"{what}: fembed / PyTorch", None, TORCH_BAR, note=INSTALL_TORCH)
             continue
         arguments = (options, gene_components)
-        with Worker(_EngineSide, *arguments) as ours, Worker(_TorchSide, *arguments) as theirs:
+        in_torch = partial(_Side, torch=True)
+        with Worker(_Side, *arguments) as ours, Worker(in_torch, *arguments) as theirs:
             answers = _alternated({"fembed": ours, "PyTorch": theirs}, options.torch_repeats)
         report.measures[f"against PyTorch, gene embedding {gene_components}"] = answers
         rates = {
@@ -173,44 +174,26 @@ def _alternated(sides: dict[str, Worker], repeats: int) -> dict[str, list[dict[s
     return answers
 
 
-class _EngineSide:
-    """Whole profiles through the engine, in a worker."""
+class _Side:
+    """Whole profiles through the engine, or through the plain autograd model, in a worker."""
 
-    def __init__(self, options: Options, gene_components: int) -> None:
-        shape = Shape(
-            PROFILES, options.genes, gene_components=gene_components, linear=False, lazy=False
-        )
-        self.step = BlockStep(options.simulated(), shape, n_threads=options.threads, rate=RATE)
+    def __init__(self, options: Options, gene_components: int, *, torch: bool = False) -> None:
+        values, threads = options.simulated(), options.threads
+        if torch:
+            from benchmarks.adapters.torch_plain import PlainTorch  # PyTorch may be absent
 
-    def __call__(self, n_steps: int) -> dict[str, float]:
-        seconds = self.step.seconds_per_step(n_steps)
-        return _answer(n_steps, seconds, self.step.loss)
-
-
-class _TorchSide:
-    """The same through the plain autograd model."""
-
-    def __init__(self, options: Options, gene_components: int) -> None:
-        from benchmarks.adapters.torch_plain import PlainTorch  # PyTorch may be absent
-
-        self.model = PlainTorch(
-            options.simulated(),
-            n_components=2,
-            gene_components=gene_components,
-            hidden=HIDDEN,
-            batch_samples=PROFILES,
-            learning_rate=RATE,
-            n_threads=options.threads,
-        )
+            sizes = {"gene_components": gene_components, "hidden": HIDDEN, "n_components": 2}
+            self._run = PlainTorch(
+                values, **sizes, batch_samples=PROFILES, learning_rate=RATE, n_threads=threads
+            ).seconds_per_step
+        else:
+            shape = Shape(
+                PROFILES, options.genes, gene_components=gene_components, linear=False, lazy=False
+            )
+            step = BlockStep(values, shape, n_threads=threads, rate=RATE)
+            self._run = lambda n_steps: (step.seconds_per_step(n_steps), step.loss)
 
     def __call__(self, n_steps: int) -> dict[str, float]:
-        return _answer(n_steps, *self.model.seconds_per_step(n_steps))
-
-
-def _answer(n_steps: int, seconds_per_step: float, loss: float) -> dict[str, float]:
-    return {
-        "n_steps": n_steps,
-        "seconds_per_step": seconds_per_step,
-        "loss": loss,
-        "peak_bytes": machine.peak_bytes(),
-    }
+        seconds, loss = self._run(n_steps)
+        peak = machine.peak_bytes()
+        return {"n_steps": n_steps, "seconds_per_step": seconds, "loss": loss, "peak_bytes": peak}

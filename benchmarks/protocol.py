@@ -48,9 +48,7 @@ class Options(Common):
     )
     workers: int = option(1, "cases at a time")
     iterations: int = option(Thesis.iterations, "of the thesis recipe's training", least=10)
-    in_engine: bool = option(False, "the thesis recipe in fembed's engine: hours less")
     epochs: float = option(10.0, "of the published Python model", least=0)
-    most_genes: int | None = option(None, "a trial on so many genes, kept apart", least=2)
     cases: Path = option(
         RESULTS / "protocol.jsonl", "where every case is kept as soon as it is done"
     )
@@ -60,9 +58,9 @@ class Options(Common):
 
     def entries(self) -> list[Entry]:
         """The rivals, at the settings that were asked for."""
-        found = registry.chosen(list(self.rivals))
         found = [
-            registry.otherwise(one, self.iterations, self.in_engine, self.epochs) for one in found
+            registry.otherwise(entry, self.iterations, self.epochs)
+            for entry in registry.chosen(list(self.rivals))
         ]
         return found + [registry.variant(text) for text in self.variant or ()]
 
@@ -114,7 +112,7 @@ def _measure(options: Options, entries: list[Entry], found: CaseFile, folder: Pa
 
 def _todo(options: Options, entries: list[Entry], found: CaseFile, folder: Path) -> Any:
     """Groups of tasks that differ in their fold only: one process does a group."""
-    sets = [cohorts.labelled(name, options.folder, options.most_genes) for name in options.data]
+    sets = [cohorts.labelled(name, options.folder) for name in options.data]
     for data in sets:
         np.save(folder / f"{data.name}.npy", data.values)
     for seed in options.seeds:
@@ -174,9 +172,9 @@ class Crew:
                 try:
                     placed = fitting(task.case.n_components, task.seed, *task.rows)
                     rows = {way: scoring(task.to_score(), *placed[way]) for way in placed}
-                except RuntimeError as error:
+                except Exception as error:
                     fitting = None  # it may be gone, killed for its memory for instance
-                    self.failed(task, str(error))
+                    self.failed(task, f"{type(error).__name__}: {error}")
                     continue
                 for case, way in task.cases.items():
                     self.found.add(case, self.run_name, rows[way])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from fembed.train.blocks import BlockStream
 from fembed.train.start import random_start
 
 Float32 = NDArray[np.float32]
-Side = Literal["engine", "torch"]
 
 STEPS_A_CALL = 64  # long against the call; the minibatches' gene indices stay small
 
@@ -179,12 +178,7 @@ def rows_of(blocks: Blocks) -> list[NDArray[np.int64]]:
     return np.split(blocks.samples.astype(np.int64), blocks.sample_offset[1:-1])
 
 
-def run_on(side: Side, values: Float32, thesis: Thesis, n_threads: int) -> PublishedRun:
-    return (EngineRun if side == "engine" else TorchRun)(values, thesis, n_threads)
-
-
 def infer(
-    side: Side,
     model: Parameters,
     profiles: Float32,
     starts: Float32,
@@ -197,60 +191,12 @@ def infer(
     Genes and network are frozen. The published code never optimised the last new samples; here
     the minibatches go round all of them.
     """
-    order = thesis.order(*profiles.shape)
-    calls = (order.take(count) for count in counts(iterations))
-    infer_there = _infer_in_engine if side == "engine" else _infer_in_torch
-    return infer_there(model, profiles, starts, thesis, calls, n_threads)
-
-
-def _infer_in_engine(
-    model: Parameters,
-    profiles: Float32,
-    starts: Float32,
-    thesis: Thesis,
-    calls: Iterator[Blocks],
-    n_threads: int,
-) -> Float32:
-    new = model.copy()
+    new, order = model.copy(), thesis.order(*profiles.shape)
     new.sample_embedding = np.array(starts, np.float32, order="C")
     state = AdamState.zeros(new)
-    rate = np.array([0.0, 0.0, thesis.learning_rate], np.float32)
-    for blocks in calls:
-        rates = np.tile(rate, (len(blocks), 1))
-        engine.train(new, state, profiles, blocks, rates, lazy=False, n_threads=n_threads)
+    for count in counts(iterations):
+        rates = np.tile(np.array([0.0, 0.0, thesis.learning_rate], np.float32), (count, 1))
+        engine.train(
+            new, state, profiles, order.take(count), rates, lazy=False, n_threads=n_threads
+        )
     return np.asarray(new.sample_embedding, np.float32)
-
-
-def _infer_in_torch(
-    model: Parameters,
-    profiles: Float32,
-    starts: Float32,
-    thesis: Thesis,
-    calls: Iterator[Blocks],
-    n_threads: int,
-) -> Float32:
-    import torch
-
-    from benchmarks.adapters.torch_plain import PlainTorch, mean_square_of_observed
-    from benchmarks.adapters.torch_plain import decode as decode_in_torch
-
-    frozen = PlainTorch(
-        profiles,
-        n_components=thesis.n_components,
-        gene_components=thesis.gene_components,
-        hidden=thesis.hidden,
-        n_threads=n_threads,
-        start=Parameters(starts, model.gene_embedding, model.network, model.hidden),
-    )
-    frozen.network.requires_grad_(False)
-    genes, positions = frozen.genes.weight.detach(), frozen.samples.weight
-    optimizer = torch.optim.Adam([positions], lr=thesis.learning_rate)
-    for blocks in calls:
-        for batch in rows_of(blocks):
-            rows = torch.from_numpy(batch)
-            optimizer.zero_grad()
-            decoded = decode_in_torch(frozen.network, genes, positions[rows])
-            loss = mean_square_of_observed(decoded, frozen.values[rows])
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    return positions.detach().numpy().copy()

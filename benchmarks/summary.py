@@ -102,10 +102,8 @@ class Scores:
                     "data": data,
                     "rival": rival,
                     "n_components": d,
-                    "measures": {k: one.to_dict() for k, one in measures.items() if one.n},
-                    "fembed less this": {
-                        name: one.to_dict() for name, one in less.items() if one.n
-                    },
+                    "measures": {k: vars(one) for k, one in measures.items() if one.n},
+                    "fembed less this": {name: vars(one) for name, one in less.items() if one.n},
                 }
             )
         return rows
@@ -149,7 +147,7 @@ def _what(at: tuple[str, int], measure: str) -> str:
 def _floor(report: Report, scores: Scores, at: tuple[str, int], measure: str) -> None:
     data, d = at
     floor = FLOORS.get(data.split(",")[0], {}).get((d, measure))
-    if floor is not None and "genes" not in data:
+    if floor is not None:
         own = scores.estimate(data, OURS, d, measure)
         report.add(_what(at, measure), own.mean, Bar(">=", floor), digits=4)
 

@@ -30,8 +30,8 @@ from benchmarks.measures import knn_accuracy
 from benchmarks.options import RESULTS, Common, data_option, option, seed_option
 from benchmarks.published_recipe import EngineRun, Thesis, TorchRun
 from benchmarks.report import Bar, Report, say
-from benchmarks.timing import timed
-from fembed import Expression, FitConfig, Model, fit
+from benchmarks.timing import timed_fit
+from fembed import FitConfig
 from fembed.parameters import Parameters
 from fembed.solvers.samples import place
 
@@ -53,7 +53,6 @@ class Options(Common):
     fast_steps: tuple[int, ...] = option(
         (100, 200, 400, 800, 1600, 3200), "lengths of the fast fits, beside the default one"
     )
-    most_genes: int | None = option(None, "a trial on so many genes", least=2)
     seed: int = seed_option()
     state: Path = option(RESULTS / "published-run.npz", "where a run that is stopped goes on from")
 
@@ -62,7 +61,7 @@ class Fold:
     """The data of the curves, and what a model is worth on them."""
 
     def __init__(self, options: Options) -> None:
-        data = cohorts.labelled(options.data[0], options.folder, options.most_genes)
+        data = cohorts.labelled(options.data[0], options.folder)
         train, test = data.folds(seed=options.seed)[0]
         self.name = data.name
         self.train = np.ascontiguousarray(data.values[train])
@@ -100,8 +99,13 @@ def run(options: Options) -> int:
     report.measures["data"] = {"name": fold.name, "shape": list(fold.train.shape)}
     curves = {FAST: fast_curve(options, fold)}
     say("published recipe, in our engine")
-    curves[ENGINE], engine_rate = published_in_engine(options, fold, thesis)
-    report.measures["engine iterations a second"] = engine_rate
+    ours = EngineRun(fold.train, thesis, options.threads)
+    about = {"data": fold.name, "shape": list(fold.train.shape), **vars(thesis)}
+    about["threads"] = options.threads
+    curves[ENGINE] = checkpointed(
+        ours, fold.worth, options.iterations, keep=options.state, about=about
+    )
+    engine_rate = report.measures["engine iterations a second"] = ours.iterations / ours.seconds
     torch_rate = _torch_side(options, report, fold, thesis, curves)
     report.measures["curves"] = curves
     _checks(report, curves, engine_rate, torch_rate)
@@ -112,40 +116,26 @@ def fast_curve(options: Options, fold: Fold) -> list[Point]:
     """Complete fits: seconds, loss and accuracy of each; the last is the default fit."""
     curve = []
     for steps in (*options.fast_steps, None):
-        model, seconds = fast_fit(options, fold.train, steps)
+        config = FitConfig(
+            n_components=options.components,
+            iterations=steps,
+            validation_fraction=None if steps is None else 0.0,  # train for as long as is asked
+            seed=options.seed,
+            n_threads=options.threads,
+        )
+        model, clock = timed_fit(fold.train, config)
         point = {
             "iterations": float(model.training["steps"]),
-            "seconds": seconds,
+            "seconds": clock.seconds,
             "loss": float(model.training["mse"]),
             **fold.accuracy(model.parameters),
         }
         curve.append(point | {"default": float(steps is None)})
-        say(f"fast, {'default' if steps is None else f'{steps} steps'}: {_shown(point)}")
+        say(
+            f"fast, {'default' if steps is None else f'{steps} steps'}: {point['seconds']:.1f} s, "
+            f"loss {point['loss']:.4f}, kNN-5 {point['knn']:.4f}"
+        )
     return curve
-
-
-def fast_fit(
-    options: Options, train: NDArray[np.float32], steps: int | None
-) -> tuple[Model, float]:
-    config = FitConfig(
-        n_components=options.components,
-        iterations=steps,
-        validation=None if steps is None else 0.0,  # train for as long as is asked
-        seed=options.seed,
-        n_threads=options.threads,
-    )
-    with timed() as clock:
-        model = fit(Expression.adopt(train), config, transform="none")
-    return model, clock.seconds
-
-
-def published_in_engine(options: Options, fold: Fold, thesis: Thesis) -> tuple[list[Point], float]:
-    """The whole recipe, and its iterations a second; a run that was stopped goes on."""
-    ours = EngineRun(fold.train, thesis, options.threads)
-    about = {"data": fold.name, "shape": list(fold.train.shape), **vars(thesis)}
-    about["threads"] = options.threads
-    curve = checkpointed(ours, fold.worth, options.iterations, keep=options.state, about=about)
-    return curve, ours.iterations / ours.seconds
 
 
 def _torch_side(
@@ -245,7 +235,3 @@ def _checks(
     if ratio is None and torch_rate is not None:
         ratio = math.nan  # fast never got there: the bar is missed, not skipped
     report.add("time to that loss: plain PyTorch / fast", ratio, RATIO_BAR, digits=0)
-
-
-def _shown(point: Point) -> str:
-    return f"{point['seconds']:.1f} s, loss {point['loss']:.4f}, kNN-5 {point['knn']:.4f}"

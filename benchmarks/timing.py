@@ -6,6 +6,12 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fembed import FitConfig, Model
 
 #: Idle threads of OpenBLAS and OpenMP spin for some 10 ms before they sleep, and would take the
 #: processors from whoever is measured next.
@@ -62,3 +68,12 @@ def timed() -> Iterator[Clock]:
     clock = Clock()
     yield clock
     clock.stop()
+
+
+def timed_fit(values: NDArray[Any], config: FitConfig, **options: Any) -> tuple[Model, Clock]:
+    """A whole fit, from data in memory to the model; ``options`` are those of `fembed.fit`."""
+    from fembed import Expression, fit
+
+    with timed() as clock:
+        model = fit(Expression.adopt(values), config, transform="none", **options)
+    return model, clock

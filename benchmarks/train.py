@@ -20,7 +20,7 @@ from benchmarks.options import Common, data_option, option, repeats_option, seed
 from benchmarks.process import alone
 from benchmarks.report import Bar, Report
 from benchmarks.simulate import simulated_expression
-from benchmarks.timing import steps_for, timed
+from benchmarks.timing import steps_for, timed, timed_fit
 
 if TYPE_CHECKING:
     from fembed.train import Progress
@@ -84,13 +84,12 @@ def simulated_fit(options: Options, report: Report) -> None:
 
 def fit_and_step(options: Options) -> dict[str, Any]:
     """In a fresh process: the block step, the fit, the block step again."""
-    from fembed import Expression, FitConfig, fit
+    from fembed import FitConfig
 
     baseline = machine.resident_bytes()
     values = simulated_expression(options.samples, options.genes, seed=options.seed)
     step = _StepsBetween(BlockStep(values, BLOCK, n_threads=options.threads))
     step.measure(STEP_REPEATS)
-    before = machine.peak_bytes()
     config = FitConfig(
         epochs=options.epochs,
         block_samples=BLOCK.block_samples,
@@ -98,37 +97,23 @@ def fit_and_step(options: Options) -> dict[str, Any]:
         seed=options.seed,
         n_threads=options.threads,
     )
-    with timed() as clock:
-        model = fit(
-            Expression.adopt(values),
-            config,
-            transform="none",
-            callback=step,
-            overwrite_values=True,
-        )
+    model, clock = timed_fit(values, config, callback=step, overwrite_values=True)
     between, between_cpu = step.seconds, step.cpu_seconds
-    peak, maxrss = machine.peak_bytes(), machine.maxrss_bytes()
+    peak = machine.peak_bytes()
     step.measure(STEP_REPEATS)  # the fit has overwritten the values
     return {
         "seconds": clock.seconds - between,
         "cpu_seconds": clock.cpu_seconds - between_cpu,
         "block_step_seconds_within": between,
-        "pairs": pairs_trained(model.training, values.size),
+        "pairs": float(model.training["passes"]) * values.size,
         "steps": model.training["steps"],
         "seconds_per_step": step.seconds_per_step,
         "training": model.training,
         "sample_loss_mean": float(model.sample_loss.mean()),
         "x_bytes": values.nbytes,
         "baseline_bytes": baseline,
-        "peak_bytes_before_fit": before,
         "peak_bytes": peak,
-        "maxrss_bytes": maxrss,
     }
-
-
-def pairs_trained(training: dict[str, Any], n_entries: int) -> float:
-    """Entries that went through training steps, each time counted."""
-    return float(training["passes"]) * n_entries
 
 
 class _StepsBetween:

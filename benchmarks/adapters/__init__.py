@@ -2,15 +2,14 @@
 
 All but ``torch_plain`` share the interface `Rival`: everything that learns learns in `fit`, from
 training samples only; `place` puts new samples where they belong. A rival that has several ways to
-place samples in one trained model offers them by `ways`, so that it is trained once.
+place samples in one trained model has a method for each (`registry.Entry.ways`): it trains once.
 ``torch_plain`` is the plain autograd model that others are made of. `registry` lists them all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +40,6 @@ class Rival(Protocol):
 
     def place(self, test: Float32) -> Placed:
         """Place samples that `fit` never saw."""
-
-
-@runtime_checkable
-class SeveralWays(Protocol):
-    """A rival with more than one way to place samples."""
-
-    def ways(self) -> Mapping[str, Callable[[Float32], Placed]]:
-        """Each way by its name."""
 
 
 class MeanFilling:

@@ -8,23 +8,15 @@ is held out of them (no better loss for 30 epochs; the best state is kept).
 from __future__ import annotations
 
 import copy
-import itertools
 
 import numpy as np
 import torch
 from torch import nn
 
 from benchmarks.adapters import Float32, MeanFilling, Placed, mean_squared_error
-from benchmarks.adapters.torch_plain import mean_square_of_observed
+from benchmarks.adapters.torch_plain import dense, mean_square_of_observed
 
 HIDDEN = (50, 50, 100)  # of the decoder, from the embedding to the genes
-
-
-def dense(widths: list[int]) -> nn.Sequential:
-    """Dense layers with ReLU between them."""
-    layers = [nn.Linear(n_in, n_out) for n_in, n_out in itertools.pairwise(widths)]
-    between = [part for layer in layers[:-1] for part in (layer, nn.ReLU())]
-    return nn.Sequential(*between, layers[-1])
 
 
 class Autoencoder:

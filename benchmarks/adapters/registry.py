@@ -28,8 +28,8 @@ class Entry:
         What has to be importable, and how to get it.
     defaults : str
         The settings it is measured at, and whose they are.
-    ways : tuple of str
-        Its ways to place samples, a row each; empty for one.
+    ways : dict
+        Its ways to place samples, a row each, and the method of each.
     most_components : int or None
         More are not measured, for the reason in ``limit``.
     compiles : bool
@@ -44,7 +44,7 @@ class Entry:
     package: str
     install: str
     defaults: str
-    ways: tuple[str, ...] = ()
+    ways: dict[str, str] = field(default_factory=lambda: {"": "place"})
     most_components: int | None = None
     limit: str = ""
     compiles: bool = False
@@ -53,7 +53,7 @@ class Entry:
     @property
     def rows(self) -> tuple[str, ...]:
         """What tables call its results."""
-        return tuple(f"{self.shown} {way}" for way in self.ways) or (self.shown,)
+        return tuple(f"{self.shown} {way}".strip() for way in self.ways)
 
     def why_not(self, n_components: int | None = None) -> str:
         """Why it cannot be measured (in so many dimensions); empty if it can."""
@@ -128,10 +128,10 @@ _ENTRIES = (
         options={"epochs": 10.0},
     ),
     Entry(
-        *("thesis", "thesis", "thesis:ThesisRecipe", "torch", TORCH),
+        *("thesis", "thesis", "thesis:ThesisRecipe", "fembed", "pip install ."),
         "the Julia recipe's: 100-50-50, gene embedding 50, Adam 5e-3, 4 profiles a batch, "
-        "100,000 iterations, and 10,000 to place new samples; plain PyTorch",
-        ways=("1.0", "B"),
+        "100,000 iterations, and 10,000 to place new samples; the same steps in our engine",
+        ways={"1.0": "from_random", "B": "place"},
     ),
 )
 RIVALS = {entry.key: entry for entry in _ENTRIES}
@@ -145,18 +145,10 @@ def chosen(keys: list[str]) -> list[Entry]:
     return [RIVALS[key] for key in dict.fromkeys(keys)]
 
 
-def otherwise(entry: Entry, iterations: int, in_engine: bool, epochs: float) -> Entry:
+def otherwise(entry: Entry, iterations: int, epochs: float) -> Entry:
     """The published recipes at other settings than their own, under a name that says so."""
-    if entry.key == "thesis":
-        suffix = f"({iterations:,} iterations)" * (iterations != Thesis.iterations)
-        if in_engine:
-            entry = replace(
-                entry,
-                defaults=entry.defaults.replace("plain PyTorch", "the same steps in our engine"),
-                package="fembed",
-            )
-        side = "engine" if in_engine else "torch"
-        return entry.with_options(suffix, iterations=iterations, side=side)
+    if entry.key == "thesis" and iterations != Thesis.iterations:
+        return entry.with_options(f"({iterations:,} iterations)", iterations=iterations)
     if entry.key == "trofimov" and epochs != entry.options["epochs"]:
         return entry.with_options(f"({epochs:g} epochs)", epochs=epochs)
     return entry

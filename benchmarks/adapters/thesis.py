@@ -12,48 +12,33 @@ samples are optimised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 
 from benchmarks.adapters import Float32, Placed, mean_squared_error
-from benchmarks.published_recipe import Side, Thesis, infer, run_on
+from benchmarks.published_recipe import EngineRun, Thesis, infer
 from fembed import engine
-from fembed.parameters import Parameters
 
 PROFILES_AT_ONCE = 64
 
 
 class ThesisRecipe:
-    """Plain PyTorch; or (``side="engine"``) the same steps in fembed's engine, to save hours.
+    """The published steps in fembed's engine, which saves hours.
 
-    `benchmarks time-to-quality` measures that the two have the same loss curve.
+    `benchmarks time-to-quality` measures that plain PyTorch has the same loss curve.
     """
 
     def __init__(
-        self,
-        n_components: int,
-        seed: int,
-        n_threads: int,
-        *,
-        iterations: int = Thesis.iterations,
-        side: Side = "torch",
+        self, n_components: int, seed: int, n_threads: int, *, iterations: int = Thesis.iterations
     ) -> None:
         self.thesis = Thesis(n_components=n_components, seed=seed, iterations=iterations)
-        self.side, self.n_threads = side, n_threads
+        self.n_threads = n_threads
 
     def fit(self, train: Float32) -> Placed:
-        run = run_on(self.side, train, self.thesis, self.n_threads)
+        run = EngineRun(train, self.thesis, self.n_threads)
         run.advance(self.thesis.iterations)
         self.model = run.parameters().copy()
         positions = np.asarray(self.model.sample_embedding, np.float32)
         return Placed(positions, self._mse(train, positions))
-
-    def place(self, test: Float32) -> Placed:
-        return self.from_nearest(test)
-
-    def ways(self) -> Mapping[str, Callable[[Float32], Placed]]:
-        return {"1.0": self.from_random, "B": self.from_nearest}
 
     def from_random(self, test: Float32) -> Placed:
         """Inference 1.0."""
@@ -61,7 +46,7 @@ class ThesisRecipe:
         drawn = np.random.default_rng(self.thesis.seed).integers(len(positions), size=len(test))
         return self._optimised(test, positions[drawn])
 
-    def from_nearest(self, test: Float32) -> Placed:
+    def place(self, test: Float32) -> Placed:
         """Inference B."""
         positions = np.asarray(self.model.sample_embedding, np.float32)
         distances = np.concatenate(
@@ -75,7 +60,7 @@ class ThesisRecipe:
 
     def _optimised(self, test: Float32, starts: Float32) -> Placed:
         steps = self.thesis.iterations // 10
-        placed = infer(self.side, self.model, test, starts, self.thesis, steps, self.n_threads)
+        placed = infer(self.model, test, starts, self.thesis, steps, self.n_threads)
         return Placed(placed, self._mse(test, placed))
 
     def _mse(self, values: Float32, positions: Float32) -> float:
@@ -85,30 +70,7 @@ class ThesisRecipe:
         return float(np.average(errors, weights=observed))
 
     def _decode(self, points: Float32) -> Float32:
-        if self.side == "engine":
-            return engine.decode(self.model, points, n_threads=self.n_threads)
-        return decode_in_torch(self.model, points)
-
-
-def decode_in_torch(model: Parameters, points: Float32) -> Float32:
-    """Profiles by PyTorch, one after the other."""
-    import torch
-
-    from benchmarks.adapters.torch_plain import PlainTorch, decode
-
-    plain = PlainTorch(
-        np.zeros((len(points), model.n_genes), np.float32),
-        n_components=model.n_components,
-        gene_components=model.gene_components,
-        hidden=model.hidden,
-        n_threads=torch.get_num_threads(),
-        start=Parameters(points, model.gene_embedding, model.network, model.hidden),
-    )
-    with torch.no_grad():
-        profiles = [
-            decode(plain.network, plain.genes.weight, point[None]) for point in plain.samples.weight
-        ]
-    return torch.cat(profiles).numpy()
+        return engine.decode(self.model, points, n_threads=self.n_threads)
 
 
 def _chunks(array: Float32) -> list[Float32]:

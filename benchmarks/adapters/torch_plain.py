@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ from benchmarks.adapters import Float32
 from fembed.parameters import Parameters
 
 
-def network(n_inputs: int, hidden: tuple[int, ...]) -> nn.Sequential:
-    """Dense layers with ReLU, and a linear output of width 1."""
-    widths, layers = (n_inputs, *hidden), list[nn.Module]()
+def dense(widths: Sequence[int], between: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Dense layers with an activation between them, and none at the end."""
+    layers = list[nn.Module]()
     for n_in, n_out in itertools.pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(widths[-1], 1))
+        layers += [nn.Linear(n_in, n_out), between()]
+    return nn.Sequential(*layers[:-1])
 
 
 def mean_square_of_observed(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -71,7 +72,7 @@ class PlainTorch:
         self.hidden = hidden
         self.samples = nn.Embedding(n_samples, n_components)
         self.genes = nn.Embedding(n_genes, gene_components)
-        self.network = network(n_components + gene_components, hidden)
+        self.network = dense([n_components + gene_components, *hidden, 1])
         if start is not None:
             self._begin_at(start)
         parts: list[nn.Module] = [self.samples, self.genes, self.network]

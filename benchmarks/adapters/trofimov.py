@@ -3,24 +3,21 @@
 One embedding size for samples and genes, tanh layers 250-75-50-25-10, an output that is a sigmoid
 times the range of the training values, RMSprop at 1e-3 with weight decay 1e-5, minibatches of
 10,000 (sample, gene) pairs in a fresh random order, 10 epochs: the defaults of its repository
-(whose stored versions end in a linear layer: ``output="linear"``). New samples as its imputation
+(whose stored versions end in a linear layer). New samples as its imputation
 script does it: everything frozen but their positions, which begin at zero, and the same optimiser
 for as many epochs.
 """
 
 from __future__ import annotations
 
-import itertools
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import nn
 
 from benchmarks.adapters import Float32, Placed, mean_squared_error
+from benchmarks.adapters.torch_plain import dense
 
 WIDTHS = (250, 75, 50, 25, 10)
-Output = Literal["sigmoid", "linear"]
 
 
 class Trofimov:
@@ -36,18 +33,13 @@ class Trofimov:
         batch_pairs: int = 10_000,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-5,
-        output: Output = "sigmoid",
     ) -> None:
         torch.set_num_threads(n_threads)
         torch.manual_seed(seed)
         self._n_components, self._epochs, self._batch_pairs = n_components, epochs, batch_pairs
         self._learning_rate, self._weight_decay = learning_rate, weight_decay
-        self._output = output
         self._order = np.random.default_rng(seed)
-        widths, layers = (2 * n_components, *WIDTHS), list[nn.Module]()
-        for n_in, n_out in itertools.pairwise(widths):
-            layers += [nn.Linear(n_in, n_out), nn.Tanh()]
-        self._network = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
+        self._network = dense([2 * n_components, *WIDTHS, 1], nn.Tanh)
 
     def fit(self, train: Float32) -> Placed:
         self._low, self._high = float(np.nanmin(train)), float(np.nanmax(train))
@@ -87,9 +79,7 @@ class Trofimov:
 
     def _predict(self, samples: torch.Tensor, genes: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor = self._network(torch.cat([genes, samples], dim=1)).squeeze(1)
-        if self._output == "sigmoid":
-            output = self._low + torch.sigmoid(output) * (self._high - self._low)
-        return output
+        return self._low + torch.sigmoid(output) * (self._high - self._low)
 
     def _placed(self, samples: nn.Embedding, values: Float32) -> Placed:
         decoded = np.empty_like(values)

@@ -107,10 +107,9 @@ def test_fast_is_timed_as_whole_fits():
     fold = time_to_quality.Fold.__new__(time_to_quality.Fold)
     fold.train = simulated_expression(30, 20)
     fold.accuracy = lambda parameters: {"knn": 0.5, "held_out_loss": 1.0}
-    options = time_to_quality.Options(fast_steps=(4, 8), threads=1)
+    options = time_to_quality.Options(fast_steps=(4,), threads=1)
     curve = time_to_quality.fast_curve(options, fold)
-    assert [p["default"] for p in curve] == [0, 0, 1]
-    assert [p["iterations"] for p in curve][:2] == [4, 8]
+    assert [p["default"] for p in curve] == [0, 1] and curve[0]["iterations"] == 4
     assert all(p["seconds"] > 0 and p["loss"] > 0 for p in curve)
 
 
@@ -133,12 +132,6 @@ def test_growth_has_a_bar(power, met):
     barred = [check for check in report.checks if check.bar]
     assert len(barred) == 3 and all(check.met is met for check in barred)
     assert report.measures["exponents"]["entries"]["seconds"]["exponent"] == pytest.approx(power)
-
-
-def test_a_fit_is_measured_whole():
-    found = scale.fit_cost(scale.Fit(40, 30, 2.0, 1, gene_components=4))
-    assert found["passes"] == pytest.approx(2.0, rel=0.1) and found["seconds"] > 0
-    assert found["x_bytes"] == 4 * 40 * 30 and found["peak_bytes"] > found["x_bytes"]
 
 
 def document(folder, name, value=10.0):

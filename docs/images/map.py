@@ -1,12 +1,14 @@
 """The README's picture: a map of TCGA samples, with held-out patients placed in it.
 
+    python docs/images/map.py [the data set tcga_11_cohorts.h5ad]
+
 One patient in five is held out. Colour is the cohort; normal tissue is light, tumours are dark;
 held-out samples are triangles.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +21,15 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 import fembed
-from benchmarks.cohorts import COHORTS, file_of
-from benchmarks.options import FOLDER, option
 
+OUTPUT = Path(__file__).with_name("map.png")
+DATA = Path(__file__).parents[3] / "shared" / "data" / "tcga_11_cohorts.h5ad"
 GREY = (0.4, 0.4, 0.4)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What is drawn, and where it goes."""
-
-    folder: Path = option(FOLDER, "where the data set is")
-    output: Path = option(
-        Path(__file__).parents[1] / "docs" / "images" / "map.png", "the picture", short="-o"
-    )
-
-
-def run(options: Options) -> int:
+def main(data: Path) -> None:
     """Fit, place, draw."""
-    expression = fembed.read(file_of(COHORTS, options.folder))
+    expression = fembed.read(data)
     patients = expression.labels("patient")
     unique = np.unique(patients)
     chosen = np.random.default_rng(0).choice(unique, len(unique) // 5, replace=False)
@@ -53,9 +45,8 @@ def run(options: Options) -> int:
     places[~held_out] = model.sample_embedding
     places[held_out] = fembed.project(model, new).sample_embedding
     tumour = expression.labels("tissue") == "tumor"
-    draw(places, expression.labels("cohort"), tumour, held_out, options.output)
-    print(f"{options.output}: {(~held_out).sum()} training and {held_out.sum()} held-out samples")
-    return 0
+    draw(places, expression.labels("cohort"), tumour, held_out, OUTPUT)
+    print(f"{OUTPUT}: {(~held_out).sum()} training and {held_out.sum()} held-out samples")
 
 
 def draw(
@@ -92,3 +83,7 @@ def draw(
 
 def _handle(label: str, **look: Any) -> Line2D:
     return Line2D([], [], **({"marker": "o", "linestyle": "", "color": GREY} | look), label=label)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DATA)
