@@ -62,7 +62,10 @@ def evaluate(
     ] = None,
     figure: Annotated[bool, typer.Option(help="With -o: draw it; needs matplotlib.")] = True,
     transform: Annotated[
-        str, typer.Option(help="log10 (of x + 1), cpm (then log10), or none: a log scale already.")
+        str,
+        typer.Option(
+            help="log10 (of x + 1), cpm (then log10), or none: log, centred or 0..1 values."
+        ),
     ] = "log10",
     gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",

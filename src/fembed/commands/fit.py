@@ -32,7 +32,10 @@ def fit(
     recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
     init: Annotated[str | None, typer.Option(help="tsne (the default of maps) or pca.")] = None,
     transform: Annotated[
-        str, typer.Option(help="log10 (of x + 1), cpm (then log10), or none: a log scale already.")
+        str,
+        typer.Option(
+            help="log10 (of x + 1), cpm (then log10), or none: log, centred or 0..1 values."
+        ),
     ] = "log10",
     epochs: Annotated[
         float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")

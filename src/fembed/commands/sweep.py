@@ -52,7 +52,10 @@ def sweep(
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
     recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
     transform: Annotated[
-        str, typer.Option(help="log10 (of x + 1), cpm (then log10), or none: a log scale already.")
+        str,
+        typer.Option(
+            help="log10 (of x + 1), cpm (then log10), or none: log, centred or 0..1 values."
+        ),
     ] = "log10",
     epochs: Annotated[
         float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
