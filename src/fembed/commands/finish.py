@@ -81,7 +81,7 @@ class FitOutputs:
                 raise
             raise InputError(
                 f"{str(error).rstrip('.')}; the training is kept in {self.checkpoint}, from which "
-                "the same command goes on."
+                "the same command resumes."
             ) from error
         try:
             if self.table is not None:
