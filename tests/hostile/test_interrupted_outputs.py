@@ -25,7 +25,7 @@ from tests.hostile.kills import contents
 from tests.small_expression import QUICK, write_csv
 
 FIT = ("fit", "data.csv", "-o", "fitted", "--embedding", "map.csv", "-q")
-FIT = (*FIT, *QUICK, "--start", "components")
+FIT = (*FIT, *QUICK, "--init", "pca")
 #: Changes that Python tells of before it makes them; a file that is opened to be written is one.
 CHANGES = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "open")
 #: Words of a command, and whether the kernel exchanges names and renames into free ones only.

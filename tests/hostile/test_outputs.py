@@ -83,7 +83,7 @@ def test_a_disk_that_fills_up_costs_no_extended_model(
     real = os.fsync
     monkeypatch.setattr(durable.os, "fsync", lambda number: (left.pop() if left else real)(number))
     words = ["extend", "model", "new.csv", "--training", "data.csv", "-o", "grown"]
-    assert run([*words, "--overwrite", "--epochs", "1", "--threads", "1"]) == 2
+    assert run([*words, "--overwrite", "--epochs", "1", "--n-threads", "1"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "grown cannot be written (No space left on device)" in said
     assert {path.name: path.read_bytes() for path in (here / "grown").iterdir()} == earlier
@@ -175,7 +175,7 @@ def test_names_of_files_that_are_no_utf8_do_not_spoil_what_is_written(here, caps
     os.rename(write_h5ad(here / "data.h5ad"), f"{name}.h5ad")
     sweep = ["sweep", f"{name}.h5ad", "--label", "group", "-o", "swept", "--weight-decay", "0"]
     sweep += ["--hidden", "8", "--gene-components", "4", "--epochs", "1", "--no-held-out"]
-    sweep += ["--classifier-steps", "0", "--no-figures", "--workers", "1", "-q"]
+    sweep += ["--classifier-steps", "0", "--no-figures", "--n-workers", "1", "-q"]
     assert [run(sweep), run(sweep)] == [0, 0]  # the second reads what the first wrote
     assert parsed((here / "swept" / "sweep.json").read_bytes())["data"] == r"caf\udce9.h5ad"
     assert run(["fit", f"{name}.h5ad", "-o", name, *QUICK, "--log-json", "log", "-q"]) == 0
@@ -189,7 +189,7 @@ def test_samples_named_by_files_that_are_no_utf8_make_a_model_that_can_be_read(h
     for i, (_, row) in enumerate(frame()[:12].iterrows()):
         rows = "".join(f"{gene}\t{int(count)}\n" for gene, count in row.items())
         (here / "counts" / os.fsdecode(b"s\xe9%d.htseq.txt" % i)).write_text(rows)
-    assert run(["fit", "counts", "-o", "model", *QUICK, "--validation", "0", "-q"]) == 0
+    assert run(["fit", "counts", "-o", "model", *QUICK, "--validation-fraction", "0", "-q"]) == 0
     assert "\\udce90" in store.load("model").sample_names[0]
     assert run(["project", "model", "counts", "-o", "map.csv", "-q"]) == 0
 
