@@ -84,9 +84,9 @@ def tour(
     label_pair = labels[training_rows], labels[held_out_rows]
     pca = _pca_facts(training.values, held_out.values, *label_pair, config.n_components)
     # The values are on a log scale already; fit may overwrite them, and PCA is done with them.
-    model = fit(training, config, transform="none", callback=callback)
+    model = fit(training, config, transform="none", verbose=False, callback=callback)
     start = time.perf_counter()
-    projection = project(model, held_out, n_threads=config.n_threads)
+    projection = project(model, held_out, n_threads=config.n_threads, verbose=False)
     seconds = time.perf_counter() - start
     embeddings = model.sample_embedding, projection.sample_embedding
     facts = {

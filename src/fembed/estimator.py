@@ -18,7 +18,6 @@ from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import InputError
 from fembed.inference.projection import Projection, project
 from fembed.output.tables import component_names
-from fembed.output.terminal import TrainingBar
 from fembed.threads import thread_count
 from fembed.train import fit
 
@@ -78,7 +77,7 @@ class FactorizedEmbedding(
     random_state : int, RandomState or None
         An int is the seed itself, so it gives what ``fembed fit --seed`` gives.
     verbose : int, default 0
-        1 shows a progress bar on a terminal.
+        1 shows a progress bar in a terminal or notebook.
 
     Attributes
     ----------
@@ -174,15 +173,14 @@ class FactorizedEmbedding(
         gene_names = getattr(self, "feature_names_in_", None)
         expression = Expression.from_array(checked, _sample_names(X), gene_names, origin="X")
         gene_mean, n_observed = _gene_mean(expression.values, preprocessing)
-        with TrainingBar(quiet=not self.verbose) as bar:
-            self.model_ = fit(
-                expression,
-                config,
-                transform=self.preprocessing,
-                calibrate=False,
-                overwrite_values=True,
-                callback=bar if self.verbose else None,
-            )
+        self.model_ = fit(
+            expression,
+            config,
+            transform=self.preprocessing,
+            calibrate=False,
+            overwrite_values=True,
+            verbose=bool(self.verbose),
+        )
         self.gene_mean_ = gene_mean
         self.n_iter_ = int(self.model_.training["steps"])
         self.reconstruction_err_ = float(np.sqrt(self.model_.training["mse"] * n_observed))
@@ -307,7 +305,7 @@ class FactorizedEmbedding(
         checked = self._validated(X, reset=False)
         names = self.model_.gene_names
         expression = Expression.from_array(checked, _sample_names(X), names, origin="X")
-        return project(self.model_, expression, n_threads=self._n_threads())
+        return project(self.model_, expression, n_threads=self._n_threads(), verbose=False)
 
 
 def _sample_names(X: Any) -> Any:

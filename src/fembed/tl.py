@@ -39,6 +39,7 @@ def fit(
     mask_var: str | NDArray[np.bool_] | None = None,
     key_added: str = slots.KEY,
     random_state: int | None = None,
+    verbose: bool | None = None,
     callback: Callable[[train.Progress], None] | None = None,
     copy: bool = False,
     **options: Any,
@@ -64,6 +65,9 @@ def fit(
         What the results are called; another name keeps several models in one object.
     random_state : int, optional
         Another word for the option ``seed``.
+    verbose : bool, optional
+        Show a bar: in a terminal or notebook with True, nowhere with False; by default in
+        notebooks.
     callback : callable, optional
         Called with a `fembed.train.Progress` a few times a second.
     copy : bool
@@ -103,8 +107,9 @@ def fit(
         slots.expression_of(adata, matrix, mask_var),
         config,
         transform=transform,
-        callback=callback,
         overwrite_values=True,
+        verbose=verbose,
+        callback=callback,
     )
     target = adata.copy() if copy else adata
     slots.put_model(target, trained, matrix, key_added)
@@ -124,6 +129,7 @@ def project(
     covariance: bool = True,
     n_threads: int | None = None,
     workers: Workers | None = None,
+    verbose: bool | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     """Place the samples of ``adata`` in a trained map, each on its own.
@@ -144,7 +150,7 @@ def project(
         What the results are called, and the model in the object in ``model``.
     covariance : bool
         Keep the covariance of every place too: k x n_components x n_components numbers.
-    n_threads, workers
+    n_threads, workers, verbose
         As in `fembed.project`.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
@@ -172,7 +178,11 @@ def project(
     asked = slots.matrix_name(layer, use_raw)
     matrix = matrix if asked == "X" else asked
     placed = projection.project(
-        trained, slots.expression_of(adata, matrix), n_threads=n_threads, workers=workers
+        trained,
+        slots.expression_of(adata, matrix),
+        n_threads=n_threads,
+        workers=workers,
+        verbose=verbose,
     )
     facts = {"loss": placed.loss, "n_genes": placed.n_genes, "outlier": placed.outlier}
     if placed.p_value is not None:

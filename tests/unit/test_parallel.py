@@ -87,7 +87,7 @@ def test_parts_of_many_samples_are_placed_as_all_at_once(n_workers, monkeypatch)
     model = fit(Expression.from_array(frame()), config)
     new = Expression.from_array(frame(seed=1))
     new.values[3, 5:] = np.nan
-    monkeypatch.setattr(projection, "SAMPLES_A_PART", 7)
+    monkeypatch.setattr(projection, "SAMPLES_PER_PART", 7)
     together = project(model, new, n_threads=1)
     parts = project(model, new, workers=Workers(n_workers=n_workers))
     for name, wanted in vars(together).items():

@@ -173,6 +173,7 @@ def evaluate(
                 groups=samples.groups,
                 seed=seed,
                 workers=places,
+                verbose=False,
                 callback=show,
             )
         if output is not None:

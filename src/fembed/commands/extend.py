@@ -53,7 +53,7 @@ def extend(
     old = readers.read(training, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
     with TrainingBar(quiet) as bar:
         grown = extension.extend(
-            trained, new, old, epochs=epochs, n_threads=n_threads, callback=bar
+            trained, new, old, epochs=epochs, n_threads=n_threads, verbose=False, callback=bar
         )
     finish.save(grown, place)
     names = ("old_mse_before", "old_mse", "new_mse_before", "new_mse", "drift", "drift_95")

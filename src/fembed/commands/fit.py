@@ -125,6 +125,7 @@ def fit(
                     expression,
                     config,
                     transform=preprocessing.transform,
+                    verbose=False,
                     callback=bar,
                     overwrite_values=True,
                     checkpoint=outputs.checkpoint,

@@ -60,7 +60,11 @@ def project(
     )
     labels = {name: expression.labels(name) for name in label or []}
     placed = projection.project(
-        trained, expression, n_threads=n_threads, workers=None if here else places
+        trained,
+        expression,
+        n_threads=n_threads,
+        workers=None if here else places,
+        verbose=not quiet,
     )
     tables.write(tables.EmbeddingTable.of_projection(placed, labels), place)
     taken = describe.taken_facts(expression)

@@ -153,6 +153,7 @@ def sweep(
                 folder=output,
                 keep_models=models,
                 workers=places,
+                verbose=False,
                 callback=show,
             )
         if figures:

@@ -35,6 +35,7 @@ from fembed.evaluation.methods import OURS, Method, limit_embeddings, methods
 from fembed.evaluation.result import CaseResult, Evaluation
 from fembed.evaluation.survival import Survival
 from fembed.evaluation.tasks import Classification, Regression, Task, guess
+from fembed.progress import Bar
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -71,6 +72,7 @@ def evaluate(
     groups: Any = None,
     seed: int = 0,
     workers: parallel.Workers | None = None,
+    verbose: bool | None = None,
     callback: Callable[[int, int, CaseResult], None] | None = None,
 ) -> Evaluation:
     """Cross-validate an auxiliary task on embeddings that never saw the test samples.
@@ -112,6 +114,9 @@ def evaluate(
         Of the folds, the default embedding and the baselines.
     workers : Workers, optional
         Where folds run; by default one process a core.
+    verbose : bool, optional
+        Show a bar: in a terminal or notebook with True, nowhere with False; by default in
+        notebooks.
     callback : callable, optional
         Called as ``callback(n_done, n_cases, result)`` after each fold of each method.
 
@@ -182,10 +187,12 @@ def evaluate(
     def done(index: int, result: CaseResult) -> None:
         nonlocal n_done
         n_done += 1
+        bar.show("folds", n_done, len(cases))
         if callback is not None:
             callback(n_done, len(cases), result)
 
-    results = parallel.run(run_case, shared, cases, workers, done)
+    with Bar(verbose) as bar:
+        results = parallel.run(run_case, shared, cases, workers, done)
     order = {(method.name, method.dimension): k for k, method in enumerate(compared)}
     results.sort(key=lambda r: (r.repeat, r.fold, order[r.method, r.dimension]))
     return Evaluation.of(results, chosen, y, names)

@@ -118,6 +118,7 @@ def _fit(shared: Shared, config: FitConfig, rows: NDArray[np.intp] | None) -> Mo
         expression,
         config,
         transform=shared.preprocessing.transform,
+        verbose=False,
         overwrite_values=True,
         calibrate=False,
     )
@@ -164,7 +165,7 @@ def _held_out(shared: Shared, config: FitConfig) -> dict[str, float | int | None
         whole.gene_names,
         origin=whole.origin,
     )
-    placed = project(model, unseen, n_threads=config.n_threads)
+    placed = project(model, unseen, n_threads=config.n_threads, verbose=False)
     classifier = _neighbours().fit(model.sample_embedding, shared.labels[fold.training])
     return {
         "held_out_knn_accuracy": float(

@@ -23,6 +23,7 @@ from fembed.grid.case import CaseResult, Protocol, Shared, run_case
 from fembed.grid.folder import SweepFolder, check, settings_of
 from fembed.grid.options import Grid
 from fembed.grid.result import Sweep
+from fembed.progress import Bar
 
 FOLDS = 5
 TABLE = "table.csv"
@@ -42,6 +43,7 @@ def sweep(
     folder: str | os.PathLike[str] | None = None,
     keep_models: bool = True,
     workers: parallel.Workers | None = None,
+    verbose: bool | None = None,
     callback: Callable[[int, int, CaseResult], None] | None = None,
 ) -> Sweep:
     """Train a model for every combination of options, and measure what its map tells of a label.
@@ -76,6 +78,9 @@ def sweep(
         Keep the models in ``folder``, too.
     workers : Workers, optional
         Where cases run; by default one process a core.
+    verbose : bool, optional
+        Show a bar: in a terminal or notebook with True, nowhere with False; by default in
+        notebooks.
     callback : callable, optional
         Called as ``callback(n_done, n_cases, result)`` after each case, stored ones first.
 
@@ -142,7 +147,14 @@ def sweep(
     if place is not None:
         names = [_called(given, what) for given, what in ((label, "labels"), (groups, "groups"))]
         place.open(settings_of(shared, names[0] or "", names[1], group_values, fold_seed))
-    results = _run(shared, cases, place, keep_models, workers, callback)
+    with Bar(verbose) as bar:
+
+        def told(n_done: int, n_cases: int, result: CaseResult) -> None:
+            bar.show("models", n_done, n_cases)
+            if callback is not None:
+                callback(n_done, n_cases, result)
+
+        results = _run(shared, cases, place, keep_models, workers, told)
     column, colours = label, None
     if isinstance(label, str):
         column, colours = expression.column(label), expression.colours.get(label)
@@ -160,15 +172,14 @@ def _run(
     place: SweepFolder | None,
     keep_models: bool,
     workers: parallel.Workers | None,
-    callback: Callable[[int, int, CaseResult], None] | None,
+    callback: Callable[[int, int, CaseResult], None],
 ) -> list[CaseResult]:
     """The results of all cases in order; those that ``place`` has are read, not run."""
     results: dict[int, CaseResult] = {}
 
     def done(position: int, result: CaseResult) -> None:
         results[position] = result
-        if callback is not None:
-            callback(len(results), len(cases), result)
+        callback(len(results), len(cases), result)
 
     for position, case in enumerate(cases):
         stored = None if place is None else place.finished(case, len(shared.labels))

@@ -19,6 +19,7 @@ from fembed.inference.matching import (
     training_rows,
 )
 from fembed.model import Model
+from fembed.progress import Bar
 from fembed.solvers.samples import place
 from fembed.train import Progress
 from fembed.train.extend import grow
@@ -34,6 +35,7 @@ def extend(
     *,
     epochs: float = EPOCHS,
     n_threads: int | None = None,
+    verbose: bool | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> Model:
     """Add samples to a trained model: place them, then a few epochs on old and new samples.
@@ -51,6 +53,9 @@ def extend(
         the new samples, and nothing else changes.
     n_threads : int, optional
         Threads of the engine; those of the model's config by default.
+    verbose : bool, optional
+        Show a bar: in a terminal or notebook with True, nowhere with False; by default in
+        notebooks.
     callback : callable, optional
         Called with a `Progress` a few times a second.
 
@@ -98,7 +103,9 @@ def extend(
     report: dict[str, Any] = {"drift": 0.0, "drift_95": 0.0}
     loss = before
     if epochs > 0:
-        grown = grow(together, values, model.n_samples, config, epochs, callback)
+        with Bar(verbose) as bar:
+            told = bar.told_too(callback)
+            grown = grow(together, values, model.n_samples, config, epochs, told)
         together, loss, report = grown.parameters, grown.sample_loss, grown.report
     old, fresh = slice(None, model.n_samples), slice(model.n_samples, None)
     report |= {

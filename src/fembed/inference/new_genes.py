@@ -149,7 +149,8 @@ def _places(model: Model, expression: Expression, n_common: int, n_threads: int 
                 "the training, or those genes too."
             )
         others = expression.take_samples(unknown)
-        places[unknown] = project(model, others, n_threads=n_threads).sample_embedding
+        placed = project(model, others, n_threads=n_threads, verbose=False)
+        places[unknown] = placed.sample_embedding
     return places
 
 

@@ -14,6 +14,7 @@ from fembed.facts import ShowsFacts, counted, first_names
 from fembed.inference.matching import as_model, check_placed, match
 from fembed.model import Model
 from fembed.parameters import Parameters
+from fembed.progress import Bar
 from fembed.solvers import uncertainty
 from fembed.solvers.samples import joined, place
 
@@ -22,7 +23,7 @@ LEAST_SHARE = 0.5
 #: An outlier score that new samples of the training's kind hardly reach.
 SUSPICIOUS = 5.0
 #: Of the samples that several workers place. The candidates are decoded anew for every part.
-SAMPLES_A_PART = 4096
+SAMPLES_PER_PART = 4096
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,6 +90,7 @@ def project(
     *,
     n_threads: int | None = None,
     workers: parallel.Workers | None = None,
+    verbose: bool | None = None,
 ) -> Projection:
     """Place new samples in a trained map.
 
@@ -107,6 +109,9 @@ def project(
     workers : Workers, optional
         Place parts of the samples on other processes or a Dask cluster, which is for very many;
         the result is the same to the bit. Its threads count, and ``n_threads`` does not.
+    verbose : bool, optional
+        Show a bar: in a terminal or notebook with True, nowhere with False; by default in
+        notebooks.
 
     Returns
     -------
@@ -130,15 +135,8 @@ def project(
     model = as_model(model)
     found = match(model, data)
     parameters, profiles = found.parameters, found.profiles
-    if workers is None:
-        solution = place(parameters, profiles, n_threads=n_threads)
-    else:
-        parts = [
-            slice(begin, begin + SAMPLES_A_PART)
-            for begin in range(0, len(profiles), SAMPLES_A_PART)
-        ]
-        shared = parameters, profiles
-        solution = joined(parallel.run(place_part, shared, parts, workers))
+    with Bar(verbose) as bar:
+        solution = _placed(parameters, profiles, n_threads, workers, bar)
     check_placed(found.sample_names, solution.u, solution.loss)
     covariance = uncertainty.covariance(parameters, profiles, solution, n_threads)
     p_value = None
@@ -156,6 +154,36 @@ def project(
         n_genes_model=model.n_genes,
         p_value=p_value,
     )
+
+
+def _placed(
+    parameters: Parameters,
+    profiles: Float32,
+    n_threads: int | None,
+    workers: parallel.Workers | None,
+    bar: Bar,
+) -> Solution:
+    """The places of all profiles, found here or by workers."""
+    n_samples = len(profiles)
+    if workers is None:
+        return place(
+            parameters,
+            profiles,
+            n_threads=n_threads,
+            on_part=lambda n_placed: bar.show("placing", n_placed, n_samples),
+        )
+    parts = [
+        slice(begin, min(begin + SAMPLES_PER_PART, n_samples))
+        for begin in range(0, n_samples, SAMPLES_PER_PART)
+    ]
+    n_placed = 0
+
+    def told(index: int, _: Solution) -> None:
+        nonlocal n_placed
+        n_placed += parts[index].stop - parts[index].start
+        bar.show("placing", n_placed, n_samples)
+
+    return joined(parallel.run(place_part, (parameters, profiles), parts, workers, told))
 
 
 def _p_value(model: Model, solution: Solution) -> NDArray[np.float64] | None:

@@ -6,8 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from fembed import stopping
 from fembed.errors import (
@@ -21,6 +20,7 @@ from fembed.errors import (
 from fembed.files import paths
 from fembed.output.log import JsonLog
 from fembed.output.streams import tell
+from fembed.progress import Bar
 
 if TYPE_CHECKING:
     from fembed.train import Progress
@@ -78,105 +78,27 @@ def _failed(sentence: str, status: int, log: JsonLog | None) -> Failed:
     return Failed(status)
 
 
-class TrainingBar:
-    """A progress bar on standard error with speed, losses and time left; call it with a Progress.
-
-    Where there is no terminal, or ``quiet`` is set, nothing is shown.
-    """
+class TrainingBar(Bar):
+    """A bar, or lines, of a training; call it with a `Progress`, which goes to the log too."""
 
     def __init__(self, quiet: bool = False, log: JsonLog | None = None) -> None:
+        super().__init__(not quiet, lines=tell)
         self._log = log
-        self._shown = not quiet and sys.stderr.isatty()
-
-    def __enter__(self) -> Self:
-        if not self._shown:
-            return self
-        # Rich is imported only where there is a bar: it takes a third of a second.
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
-            TextColumn("{task.fields[losses]}"),
-            TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
-            transient=True,
-            refresh_per_second=4,  # drawing takes processor time from the training
-        )
-        self._bar.start()
-        self._task = self._bar.add_task("start", total=1, losses="")
-        return self
 
     def __call__(self, progress: Progress) -> None:
         """Show one report of the training."""
         if self._log:
             self._log.write("progress", **vars(progress))
-        if self._shown:
-            self._bar.update(
-                self._task,
-                description=progress.stage,
-                completed=progress.step,
-                total=progress.n_steps,
-                losses=_losses(progress),
-            )
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._shown:
-            self._bar.stop()
+        self.training(progress)
 
 
-class CaseBar:
-    """A progress bar of independent cases (folds, settings) on standard error.
-
-    Where there is no terminal, or ``quiet`` is set, nothing is shown.
-    """
+class CaseBar(Bar):
+    """A bar, or lines, of independent cases (folds, models); call it with their numbers."""
 
     def __init__(self, what: str, quiet: bool = False) -> None:
+        super().__init__(not quiet, lines=tell)
         self._what = what
-        self._shown = not quiet and sys.stderr.isatty()
-
-    def __enter__(self) -> Self:
-        if self._shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-            self._bar = Progress(
-                "{task.description}",
-                BarColumn(bar_width=None),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(compact=True),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task(self._what, total=None)
-        return self
 
     def __call__(self, n_done: int, n_cases: int) -> None:
         """Show that ``n_done`` of ``n_cases`` have finished."""
-        if self._shown:
-            self._bar.update(self._task, completed=n_done, total=n_cases)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._shown:
-            self._bar.stop()
-
-
-def _losses(progress: Progress) -> str:
-    parts = [f"loss {progress.loss:.4g}"]
-    if progress.held_out_loss is not None:
-        parts.append(f"held out {progress.held_out_loss:.4g}")
-    parts.append(f"{progress.pairs_per_second / 1e6:.2f} M pairs/s")
-    return "  ".join(parts)
+        self.show(self._what, n_done, n_cases)

@@ -131,7 +131,7 @@ def similarity_landscape(
             f"{expression.origin} has {expression.n_samples} samples; a similarity landscape is of "
             "one, so choose it."
         )
-    place = project(model, expression, n_threads=n_threads)
+    place = project(model, expression, n_threads=n_threads, verbose=False)
     values, _ = expression.take_genes(model.gene_names)
     model.preprocessing.apply(values, expression.origin)
     genes = np.flatnonzero(np.isfinite(values[0]))

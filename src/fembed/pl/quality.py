@@ -180,7 +180,8 @@ def _predictions(model: Model, data: Any, n_threads: int | None) -> tuple[Float,
     expression = _some_samples(Expression.of(data, gene_names=model.gene_names), MOST_SAMPLES)
     rows = training_rows(model, expression.sample_names, expression.origin)
     if (rows < 0).any():
-        points = project(model, expression, n_threads=n_threads).sample_embedding
+        placed = project(model, expression, n_threads=n_threads, verbose=False)
+        points = placed.sample_embedding
     else:
         points = model.sample_embedding[rows]
     values = _transformed(model, expression)

@@ -131,7 +131,7 @@ def _with_projected(
     if not rows.size:
         return trained
     some = data.take_samples(rows)
-    placed = project(model, some, n_threads=n_threads)
+    placed = project(model, some, n_threads=n_threads, verbose=False)
     return MapSamples(
         names=np.concatenate([trained.names, placed.sample_names]),
         coordinates=np.concatenate([trained.coordinates, placed.sample_embedding]),

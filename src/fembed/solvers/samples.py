@@ -6,6 +6,8 @@ in the result.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -92,10 +94,12 @@ def place(
     tolerance: float = TOLERANCE,
     prior: Prior | None = None,
     n_threads: int | None = None,
+    on_part: Callable[[int], None] | None = None,
 ) -> Solution:
     """The best place of every profile (k x n_genes, NaN where unobserved), from a global start.
 
     With a ``prior`` it is the most probable place, and loss and curvature count the prior.
+    ``on_part`` is told the number of profiles that have their places, now and then.
     """
     if prior is not None:
         parameters, profiles = prior.among_genes(parameters), prior.among_profiles(profiles)
@@ -122,6 +126,8 @@ def place(
                 n_threads=n_threads,
             )
         )
+        if on_part is not None:
+            on_part(min(begin + PROFILES_AT_ONCE, len(profiles)))
     return joined(parts)
 
 

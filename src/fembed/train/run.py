@@ -20,6 +20,7 @@ from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError, TrainingError, shown
 from fembed.model import Model
 from fembed.parameters import network_size
+from fembed.progress import Bar
 from fembed.solvers import uncertainty
 from fembed.threads import thread_count
 from fembed.train.checkpoint import FIT, Checkpoint, about, digest
@@ -44,6 +45,7 @@ def fit(
     calibrate: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     overwrite_values: bool = False,
+    verbose: bool | None = None,
     callback: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Model:
@@ -72,6 +74,9 @@ def fit(
     overwrite_values : bool
         Train in the memory of an Expression's ``values``, whose contents are lost, instead of a
         copy.
+    verbose : bool, optional
+        Show a bar: in a terminal or notebook with True, nowhere with False; by default in
+        notebooks.
     callback : callable, optional
         Called with a `Progress` a few times a second.
     **options
@@ -130,7 +135,9 @@ def fit(
     _check_memory(config, schedule, *values.shape)
     run = fit_fast if config.recipe == "fast" else fit_published
     enough = len(values) >= uncertainty.LEAST_SAMPLES
-    trained = run(values, config, schedule, callback, calibrate and enough, kept)
+    with Bar(verbose) as bar:
+        told = bar.told_too(callback)
+        trained = run(values, config, schedule, told, calibrate and enough, kept)
     n_observed = np.concatenate(
         [(~np.isnan(values[rows])).sum(axis=1) for rows in _row_slices(len(values))]
     )
