@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.options import Common, option
 from fembed import Expression, InputError
 
 COHORTS = "tcga_11_cohorts"
@@ -78,16 +79,31 @@ class Labelled:
         return Expression.adopt(values, self.names[0][rows], self.names[1][genes])
 
 
-def file_of(data: str, folder: Path) -> Path:
-    """Where a data set is: known by its name, or a file."""
-    return Path(data) if data.endswith(".h5ad") else folder / f"{data}.h5ad"
+@dataclass(frozen=True, kw_only=True)
+class OnData(Common):
+    """Options of a benchmark on real data."""
+
+    data: tuple[str, ...] = option(
+        (COHORTS,), "data sets by name, or .h5ad files of the same columns, with commas"
+    )
+
+    @property
+    def files(self) -> list[Path]:
+        """Where they are: known by their names, or files."""
+        return [
+            Path(name) if name.endswith(".h5ad") else self.folder / f"{name}.h5ad"
+            for name in self.data
+        ]
+
+    def read(self) -> Labelled:
+        """The first of them."""
+        return labelled(self.files[0])
 
 
-def labelled(data: str, folder: Path) -> Labelled:
+def labelled(path: Path) -> Labelled:
     """Read and transform a data set; an unknown file is read as the default data set is."""
     from fembed.data import readers
 
-    path = file_of(data, folder)
     if not path.exists():
         raise InputError(f"{path} is not there; choose --data of {', '.join(DATA_SETS)}, or files.")
     about = DATA_SETS.get(path.stem, DATA_SETS[COHORTS])

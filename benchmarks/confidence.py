@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 from sklearn.model_selection import GroupShuffleSplit
 
-from benchmarks.cohorts import COHORTS, N_FOLDS, Fold, Labelled, labelled
-from benchmarks.options import Common, data_option, option
+from benchmarks.cohorts import N_FOLDS, Fold, Labelled, OnData
+from benchmarks.options import option
 from benchmarks.report import Bar, Report, say
 from fembed import FitConfig, Model, calibrate, fit, project
 from fembed.solvers.uncertainty import squared_distance
@@ -32,10 +32,9 @@ HALVES = 2  # times that a sample's genes are cut in two
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Common):
+class Options(OnData):
     """What is measured; the bars are for the default data."""
 
-    data: tuple[str, ...] = data_option(COHORTS)
     dims: tuple[int, ...] = option((2, 8), "dimensions of the map")
     left_out: tuple[str, ...] = option(
         ("THCA", "KIRC", "PRAD"), "parts of labels whose samples are left out, one after another"
@@ -45,7 +44,7 @@ class Options(Common):
 
 def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
-    data = labelled(options.data[0], options.folder)
+    data = options.read()
     report = Report("confidence", options)
     folds = data.folds()[: options.folds]
     for d in options.dims:

@@ -11,15 +11,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks import machine
 from benchmarks.blockstep import HIDDEN, BlockStep, Shape, pair_flops, product_flops
-from benchmarks.options import Common, option, repeats_option, seed_option
+from benchmarks.options import option, repeats_option
 from benchmarks.process import Worker
 from benchmarks.report import Bar, Report
-from benchmarks.simulate import simulated_expression
+from benchmarks.simulate import OnSimulated
 from benchmarks.timing import interleaved, ratio_of_medians, steps_for
 from fembed import InputError, engine
 
@@ -34,20 +33,14 @@ INSTALL_TORCH = "PyTorch is not installed: pip install torch==2.13.0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Common):
+class Options(OnSimulated):
     """What is measured; the defaults are those of the bars."""
 
-    samples: int = option(10_344, "samples simulated", least=64)
-    genes: int = option(19_962, "genes simulated", least=256)
     repeats: int = repeats_option(15, "step and product are timed")
     torch_repeats: int = option(5, "how often fembed and PyTorch are timed")
     gene_components: tuple[int, ...] = option(
         (100, 1000), "gene embeddings at which PyTorch is the rival"
     )
-    seed: int = seed_option()
-
-    def simulated(self) -> NDArray[np.float32]:
-        return simulated_expression(self.samples, self.genes, seed=self.seed)
 
 
 def run(options: Options) -> int:
@@ -182,9 +175,14 @@ class _Side:
         if torch:
             from benchmarks.adapters.torch_plain import PlainTorch  # PyTorch may be absent
 
-            sizes = {"gene_components": gene_components, "hidden": HIDDEN, "n_components": 2}
             self._run = PlainTorch(
-                values, **sizes, batch_samples=PROFILES, learning_rate=RATE, n_threads=threads
+                values,
+                n_components=2,
+                gene_components=gene_components,
+                hidden=HIDDEN,
+                batch_samples=PROFILES,
+                learning_rate=RATE,
+                n_threads=threads,
             ).seconds_per_step
         else:
             shape = Shape(

@@ -22,7 +22,7 @@ from benchmarks import cohorts
 from benchmarks.adapters import Float32, MeanFilling
 from benchmarks.adapters.factorized import Factorized
 from benchmarks.estimates import means
-from benchmarks.options import Common, data_option, option, repeats_option
+from benchmarks.options import option, repeats_option
 from benchmarks.report import Bar, Report, say, table
 
 PENALTIES = (1.0, 10.0, 100.0)
@@ -31,10 +31,9 @@ PCA_WAY, ALS_WAY = "PCA, means in the holes", "masked ALS"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Common):
+class Options(cohorts.OnData):
     """What is measured."""
 
-    data: tuple[str, ...] = data_option(cohorts.COHORTS)
     dims: tuple[int, ...] = option((2, 8), "dimensions of the map")
     percents: tuple[int, ...] = option((1, 5, 10, 25, 50), "of the entries, taken away")
     repeats: int = repeats_option(3, "entries are drawn at each share")
@@ -53,7 +52,7 @@ class Found:
 
 def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
-    values = cohorts.labelled(options.data[0], options.folder).values
+    values = options.read().values
     report = Report("masked", options)
     n_missing = int(np.isnan(values).sum())
     report.measures["missing_in_the_data"] = n_missing

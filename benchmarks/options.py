@@ -30,11 +30,6 @@ def option(
     return field(default=default, metadata={"words": words, "least": least, "among": among} | more)
 
 
-def data_option(*names: str) -> Any:
-    """``--data``: the data sets' names, or files like the default ones."""
-    return option(names, "data sets by name, or .h5ad files of the same columns, with commas")
-
-
 def repeats_option(default: int, words: str) -> Any:
     """``--repeats``."""
     return option(default, f"how often {words}")

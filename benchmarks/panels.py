@@ -25,7 +25,7 @@ from benchmarks.adapters import Float32, MeanFilling
 from benchmarks.adapters.factorized import Factorized
 from benchmarks.cohorts import N_FOLDS, Labelled
 from benchmarks.estimates import means
-from benchmarks.options import Common, data_option, option, repeats_option
+from benchmarks.options import option, repeats_option
 from benchmarks.report import Bar, Report, say, table
 from fembed import DataWarning, Expression, Model, impute, project
 
@@ -37,10 +37,9 @@ BELOW_KNN, BELOW_KNN_AT = 0.10, 0.10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Common):
+class Options(cohorts.OnData):
     """What is measured; the defaults are those of the bars."""
 
-    data: tuple[str, ...] = data_option(cohorts.COHORTS)
     dims: tuple[int, ...] = option((2, 8, 16, 32), "dimensions of the map")
     genes: tuple[int, ...] = option(
         (1, 5, 10, 25, 100, 250, 500, 1000, 2500), "numbers of genes shown"
@@ -73,7 +72,7 @@ class Found:
 
 def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
-    data = cohorts.labelled(options.data[0], options.folder)
+    data = options.read()
     report = Report("panels", options)
     found: list[Found] = []
     for fold, rows in enumerate(data.folds()[: options.folds]):
@@ -107,12 +106,11 @@ def _fold(options: Options, data: Labelled, fold: int, rows: cohorts.Fold) -> It
             random = np.random.default_rng((fold, draw, size))
             shown = np.sort(random.choice(values.shape[1], size, replace=False))
             panel = _Panel(values[test], shown)
-            about = {"n_genes": size, "fold": fold, "draw": draw}
             for d, model in models.items():
-                for way, found in _ours(model, panel, labels, options.threads).items():
-                    yield Found(way, d, **found, **about)
+                for way, *found in _ours(model, panel, labels, options.threads):
+                    yield Found(way, d, size, fold, draw, *found)
             for (way, d), error in rivals.errors(panel).items():
-                yield Found(way, d, error=error, accuracy=None, **about)
+                yield Found(way, d, size, fold, draw, error, None)
 
 
 class _Panel:
@@ -134,11 +132,11 @@ class _Panel:
 
 def _ours(
     model: Model, panel: _Panel, labels: tuple[NDArray[Any], NDArray[Any]], threads: int
-) -> dict[str, dict[str, float]]:
-    """Error and accuracy of a projection decoded, and of the command ``impute``."""
+) -> Iterator[tuple[str, float, float]]:
+    """Way, error and accuracy of a projection decoded, and of the command ``impute``."""
     names = model.gene_names[panel.shown]
     profiles = Expression.from_array(panel.panel[:, panel.shown], gene_names=names)
-    there = ~np.isnan(profiles.values).all(axis=1)
+    there: NDArray[np.bool_] = ~np.isnan(profiles.values).all(axis=1)
     profiles = Expression.adopt(profiles.values[there], None, profiles.gene_names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # few genes: what this benchmark is about
@@ -148,7 +146,6 @@ def _ours(
     decoded = model.decode(placed.sample_embedding, n_threads=threads)
     # A sample without any of these genes cannot be placed: wrong, and imputed by the mean gene.
     mean_gene = model.decode(model.sample_embedding).mean(axis=0)
-    found = {}
     for way, places, profile in (
         ("decoded", placed.sample_embedding, decoded),
         ("imputed", imputed.sample_embedding, imputed.values),
@@ -156,9 +153,7 @@ def _ours(
         expected = np.tile(mean_gene, (len(there), 1))
         expected[there] = profile
         right = classifier.predict(places) == labels[1][there]
-        accuracy = float(right.sum() / len(there))
-        found[way] = {"error": panel.error(expected), "accuracy": accuracy}
-    return found
+        yield way, panel.error(expected), float(right.sum() / len(there))
 
 
 class _Rivals:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks import cohorts
 from benchmarks.adapters.factorized import Factorized
-from benchmarks.options import Common, data_option, option, repeats_option, seed_option
+from benchmarks.options import option, repeats_option, seed_option
 from benchmarks.report import Bar, Report
 from benchmarks.timing import timed
 from fembed import project
@@ -21,20 +21,19 @@ SPEED_BAR = Bar(">=", 100.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Common):
+class Options(cohorts.OnData):
     """What is measured; the defaults are those of the bar, which is for two dimensions."""
 
     dims: tuple[int, ...] = option((2, 8, 32), "dimensions of the map")
     new: int = option(1_000, "samples to place")
     epochs: float = option(3.0, "of the model's short training", least=0)
     repeats: int = repeats_option(3, "they are placed")
-    data: tuple[str, ...] = data_option(cohorts.COHORTS)
     seed: int = seed_option()
 
 
 def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
-    data = cohorts.labelled(options.data[0], options.folder)
+    data = options.read()
     report = Report("project", options)
     genes = np.flatnonzero(~np.isnan(data.values).any(axis=0))[:N_GENES]
     values = np.ascontiguousarray(data.values[:, genes])

@@ -21,14 +21,14 @@ from benchmarks.adapters import registry
 from benchmarks.adapters.registry import Entry
 from benchmarks.cases import Case, CaseFile
 from benchmarks.casework import Fitting, Scoring, Task
-from benchmarks.options import RESULTS, Common, data_option, option
+from benchmarks.options import RESULTS, option
 from benchmarks.process import Worker
 from benchmarks.published_recipe import Thesis
 from benchmarks.report import Report, say
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Common):
+class Options(cohorts.OnData):
     """What is measured; the defaults are those of the bars."""
 
     rivals: tuple[str, ...] = option(
@@ -38,7 +38,9 @@ class Options(Common):
     variant: tuple[str, ...] = option(
         None, "fembed otherwise, NAME:option=value,... (again for more of them)", repeated=True
     )
-    data: tuple[str, ...] = data_option(*cohorts.DATA_SETS)
+    data: tuple[str, ...] = option(
+        tuple(cohorts.DATA_SETS), "data sets by name, or .h5ad files of the same columns"
+    )
     dims: tuple[int, ...] = option((2, 4, 8, 16, 32, 64), "dimensions of the map")
     folds: int = option(cohorts.N_FOLDS, "parts that the samples are cut into", least=2)
     most_folds: int | None = option(None, "measure only the first so many of them")
@@ -112,7 +114,7 @@ def _measure(options: Options, entries: list[Entry], found: CaseFile, folder: Pa
 
 def _todo(options: Options, entries: list[Entry], found: CaseFile, folder: Path) -> Any:
     """Groups of tasks that differ in their fold only: one process does a group."""
-    sets = [cohorts.labelled(name, options.folder) for name in options.data]
+    sets = [cohorts.labelled(path) for path in options.files]
     for data in sets:
         np.save(folder / f"{data.name}.npy", data.values)
     for seed in options.seeds:

@@ -18,11 +18,11 @@ from benchmarks.blockstep import BlockStep, Shape
 from benchmarks.estimates import PowerLaw
 from benchmarks.longrun import Point, checkpointed, sample_loss
 from benchmarks.machine import peak_bytes, resident_bytes
-from benchmarks.options import RESULTS, Common, option, seed_option
+from benchmarks.options import RESULTS, option
 from benchmarks.process import alone
 from benchmarks.published_recipe import EngineRun, Thesis
 from benchmarks.report import Bar, Report, say
-from benchmarks.simulate import simulated_expression
+from benchmarks.simulate import OnSimulated, simulated_expression
 from benchmarks.timing import steps_for, timed_fit
 from fembed.data.choice import even_choice
 from fembed.parameters import Parameters
@@ -43,14 +43,12 @@ PARTS = ("growth", "rates", "small", "large")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Common):
+class Options(OnSimulated):
     """What is measured; the defaults are those of the bars."""
 
     parts: tuple[str, ...] = option(
         PARTS, "growth, rates, small (1,000 x 60,600), large (10,344 x 19,962)", among=PARTS
     )
-    samples: int = option(10_344, "of the largest matrix", least=16)
-    genes: int = option(19_962, "of the largest matrix", least=16)
     published: tuple[int, int] = option(
         (1_000, 60_600), "samples and genes of the workload that took 72 hours"
     )
@@ -60,7 +58,6 @@ class Options(Common):
     gene_components: tuple[int, ...] = option(GENE_SIZES, "sizes of the gene embedding")
     iterations: int = option(Thesis.iterations, "of the published recipe on the two workloads")
     state: Path = option(RESULTS, "folder where runs that are stopped go on from")
-    seed: int = seed_option()
 
 
 @dataclass(frozen=True)

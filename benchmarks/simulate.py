@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.options import Common, option, seed_option
+
 CHUNK_ROWS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnSimulated(Common):
+    """Options of a benchmark on simulated data."""
+
+    samples: int = option(10_344, "samples simulated (of the largest matrix)", least=16)
+    genes: int = option(19_962, "genes simulated (of the largest matrix)", least=16)
+    seed: int = seed_option()
+
+    def simulated(self) -> NDArray[np.float32]:
+        return simulated_expression(self.samples, self.genes, seed=self.seed)
 
 
 def simulated_expression(

@@ -27,7 +27,7 @@ from benchmarks import cohorts
 from benchmarks.kernel import INSTALL_TORCH
 from benchmarks.longrun import Point, checkpointed, sample_loss
 from benchmarks.measures import knn_accuracy
-from benchmarks.options import RESULTS, Common, data_option, option, seed_option
+from benchmarks.options import RESULTS, option, seed_option
 from benchmarks.published_recipe import EngineRun, Thesis, TorchRun
 from benchmarks.report import Bar, Report, say
 from benchmarks.timing import timed_fit
@@ -42,10 +42,9 @@ FAST, ENGINE, TORCH = "fast", "published, our engine", "published, plain PyTorch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Common):
+class Options(cohorts.OnData):
     """What is measured; the defaults are those of the bars."""
 
-    data: tuple[str, ...] = data_option(cohorts.COHORTS)
     components: int = option(2, "dimensions of the map")
     iterations: int = option(Thesis.iterations, "of the published recipe in our engine", least=10)
     torch_iterations: int = option(1_000, "of both sides, to compare their curves and speeds")
@@ -61,7 +60,7 @@ class Fold:
     """The data of the curves, and what a model is worth on them."""
 
     def __init__(self, options: Options) -> None:
-        data = cohorts.labelled(options.data[0], options.folder)
+        data = options.read()
         train, test = data.folds(seed=options.seed)[0]
         self.name = data.name
         self.train = np.ascontiguousarray(data.values[train])

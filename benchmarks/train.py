@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import machine
 from benchmarks.blockstep import BlockStep, Shape
-from benchmarks.cohorts import COHORTS, file_of
-from benchmarks.options import Common, data_option, option, repeats_option, seed_option
+from benchmarks.cohorts import OnData
+from benchmarks.options import option, repeats_option
 from benchmarks.process import alone
 from benchmarks.report import Bar, Report
-from benchmarks.simulate import simulated_expression
+from benchmarks.simulate import OnSimulated
 from benchmarks.timing import steps_for, timed, timed_fit
 
 if TYPE_CHECKING:
@@ -35,15 +35,11 @@ SECONDS_BETWEEN = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Common):
+class Options(OnData, OnSimulated):
     """What is measured; the defaults are those of the bars."""
 
-    samples: int = option(10_344, "samples simulated", least=64)
-    genes: int = option(19_962, "genes simulated", least=256)
     epochs: float = option(6.0, "passes over the simulated matrix, as the default fit's", least=0)
     repeats: int = repeats_option(3, "the command is timed on real data")
-    data: tuple[str, ...] = data_option(COHORTS)
-    seed: int = seed_option()
 
 
 def run(options: Options) -> int:
@@ -87,7 +83,7 @@ def fit_and_step(options: Options) -> dict[str, Any]:
     from fembed import FitConfig
 
     baseline = machine.resident_bytes()
-    values = simulated_expression(options.samples, options.genes, seed=options.seed)
+    values = options.simulated()
     step = _StepsBetween(BlockStep(values, BLOCK, n_threads=options.threads))
     step.measure(STEP_REPEATS)
     config = FitConfig(
@@ -146,7 +142,7 @@ class _StepsBetween:
 
 def command(options: Options, report: Report) -> None:
     """``fembed fit`` on real data as a whole process, with its defaults."""
-    data = file_of(options.data[0], options.folder)
+    data = options.files[0]
     what = f"fembed fit {data.name}, default, 2-D"
     if not data.exists():
         report.add(what, None, COMMAND_BAR, note=f"{data} is not there; use --data")

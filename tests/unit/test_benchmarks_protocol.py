@@ -59,31 +59,22 @@ def test_cases_can_be_measured_anew(tmp_path):
     assert CaseFile(found.path).runs == {"r": {}}
 
 
-def test_without_a_seed_the_folds_are_the_same_and_still_keep_patients():
-    patients = np.array([f"P{i}" for i in np.random.default_rng(0).integers(60, size=150)])
-    data = cohorts.Labelled("set", np.zeros((150, 2), np.float32), patients, patients)
-    folds, again = data.folds(), data.folds()
-    assert sorted(np.concatenate([test for _, test in folds])) == list(range(150))
-    for (train, test), (_, same) in zip(folds, again, strict=True):
-        assert not set(patients[train]) & set(patients[test]) and np.array_equal(test, same)
-
-
-def test_folds_are_those_of_their_seed_and_keep_groups_or_classes():
+@pytest.mark.parametrize("seed", [None, 0])
+@pytest.mark.parametrize("grouped", [True, False])
+def test_folds_keep_groups_or_classes_and_are_those_of_their_seed(seed, grouped):
     labels = np.repeat(np.array(["a", "b", "c"], dtype=object), 20)
-    patients = np.array([f"P{i // 2}" for i in range(60)], dtype=object)
-    values = np.zeros((60, 2), np.float32)
-    for groups in (patients, None):
-        data = cohorts.Labelled("set", values, labels, groups)
-        folds, other = data.folds(5, 0), data.folds(5, 1)
-        assert sorted(np.concatenate([test for _, test in folds])) == list(range(60))
-        assert any((a[1].tolist() != b[1].tolist()) for a, b in zip(folds, other, strict=True))
-        same = data.folds(5, 0)
-        assert all(np.array_equal(a[1], b[1]) for a, b in zip(folds, same, strict=True))
-        for train, test in folds:
-            if groups is not None:
-                assert not set(patients[train]) & set(patients[test])
-            else:
-                assert [(labels[test] == name).sum() for name in "abc"] == [4, 4, 4]
+    patients = np.array([f"P{i // 2}" for i in np.random.default_rng(0).permutation(60)])
+    data = cohorts.Labelled("set", np.zeros((60, 2)), labels, patients if grouped else None)
+    folds, same, other = data.folds(5, seed), data.folds(5, seed), data.folds(5, 1)
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(60))
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(folds, same, strict=True))
+    assert not all(np.array_equal(a[1], b[1]) for a, b in zip(folds, other, strict=True))
+    for train, test in folds:
+        assert sorted([*train, *test]) == list(range(60))
+        if grouped:
+            assert not set(patients[train]) & set(patients[test])
+        else:
+            assert [(labels[test] == name).sum() for name in "abc"] == [4, 4, 4]
 
 
 def test_an_absent_package_and_an_unfit_dimension_have_a_reason():
@@ -310,7 +301,7 @@ def test_a_run_goes_on_where_it_was_stopped(tiny, capsys):
 
 
 def test_the_unshuffled_cut_is_kept_apart_and_has_a_seed_a_fold(tiny, tmp_path):
-    data = cohorts.labelled("", tmp_path)
+    data = cohorts.labelled(tmp_path)
     tasks = {}
     for options in (replace(tiny, seeds=(2,)), replace(tiny, seeds=(2,), unshuffled=True)):
         groups = protocol._todo(options, options.entries()[:1], CaseFile(tiny.cases), tmp_path)

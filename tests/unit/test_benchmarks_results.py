@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks import longrun, protocol, results, scale, time_to_quality, train
-from benchmarks.longrun import checkpointed, checkpoints
+from benchmarks.longrun import checkpointed
 from benchmarks.published_recipe import EngineRun, Thesis
 from benchmarks.report import Bar, Report, finite
 from benchmarks.simulate import simulated_expression
@@ -58,13 +60,6 @@ def test_a_long_run_goes_on_at_its_last_checkpoint(tmp_path, monkeypatch):
     assert not said[0].startswith("taken up")
 
 
-def test_checkpoints_grow_and_end_at_the_last_iteration():
-    marks = checkpoints(100_000)
-    assert marks[0] <= 50 and marks[-1] == 100_000 and marks == sorted(set(marks))
-    assert np.diff(marks).max() <= 5_000
-    assert checkpoints(1) == [1]
-
-
 def test_the_engine_and_plain_pytorch_have_one_loss_curve():
     pytest.importorskip("torch")
     found = time_to_quality.compare_curves(small_values(), SMALL, 40, 1)
@@ -103,14 +98,20 @@ def test_time_to_the_published_loss():
     assert quality_checks([point(0.1, 1.0)], torch_rate=None)[RATIO].met is None
 
 
-def test_fast_is_timed_as_whole_fits():
-    fold = time_to_quality.Fold.__new__(time_to_quality.Fold)
-    fold.train = simulated_expression(30, 20)
-    fold.accuracy = lambda parameters: {"knn": 0.5, "held_out_loss": 1.0}
-    options = time_to_quality.Options(fast_steps=(4,), threads=1)
-    curve = time_to_quality.fast_curve(options, fold)
-    assert [p["default"] for p in curve] == [0, 1] and curve[0]["iterations"] == 4
-    assert all(p["seconds"] > 0 and p["loss"] > 0 for p in curve)
+def test_fast_is_timed_as_whole_fits(monkeypatch):
+    asked = []
+
+    def timed_fit(values, config):
+        asked.append((config.iterations, config.validation_fraction))
+        training = {"steps": config.iterations or 9, "mse": 1.5}
+        return SimpleNamespace(training=training, parameters=None), SimpleNamespace(seconds=2.0)
+
+    monkeypatch.setattr(time_to_quality, "timed_fit", timed_fit)
+    fold = SimpleNamespace(train=None, accuracy=lambda _: {"knn": 0.5, "held_out_loss": 1.0})
+    curve = time_to_quality.fast_curve(time_to_quality.Options(fast_steps=(4, 8)), fold)
+    assert asked == [(4, 0.0), (8, 0.0), (None, None)]  # the last is the default fit
+    assert [(p["iterations"], p["default"]) for p in curve] == [(4, 0), (8, 0), (9, 1)]
+    assert all((p["seconds"], p["loss"]) == (2.0, 1.5) for p in curve)
 
 
 def grown(power):
@@ -193,8 +194,6 @@ def test_the_page_says_what_the_files_say_and_nothing_else(tmp_path):
 
 
 def test_parts_of_scale_are_one_section_and_the_newest_counts(tmp_path):
-    import os
-
     for k, (name, value) in enumerate((("scale-growth", 1.0), ("scale-rates", 2.0))):
         report = Report(name, scale.Options(output=tmp_path / f"{name}.json"))
         report.measures[name] = value
