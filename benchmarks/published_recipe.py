@@ -21,7 +21,7 @@ from fembed.engine import AdamState, Blocks
 from fembed.files import durable
 from fembed.parameters import Parameters
 from fembed.train.blocks import BlockStream
-from fembed.train.start import random_start
+from fembed.train.initialization import random_initialization
 
 Float32 = NDArray[np.float32]
 
@@ -50,7 +50,7 @@ class Thesis:
             hidden=self.hidden,
             seed=self.seed,
         )
-        return random_start(config, n_samples, n_genes)
+        return random_initialization(config, n_samples, n_genes)
 
     def order(self, n_samples: int, n_genes: int, position: int = 0) -> BlockStream:
         """Minibatches of whole profiles: every sample once a pass, freshly shuffled."""

@@ -18,7 +18,7 @@ from fembed.config import FitConfig
 from fembed.errors import DataWarning, InputError
 from fembed.files import arrayfile
 from fembed.model import Model
-from fembed.train import Progress, checkpoint, fit, loop
+from fembed.train import Progress, checkpoint, fit, trainer
 from tests.curved_expression import SMALL, curved, expression
 
 N_STEPS = 240
@@ -32,7 +32,7 @@ class Killed(Exception):
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """The state is kept after (nearly) every step, not once a minute."""
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SECONDS_A_CALL", 1e-9)
+    monkeypatch.setattr(trainer, "SECONDS_PER_CALL", 1e-9)
 
 
 def trained(path: Path | None = None, die_at: int | None = None, **options: Any) -> Model:
@@ -146,8 +146,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 COMMAND = """
 import sys
-from fembed.train import checkpoint, loop
-checkpoint.SECONDS, loop.SECONDS_A_CALL = 0.05, 2e-3
+from fembed.train import checkpoint, trainer
+checkpoint.SECONDS, trainer.SECONDS_PER_CALL = 0.05, 2e-3
 from fembed.commands.app import main
 sys.exit(main())
 """

@@ -17,7 +17,7 @@ from fembed.inference.extension import extend
 from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.train import fit
-from fembed.train.extend import drift, take_back
+from fembed.train.coordinates import drift, take_back
 from tests.curved_expression import SMALL, expression, surface
 
 N_OLD, N_GENES = 100, 90

@@ -13,8 +13,8 @@ from fembed.engine import Blocks
 from fembed.model import Model
 from fembed.train import fit
 from fembed.train.blocks import BlockStream
-from fembed.train.recipe import plan
-from fembed.train.start import random_start
+from fembed.train.initialization import random_initialization
+from fembed.train.schedule import schedule_of
 from tests.curved_expression import curved, expression
 
 
@@ -33,7 +33,7 @@ def pairs_of(blocks: Blocks) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def test_the_defaults_are_the_chapters() -> None:
-    schedule = plan(config_of(), 1000, 60_600)
+    schedule = schedule_of(config_of(), 1000, 60_600)
     assert (schedule.block_samples, schedule.block_genes) == (4, 60_600)
     assert schedule.network_rate == schedule.gene_rate == schedule.sample_rate == 5e-3
     assert schedule.n_steps == 100_000
@@ -56,7 +56,7 @@ def test_its_steps_are_the_references(options: dict[str, Any]) -> None:
     config = config_of(iterations=steps, seed=2, **options)
     found = trained(values, config)
 
-    expected = random_start(config, 10, 37).astype(np.float64)
+    expected = random_initialization(config, 10, 37).astype(np.float64)
     start = expected.copy()
     moments = expected.zeros_like(), expected.zeros_like()
     counts = Counts.zeros(expected)
@@ -95,7 +95,7 @@ def test_the_tail_minibatch_is_trained() -> None:
     config = config_of(epochs=1)
     found = trained(curved(10, 37), config)
     assert found.training["steps"] == 3 and found.training["passes"] == 1.0
-    start = random_start(config, 10, 37)
+    start = random_initialization(config, 10, 37)
     assert (found.sample_embedding != start.sample_embedding).any(axis=1).all()
     assert (found.gene_embedding != start.gene_embedding).any(axis=1).all()
 

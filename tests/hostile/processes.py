@@ -42,8 +42,8 @@ INPUTS = ("data.csv", "data.h5ad", "new.csv", "points.csv", "model")
 _SHORT_STEPS = """
 from fembed.stopping import heeded
 with heeded():
-    from fembed.train import checkpoint, loop
-    checkpoint.SECONDS, loop.SECONDS_A_CALL = 0.2, 5e-3
+    from fembed.train import checkpoint, trainer
+    checkpoint.SECONDS, trainer.SECONDS_PER_CALL = 0.2, 5e-3
     from fembed.commands.app import main
     main()
 """

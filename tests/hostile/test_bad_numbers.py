@@ -17,7 +17,7 @@ from fembed.inference import add_genes, project
 from fembed.solvers.numeric_range import LARGEST_ENTRY, highest_entry, within_reach
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import covariance
-from fembed.train.start import random_start
+from fembed.train.initialization import random_initialization
 from tests.small_expression import frame
 from tests.tiny_model import tiny_model
 
@@ -91,7 +91,7 @@ def test_finite_but_huge_parameters_are_refused(name: str, factor: float) -> Non
 
 
 def test_a_deep_network_is_not_taken_for_a_huge_one() -> None:
-    parameters = random_start(fembed.FitConfig(hidden=(100,) * 24), n_samples=5, n_genes=7)
+    parameters = random_initialization(fembed.FitConfig(hidden=(100,) * 24), n_samples=5, n_genes=7)
     assert highest_entry(parameters) > LARGEST_ENTRY
     assert within_reach(parameters)
 

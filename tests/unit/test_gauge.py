@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fembed import _reference, engine
 from fembed.solvers.samples import mean_curvature
-from fembed.train.gauge import fix_gauge
+from fembed.train.coordinates import fix_gauge
 from tests.property.engine_problems import rounding_size, to_float32
 from tests.property.strategies import generators, random_parameters
 

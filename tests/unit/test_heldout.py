@@ -12,12 +12,14 @@ from numpy.testing import assert_array_equal
 
 from fembed.config import FitConfig
 from fembed.parameters import Parameters
-from fembed.train import fast
+from fembed.train import early_stopping, fast
 from fembed.train.checkpoint import Stage
-from fembed.train.heldout import HeldOut, hold_out
-from fembed.train.loop import Loop
-from fembed.train.recipe import plan
-from fembed.train.start import spectral_start, standardise
+from fembed.train.early_stopping import EarlyStopping
+from fembed.train.initialization import spectral_initialization
+from fembed.train.schedule import schedule_of
+from fembed.train.trainer import Trainer
+from fembed.train.units import standardise
+from fembed.train.validation import HeldOut, hold_out
 from tests.curved_expression import SMALL, curved
 from tests.property.strategies import generators, shares_missing
 
@@ -26,7 +28,7 @@ shares = st.floats(0.01, 0.89)
 
 def held_out_of(values: np.ndarray, **options: Any) -> HeldOut:
     config = FitConfig(**options)
-    return hold_out(values, plan(config, *values.shape), config)
+    return hold_out(values, schedule_of(config, *values.shape), config)
 
 
 @settings(deadline=None, max_examples=60)
@@ -88,23 +90,24 @@ class Steady:
     """The steady part of a training on ``values``, as `fit` does it."""
 
     def __init__(self, values: np.ndarray) -> None:
-        # 300 steps: the four reseatings and all looks at the held-out samples are among them.
+        # 300 steps: the four reseatings and all evaluations of held-out samples are among them.
         config = FitConfig(**SMALL, iterations=500, seed=3)
-        schedule = plan(config, *values.shape)
+        schedule = schedule_of(config, *values.shape)
         self.held_out = hold_out(values, schedule, config)
-        start, _ = spectral_start(values, config, self.held_out.training_samples)
+        start, _ = spectral_initialization(values, config, self.held_out.training_samples)
         self.start = start.copy()
-        self.loop = Loop(values, start, config, schedule)
-        self.stopped = fast._steady(self.loop, self.held_out, 300, Stage())
+        self.trainer = Trainer(values, start, config, schedule)
+        self.stopping, self.stage = EarlyStopping(self.held_out), Stage()
+        fast.train_steadily(self.trainer, self.stopping, self.stage)
 
     @property
     def parameters(self) -> Parameters:
-        return self.loop.parameters
+        return self.trainer.parameters
 
     def finish(self) -> Parameters:
-        stage = Stage(cooldown_begin=self.loop.step, cooldown_steps=20)
-        fast._cool_down(self.loop, self.held_out, stage, calibrate=False)
-        return self.loop.parameters
+        stage = Stage(cooldown_begin=self.trainer.step, cooldown_steps=20)
+        fast.cool_down(self.trainer, self.stopping, stage, calibrate=False)
+        return self.trainer.parameters
 
 
 def test_held_out_samples_do_not_move_the_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +115,7 @@ def test_held_out_samples_do_not_move_the_parameters(monkeypatch: pytest.MonkeyP
 
     Held-out samples may only end the steady part sooner, so that is switched off here.
     """
-    monkeypatch.setattr(fast, "PATIENCE", 10**9)
+    monkeypatch.setattr(early_stopping, "PATIENCE", 10**9)
     values = curved(80, 60)
     standardise(values)
     poisoned = values.copy()
@@ -122,7 +125,7 @@ def test_held_out_samples_do_not_move_the_parameters(monkeypatch: pytest.MonkeyP
 
     clean, dirty = Steady(values), Steady(poisoned)
     training = clean.held_out.training_samples
-    assert clean.held_out.best != dirty.held_out.best  # they were looked at
+    assert clean.stopping.best_loss != dirty.stopping.best_loss  # they were evaluated
     for name, array in clean.parameters.arrays().items():
         other = dirty.parameters.arrays()[name]
         rows = training if name == "sample_embedding" else slice(None)
@@ -136,44 +139,49 @@ def test_held_out_samples_do_not_move_the_parameters(monkeypatch: pytest.MonkeyP
     assert not np.array_equal(clean.finish().network, dirty.finish().network)
 
 
-def test_a_stop_goes_back_to_the_best_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "PATIENCE", 2)
-    monkeypatch.setattr(fast, "WATCHES", 16)
-    monkeypatch.setattr(fast, "BETTER", 1.0)  # nothing is ever better than the first look
+def test_a_stop_goes_back_to_the_best_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early_stopping, "PATIENCE", 2)
+    monkeypatch.setattr(fast, "EVALUATIONS", 16)
+    monkeypatch.setattr(early_stopping, "MIN_IMPROVEMENT", 1.0)  # nothing beats the first one
     values = curved(80, 60)
     standardise(values)
     steady = Steady(values)
-    assert steady.stopped == "held-out samples"
-    assert steady.loop.step == round(300 / 16)
+    assert steady.stage.stopped == "held-out samples"
+    assert steady.trainer.step == round(300 / 16)
 
     config = FitConfig(**SMALL, iterations=500, seed=3)
     training = steady.held_out.training_samples
-    expected, _ = spectral_start(values, config, training)
-    loop = Loop(values, expected, config, plan(config, 80, 60))
-    fast._steady(
-        loop, HeldOut(training, np.arange(0)), steady.loop.step, Stage()
-    )  # nothing to look at
+    expected, _ = spectral_initialization(values, config, training)
+    schedule = schedule_of(config, 80, 60)
+    nothing = EarlyStopping(HeldOut(training, np.arange(0)))
+    stopped = nothing.train(
+        Trainer(values, expected, config, schedule),
+        steady.trainer.step,
+        16,
+        fast._warm_up(schedule),
+        min_steps=0,
+    )
+    assert stopped == "schedule" and nothing.best_mse() is None
     for name, array in steady.parameters.arrays().items():
         assert_array_equal(array, expected.arrays()[name], err_msg=name)
 
 
-@pytest.mark.parametrize(("least_steps", "n_looks"), [(1, 3), (150, 8), (10**9, 16)])
+@pytest.mark.parametrize(("min_steps", "n_evaluations"), [(1, 3), (150, 8), (10**9, 16)])
 def test_a_plateau_at_the_start_is_no_reason_to_stop(
-    monkeypatch: pytest.MonkeyPatch, least_steps: int, n_looks: int
+    monkeypatch: pytest.MonkeyPatch, min_steps: int, n_evaluations: int
 ) -> None:
-    """At step 150 of 300, and after 16 looks, the patience of two looks has long run out."""
-    looks: list[bool] = []
+    """At step 150 of 300, and after 16 evaluations, the patience of two has long run out."""
+    losses: list[float] = []
 
-    def watch(held_out: HeldOut, loop: Loop, better: float) -> bool:
-        looks.append(not looks)  # the first look is the best
-        held_out.best_state = loop.state()
-        return looks[-1]
+    def evaluate(held_out: HeldOut, trainer: Trainer) -> float:
+        losses.append(1.0)  # none is better than the first one
+        return losses[-1]
 
-    monkeypatch.setattr(HeldOut, "watch", watch)
-    monkeypatch.setattr(fast, "PATIENCE", 2)
-    monkeypatch.setattr(fast, "WATCHES", 16)
-    monkeypatch.setattr(fast, "LEAST_STEPS", least_steps)
+    monkeypatch.setattr(HeldOut, "evaluate", evaluate)
+    monkeypatch.setattr(early_stopping, "PATIENCE", 2)
+    monkeypatch.setattr(fast, "EVALUATIONS", 16)
+    monkeypatch.setattr(fast, "MIN_STEPS", min_steps)
     values = curved(80, 60)
     standardise(values)
-    assert Steady(values).stopped == "held-out samples"
-    assert len(looks) == n_looks
+    assert Steady(values).stage.stopped == "held-out samples"
+    assert len(losses) == n_evaluations

@@ -12,12 +12,17 @@ from sklearn.manifold import trustworthiness
 
 from fembed import engine
 from fembed.config import FitConfig
-from fembed.train import fit, layout, start
-from fembed.train.start import random_start, spectral_start, standardise
+from fembed.train import fit, initialization
+from fembed.train.initialization import (
+    neighbour_layout,
+    random_initialization,
+    spectral_initialization,
+)
+from fembed.train.units import Units, standardise
 from tests.curved_expression import curved, expression
 
 
-def in_input_units(values: np.ndarray, units: start.Units) -> np.ndarray:
+def in_input_units(values: np.ndarray, units: Units) -> np.ndarray:
     return values.astype(np.float64) * units.scale + units.gene_mean
 
 
@@ -73,7 +78,7 @@ def test_above_three_dimensions_the_spectral_start_is_pca(n_components: int) -> 
     values = curved(60, 45)
     standardise(values)
     config = FitConfig(n_components=n_components, gene_components=10)
-    parameters, explained = spectral_start(values, config, np.arange(60))
+    parameters, explained = spectral_initialization(values, config, np.arange(60))
     assert parameters.gene_loading is not None
     u, loading = parameters.sample_embedding, parameters.gene_loading
     pca = PCA(n_components, svd_solver="full").fit(values.astype(np.float64))
@@ -98,8 +103,8 @@ def test_a_missing_entry_counts_as_its_genes_mean() -> None:
     standardise(values)
     filled = np.nan_to_num(values)
     config = FitConfig(n_components=4, gene_components=5)
-    found, explained = spectral_start(values, config, np.arange(50))
-    expected, expected_explained = spectral_start(filled, config, np.arange(50))
+    found, explained = spectral_initialization(values, config, np.arange(50))
+    expected, expected_explained = spectral_initialization(filled, config, np.arange(50))
     assert np.isnan(values).any()  # they are not filled in the data
     assert explained == expected_explained
     for name, array in found.arrays().items():
@@ -110,7 +115,7 @@ def test_fewer_directions_than_components_start_small_and_finite() -> None:
     rng = np.random.default_rng(0)
     values = np.outer(rng.normal(size=20), rng.normal(size=15)).astype(np.float32)  # rank one
     standardise(values)
-    parameters, explained = spectral_start(
+    parameters, explained = spectral_initialization(
         values, FitConfig(n_components=4, gene_components=30), np.arange(20)
     )
     assert explained == pytest.approx(1.0, abs=1e-5)
@@ -125,7 +130,9 @@ def test_other_samples_start_at_their_own_scores() -> None:
     values = curved(60, 45)
     standardise(values)
     some = np.arange(0, 60, 2)
-    parameters, _ = spectral_start(values, FitConfig(n_components=4, gene_components=5), some)
+    parameters, _ = spectral_initialization(
+        values, FitConfig(n_components=4, gene_components=5), some
+    )
     assert parameters.gene_loading is not None
     loading = parameters.gene_loading.astype(np.float64)
     scores = values @ np.linalg.pinv(loading).T
@@ -136,9 +143,9 @@ def test_large_data_start_at_the_components_of_a_part(monkeypatch: pytest.Monkey
     values = curved(400, 30, noise=0.01)
     standardise(values)
     config = FitConfig(n_components=4, gene_components=5)
-    whole, explained = spectral_start(values, config, np.arange(400))
-    monkeypatch.setattr(start, "MOST_PCA_SAMPLES", 200)
-    part, part_explained = spectral_start(values, config, np.arange(400))
+    whole, explained = spectral_initialization(values, config, np.arange(400))
+    monkeypatch.setattr(initialization, "MAX_PCA_SAMPLES", 200)
+    part, part_explained = spectral_initialization(values, config, np.arange(400))
     assert part_explained == pytest.approx(explained, abs=1e-4)
     assert part.sample_embedding.shape == whole.sample_embedding.shape
     assert (np.abs(part.sample_embedding[:, :2]).max(axis=1) > 1e-3).all()
@@ -149,7 +156,7 @@ def test_a_map_starts_where_neighbours_are_together(n_components: int) -> None:
     values = curved(200, 60)
     standardise(values)
     config = FitConfig(n_components=n_components, gene_components=10)
-    parameters, explained = spectral_start(values, config, np.arange(200))
+    parameters, explained = spectral_initialization(values, config, np.arange(200))
     u = parameters.sample_embedding
     assert_allclose(u.mean(axis=0), 0.0, atol=1e-5)
     assert_allclose(u.std(axis=0), 1.0, atol=1e-4)
@@ -172,12 +179,12 @@ def test_samples_outside_the_layout_start_amid_their_neighbours(
     values[150:] = values[:50]  # the same profiles again
     standardise(values)
     learnt = np.arange(150)
-    parameters, _ = spectral_start(values, FitConfig(), learnt)
+    parameters, _ = spectral_initialization(values, FitConfig(), learnt)
     u = parameters.sample_embedding
     assert_allclose(u[150:], u[:50], atol=1e-3)
     assert_allclose(u[learnt].std(axis=0), 1.0, atol=1e-4)
-    monkeypatch.setattr(layout, "LANDMARKS", 70)
-    parameters, _ = spectral_start(values, FitConfig(), np.arange(200))
+    monkeypatch.setattr(initialization, "LAYOUT_LANDMARKS", 70)
+    parameters, _ = spectral_initialization(values, FitConfig(), np.arange(200))
     assert trustworthiness(values, parameters.sample_embedding, n_neighbors=8) > 0.9
 
 
@@ -185,13 +192,13 @@ def test_samples_outside_the_layout_start_amid_their_neighbours(
 def test_a_map_of_degenerate_data_starts_finite(values: np.ndarray) -> None:
     scores = np.ascontiguousarray(values * np.linspace(1, 2, len(values))[:, None], np.float32)
     for n_components in (1, 2, 3):
-        positions = layout.neighbour_layout(scores, np.arange(30), n_components, 0)
+        positions = neighbour_layout(scores, np.arange(30), n_components, 0)
         assert positions.shape == (30, n_components) and np.isfinite(positions).all()
 
 
 def test_the_published_start_is_normal_without_skip_or_bias() -> None:
     config = FitConfig(recipe="published", gene_components=20, hidden=(30, 10), seed=4)
-    parameters = random_start(config, 300, 200)
+    parameters = random_initialization(config, 300, 200)
     assert parameters.gene_loading is None and parameters.gene_bias is None
     for embedding in (parameters.sample_embedding, parameters.gene_embedding):
         assert embedding.dtype == np.float32
@@ -201,7 +208,7 @@ def test_the_published_start_is_normal_without_skip_or_bias() -> None:
         limit = np.sqrt(6 / (n_in + n_out))
         assert not layer.bias.any()
         assert 0.7 * limit < np.abs(layer.weight).max() <= limit
-    other = random_start(FitConfig(recipe="published", seed=5), 300, 200)
+    other = random_initialization(FitConfig(recipe="published", seed=5), 300, 200)
     assert not np.array_equal(other.sample_embedding, parameters.sample_embedding)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fembed.model import Model
 from fembed.pl.categories import Categories
 from fembed.pl.samples import MapSamples
-from fembed.train.dead import dead_unit_share
+from fembed.train.diagnostics import dead_unit_share
 
 #: Above this share of dead units `fembed.fit` warns, too.
 DEAD_SHARE = 0.5

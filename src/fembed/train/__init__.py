@@ -1,11 +1,17 @@
 """Training: from an expression matrix to a model.
 
-`run` is the whole fit. It asks `recipe` for the schedule, `start` for the first parameters and
-`heldout` for what is kept back; `loop` takes the steps on the blocks that `blocks` deals out;
-`reseat` and `gauge` move samples and turn the map; `genes` solves what steps left noisy.
+From top to bottom, each calls those below: `run` has the whole fit; `fast` and `published` are its
+two recipes, and `extend` goes on with a finished model; `checkpoint` keeps and loads their state;
+`early_stopping` trains until what `validation` holds out is predicted no better; `trainer` takes
+the steps, on the blocks that `blocks` deals out.
+
+Before the steps, `schedule` says how many of them there are, `units` brings values to mean square
+one, and `initialization` makes the first parameters. After them, `coordinates` moves samples to where
+they fit best and fixes the gauge, and `diagnostics` measures the outcome; `result` is what is
+handed back.
 """
 
-from fembed.train.loop import Progress
+from fembed.train.result import Progress
 from fembed.train.run import fit
 
 __all__ = ["Progress", "fit"]

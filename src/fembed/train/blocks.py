@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.engine import Blocks
-from fembed.train.recipe import group_count
+from fembed.train.schedule import group_count
 
 
 class BlockStream:

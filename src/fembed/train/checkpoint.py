@@ -1,8 +1,8 @@
 """A fit that is killed and taken up again ends with the bits of one that was not.
 
-What is cheap and follows from data, options and seed (units, what is held out, the start) is done
-again; what training has made of it is kept in one file, replaced every so often. A position in the
-stream of blocks is one number, so nothing random has a state of its own.
+What is cheap and follows from data, options and seed (units, what is held out, initialization) is
+done again; what training has made of it is kept in one file, replaced every so often. A position in
+the stream of blocks is one number, so nothing random has a state of its own.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from fembed.files.plain import PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
 from fembed.files.sealed import Arrays, Document
 from fembed.model import LARGEST_VALUE, Model
-from fembed.train.heldout import SAMPLES, HeldOut
-from fembed.train.loop import Loop
+from fembed.train.early_stopping import EarlyStopping
+from fembed.train.result import TrainingLog
+from fembed.train.trainer import Trainer, TrainingState
 
 KIND = "checkpoint"
 #: The field of a model's training that says which fit it is of.
 FIT = "fit_sha256"
-#: Between two states that are kept; a shorter fit keeps none.
+#: So much time passes between two states that are kept; a shorter fit keeps none.
 SECONDS = 60.0
 
 _POSITIVE = number(0.0)
-#: The document, beside what `fembed.files.sealed` says and checks of it.
+#: The document, beside what `fembed.files.sealed` says and checks of it. Its names are those of
+#: schema version 2, whatever the code calls them, so that earlier files can be read.
 DOCUMENT = Record(
     {
         "about": Record({}, {}, other=True),
@@ -73,12 +75,10 @@ DOCUMENT = Record(
 
 @dataclass
 class Stage:
-    """How far a recipe has come, beside what the loop and the held-out samples know.
+    """How far a recipe has come, beside what the trainer and early stopping know.
 
     Attributes
     ----------
-    waited : int
-        Looks at the held-out samples since the best one.
     stopped : str, optional
         Why the first part ended; None while it lasts.
     cooldown_begin, cooldown_steps : int
@@ -89,7 +89,6 @@ class Stage:
         Measured before they do.
     """
 
-    waited: int = 0
     stopped: str | None = None
     cooldown_begin: int = 0
     cooldown_steps: int = 0
@@ -135,42 +134,65 @@ class Checkpoint:
                     "with that fit."
                 )
 
-    def attach(self, loop: Loop, held_out: HeldOut, stage: Stage) -> None:
-        """Take up what the file holds, if it exists, and keep the state from now on."""
+    def attach(self, trainer: Trainer, stopping: EarlyStopping, stage: Stage) -> None:
+        """Load what the file holds, if it exists, and keep the state from now on."""
         if self._found is not None:
             arrays, document = self._found
-            _check_state(arrays, document, loop, held_out, self.path)
-            loop.take_up(_under(arrays, "loop."), document["loop"])
-            held_out.take_up(_under(arrays, "best."), document["held_out"], loop)
-            for name, value in document["stage"].items():
-                setattr(stage, name, value)
+            _check_state(arrays, document, trainer, stopping, self.path)
+            _load_state(arrays, document, trainer, stopping, stage)
             self._found = None
+        trainer.after_call = lambda: self._keep(trainer, stopping, stage)
 
-        def keep() -> None:
-            if time.perf_counter() - self._kept_at < SECONDS:
-                return
-            of_loop, loop_facts = loop.contents()
-            of_best, best_facts = held_out.contents()
-            arrays = _named("loop.", of_loop) | _named("best.", of_best)
-            document = {
-                "about": self._about,
-                "loop": loop_facts,
-                "held_out": best_facts,
-                "stage": asdict(stage),
-            }
-            self._kept_at = time.perf_counter()
-            try:
-                arrayfile.write_file(self.path, arrays, document, KIND)
-            except InputError as error:  # a full disk now need not be one at the end
-                if str(error) != self._told:  # once, not every minute of a night
-                    self._told = str(error)
-                    warnings.warn(
-                        f"The state of the training was not kept: {error}",
-                        DataWarning,
-                        stacklevel=2,
-                    )
+    def _keep(self, trainer: Trainer, stopping: EarlyStopping, stage: Stage) -> None:
+        if time.perf_counter() - self._kept_at < SECONDS:
+            return
+        arrays, document = _state(trainer, stopping, stage)
+        self._kept_at = time.perf_counter()
+        try:
+            arrayfile.write_file(self.path, arrays, {"about": self._about, **document}, KIND)
+        except InputError as error:  # a full disk now need not be one at the end
+            if str(error) != self._told:  # once, not every minute of a night
+                self._told = str(error)
+                warnings.warn(
+                    f"The state of the training was not kept: {error}", DataWarning, stacklevel=3
+                )
 
-        loop.after_call = keep
+
+def _state(
+    trainer: Trainer, stopping: EarlyStopping, stage: Stage
+) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and the document of a file, which `_load_state` goes on from."""
+    now, best = trainer.state(), stopping.best_state
+    arrays = _named("loop.", now.arrays)
+    held_out: dict[str, Any] = {"watched": best is not None}
+    if best is not None:
+        arrays |= _named("best.", best.arrays)
+        held_out |= {"best": stopping.best_loss, "step": best.step}
+    if stopping.held_out.places is not None:
+        arrays["best.places"] = stopping.held_out.places
+    document = {
+        "loop": {"step": now.step, **asdict(trainer.log_to_keep())},
+        "held_out": held_out,
+        "stage": {"waited": stopping.waited, **asdict(stage)},
+    }
+    return arrays, document
+
+
+def _load_state(
+    arrays: Arrays, document: Document, trainer: Trainer, stopping: EarlyStopping, stage: Stage
+) -> None:
+    """Go on where `_state` was taken."""
+    facts, best, how_far = dict(document["loop"]), document["held_out"], dict(document["stage"])
+    state = TrainingState(_under(arrays, "loop."), facts.pop("step"))
+    trainer.load_state(state, TrainingLog(**facts))
+    of_best = _under(arrays, "best.")
+    stopping.held_out.places = of_best.pop("places", None)
+    stopping.waited = how_far.pop("waited")
+    if best["watched"]:
+        stopping.best_loss = best["best"]
+        stopping.best_state = TrainingState(of_best, best["step"])
+    for name, value in how_far.items():
+        setattr(stage, name, value)
 
 
 def about(
@@ -189,21 +211,22 @@ def about(
 
 
 def _check_state(
-    arrays: Arrays, document: Document, loop: Loop, held_out: HeldOut, path: Path
+    arrays: Arrays, document: Document, trainer: Trainer, stopping: EarlyStopping, path: Path
 ) -> None:
-    """Raise InputError unless this is a state of such a loop, with steps that it can have."""
+    """Raise InputError unless this is a state of such a fit, with steps that it can have."""
     watched = document["held_out"]["watched"]
     if watched and not {"best", "step"} <= set(document["held_out"]):
         raise _unsound(path, "the field 'held_out.best' or 'held_out.step' is absent")
-    stage, last = document["stage"], loop.plan.n_steps
+    stage, last = document["stage"], trainer.schedule.n_steps
     steps = (document["loop"]["step"], stage["cooldown_begin"], stage["cooldown_steps"])
     if max(steps) > last or stage["cooldown_begin"] + stage["cooldown_steps"] > last:
         raise _unsound(path, f"a step is beyond the last, {last}")
-    needed = _named("loop.", loop.contents()[0])
+    needed = _named("loop.", trainer.state().arrays)
     if watched:
-        needed |= _named("best.", loop.contents()[0])
-        if held_out.entries is None:
-            needed["best.places"] = loop.parameters.sample_embedding[held_out.samples[:SAMPLES]]
+        needed |= _named("best.", trainer.state().arrays)
+        if stopping.held_out.entries is None:
+            rows = stopping.held_out.evaluated_samples
+            needed["best.places"] = trainer.parameters.sample_embedding[rows]
     for name, like in needed.items():
         array = arrays.get(name)
         if array is None:

@@ -25,16 +25,21 @@ from fembed.solvers import uncertainty
 from fembed.threads import thread_count
 from fembed.train.checkpoint import FIT, Checkpoint, about, digest
 from fembed.train.fast import fit_fast
-from fembed.train.loop import Progress
 from fembed.train.published import fit_published
-from fembed.train.recipe import Plan, plan
+from fembed.train.result import Progress, Trained
+from fembed.train.schedule import Schedule, schedule_of
 
-#: The parameters, two moments of each, and the same of the best state so far; a block of a pass.
-BYTES_PER_PARAMETER, BYTES_PER_BLOCK = 6 * 4, 130
-#: Of a network; the engine counts them in 32 bits.
-MOST_WEIGHTS = 2**31 - 1
-#: Of the largest difference within a gene: squares of smaller ones leave 32-bit floats.
-LEAST_SPAN = 1e-12
+#: Training holds the parameters, two moments of each, and the same of the best state so far.
+BYTES_PER_PARAMETER = 6 * 4
+#: The order of a pass takes so much for each of its blocks.
+BYTES_PER_BLOCK = 130
+#: The engine counts the weights of a network in 32 bits.
+MAX_WEIGHTS = 2**31 - 1
+#: The largest difference within a gene is at least this: squares of smaller ones leave 32-bit
+#: floats.
+MIN_SPAN = 1e-12
+#: So many samples are looked at together.
+SAMPLES_PER_CHUNK = 256
 
 
 def fit(
@@ -131,24 +136,17 @@ def fit(
     )
     missing_share = expression.missing_share
     _check_constant(values, expression)
-    schedule = plan(config, *values.shape)
+    schedule = schedule_of(config, *values.shape)
     _check_memory(config, schedule, *values.shape)
     run = fit_fast if config.recipe == "fast" else fit_published
     enough = len(values) >= uncertainty.LEAST_SAMPLES
     with Bar(verbose) as bar:
         told = bar.told_too(callback)
         trained = run(values, config, schedule, told, calibrate and enough, kept)
-    n_observed = np.concatenate(
-        [(~np.isnan(values[rows])).sum(axis=1) for rows in _row_slices(len(values))]
-    )
-    mse = float(trained.sample_loss @ n_observed / n_observed.sum())
-    report = trained.report
-    report |= {
-        "mse": mse,
-        "explained_variance": 1.0 - mse / report.pop("variance"),
+    report = _report(trained, values) | {
         "missing_share": missing_share,
         "n_threads": thread_count(config.n_threads),
-        "seconds": time.perf_counter() - begin + report.pop("earlier_seconds"),
+        "seconds": time.perf_counter() - begin + trained.summary.earlier_seconds,
     }
     if checkpoint is not None:
         report[FIT] = digest(of_fit)
@@ -163,6 +161,21 @@ def fit(
         residuals=trained.residuals,
         calibration=trained.calibration,
     )
+    _check_trained(model, schedule)
+    return model
+
+
+def _report(trained: Trained, values: Float32) -> dict[str, Any]:
+    """What a recipe reports, and how well the model explains ``values``."""
+    n_observed = np.concatenate(
+        [(~np.isnan(values[rows])).sum(axis=1) for rows in _row_slices(len(values))]
+    )
+    mse = float(trained.sample_loss @ n_observed / n_observed.sum())
+    explained = 1.0 - mse / trained.variance
+    return trained.report() | {"mse": mse, "explained_variance": explained}
+
+
+def _check_trained(model: Model, schedule: Schedule) -> None:
     try:
         model.check()
     except InputError as error:
@@ -171,11 +184,12 @@ def fit(
             f"The training ended in a model of no use: {reason.rstrip('.')}; choose a learning "
             f"rate below {schedule.network_rate:g}, or give values in other units."
         ) from error
-    return model
 
 
 def _row_slices(n_rows: int) -> list[slice]:
-    return [slice(begin, begin + 256) for begin in range(0, n_rows, 256)]
+    return [
+        slice(begin, begin + SAMPLES_PER_CHUNK) for begin in range(0, n_rows, SAMPLES_PER_CHUNK)
+    ]
 
 
 def _check(expression: Expression, config: FitConfig) -> None:
@@ -187,14 +201,14 @@ def _check(expression: Expression, config: FitConfig) -> None:
         )
 
 
-def _check_memory(config: FitConfig, schedule: Plan, n_samples: int, n_genes: int) -> None:
+def _check_memory(config: FitConfig, schedule: Schedule, n_samples: int, n_genes: int) -> None:
     """Refuse parameters that there is no room for before any of them is made."""
     d, e = config.n_components, config.gene_components
     n_network = network_size(d, e, config.hidden)
     n_parameters = n_samples * d + n_genes * (e + d + 1) + n_network
     needed = BYTES_PER_PARAMETER * n_parameters + BYTES_PER_BLOCK * schedule.blocks_per_pass
     available = available_bytes() if needed > 1e8 else None
-    if n_network > MOST_WEIGHTS or (available is not None and needed > available):
+    if n_network > MAX_WEIGHTS or (available is not None and needed > available):
         raise InputError(
             f"A model with {e} gene components and hidden layers of "
             f"{'-'.join(map(str, config.hidden))} in blocks of {schedule.block_samples} x "
@@ -210,7 +224,7 @@ def _check_constant(values: Float32, expression: Expression) -> None:
         low = np.fmin(low, np.fmin.reduce(values[rows], axis=0))
         high = np.fmax(high, np.fmax.reduce(values[rows], axis=0))
     span = float(np.max(high.astype(np.float64) - low))
-    if 0.0 < span < LEAST_SPAN:
+    if 0.0 < span < MIN_SPAN:
         raise InputError(
             f"No gene in {expression.origin} differs between samples by more than {span:.1g} on "
             "the model's scale, which is too little for 32-bit floats; give values in smaller "

@@ -20,7 +20,7 @@ from fembed.config import FitConfig
 from fembed.data.expression import Expression
 from fembed.model import Model
 from fembed.output import tables
-from fembed.train import checkpoint, loop
+from fembed.train import checkpoint, trainer
 from tests.tiny_model import tiny_model
 
 N_SAMPLES, N_GENES = 6, 8
@@ -204,10 +204,10 @@ def _models(folder: Path) -> None:
     store.save(tiny_model(linear=False), folder / "tiny")
     tables.write(tables.EmbeddingTable.of_training(model, {}), folder / "points.csv", True)
     tables.write(tables.EmbeddingTable.of_training(model, {}), folder / "points.parquet", True)
-    usual = checkpoint.SECONDS, loop.SECONDS_A_CALL
-    checkpoint.SECONDS, loop.SECONDS_A_CALL = 0.0, 1e-9
+    usual = checkpoint.SECONDS, trainer.SECONDS_PER_CALL
+    checkpoint.SECONDS, trainer.SECONDS_PER_CALL = 0.0, 1e-9
     fit_kept(folder / "fit.checkpoint")
-    checkpoint.SECONDS, loop.SECONDS_A_CALL = usual
+    checkpoint.SECONDS, trainer.SECONDS_PER_CALL = usual
     carried = AnnData(
         frame().to_numpy(np.float32), annotations(), pd.DataFrame(index=frame().columns)
     )

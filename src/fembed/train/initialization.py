@@ -1,74 +1,42 @@
-"""Where training starts: the fast recipe's principal components, the published random numbers."""
+"""The first parameters: from principal components or a neighbour embedding, or random ones.
+
+The fast recipe takes the former, the published one the latter.
+"""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fembed.config import FitConfig
+from fembed.data.choice import even_choice
 from fembed.data.chunks import row_chunks
 from fembed.engine import Float32
 from fembed.parameters import Parameters, layer_shapes
-from fembed.train import layout
+from fembed.threads import limited
 
 #: The output layer starts this much smaller, so that training starts at the linear part.
 OUTPUT_SCALE = 0.1
-#: Genes start at their loadings on so many principal components, in maps on fewer; further ones are
-#: nearly noise, and genes that start at noise keep it (1,000 gene components then never left the
-#: linear part).
-GENE_SCORES, MAP_GENE_SCORES = 50, 25
+#: Genes start at their loadings on so many principal components; further ones are nearly noise, and
+#: genes that start at noise keep it (1,000 gene components then never left the linear part).
+GENE_SCORES = 50
+#: In maps they start at fewer.
+MAP_GENE_SCORES = 25
 #: The components are found on so many samples, and improved on the others.
-MOST_PCA_SAMPLES = 1200
-SAMPLES_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class Units:
-    """How the matrix was centred and scaled for training: ``values * scale + gene_mean``."""
-
-    gene_mean: NDArray[np.float64]
-    scale: float
-
-
-def standardise(values: Float32) -> Units:
-    """Subtract every gene's mean and divide by one number, in place; NaN stays NaN.
-
-    The scale makes the mean square of the observed entries one, so that learning rates mean the
-    same for log2 and log10 data. It is zero, and nothing is divided, where every gene is constant.
-    """
-    total, count = np.zeros(values.shape[1]), np.zeros(values.shape[1], np.int64)
-    for rows in row_chunks(*values.shape):
-        observed = ~np.isnan(values[rows])
-        count += observed.sum(axis=0)
-        total += np.where(observed, values[rows], 0.0).sum(axis=0, dtype=np.float64)
-    mean = total / np.maximum(count, 1)
-    squares = 0.0
-    for rows in row_chunks(*values.shape):
-        values[rows] -= mean.astype(np.float32)
-        squares += float(np.nansum(np.square(values[rows], dtype=np.float64)))
-    scale = float(np.sqrt(squares / max(1, count.sum())))
-    if scale == 0.0:
-        return Units(mean.astype(np.float32).astype(np.float64), 0.0)
-    for rows in row_chunks(*values.shape):
-        values[rows] /= np.float32(scale)
-    return Units(mean.astype(np.float32).astype(np.float64), scale)
-
-
-def in_units(parameters: Parameters, units: Units) -> Parameters:
-    """The same model for the matrix before `standardise`; distances in the map scale with it."""
-    layers, d = parameters.layers(), parameters.n_components
-    parameters.sample_embedding *= np.float32(units.scale)
-    layers[0].weight[:, :d] /= units.scale
-    layers[-1].weight[:] *= units.scale
-    layers[-1].bias[:] *= units.scale
-    # The loading is divided with the samples and multiplied with the genes: it stays.
-    assert parameters.gene_bias is not None
-    bias = parameters.gene_bias * units.scale + units.gene_mean
-    parameters.gene_bias[:] = bias.astype(np.float32)
-    return parameters
+MAX_PCA_SAMPLES = 1200
+#: So many samples are multiplied with the components at once.
+SAMPLES_PER_CHUNK = 256
+#: A neighbour embedding takes distances between scores on so many principal components.
+LAYOUT_SCORES = 50
+#: It is made of so many samples ...
+LAYOUT_LANDMARKS = 2000
+#: ... and the others start amid so many of their nearest ones in it.
+LAYOUT_NEIGHBOURS = 5
+#: This is scikit-learn's default; it may be at most a third of the samples.
+TSNE_PERPLEXITY = 30.0
+#: Half of scikit-learn's default is enough, since training goes on from here.
+TSNE_ITERATIONS = 500
 
 
 def random_network(config: FitConfig, random: np.random.Generator, output_scale: float) -> Float32:
@@ -83,8 +51,8 @@ def random_network(config: FitConfig, random: np.random.Generator, output_scale:
     return np.concatenate(parts).astype(np.float32)
 
 
-def random_start(config: FitConfig, n_samples: int, n_genes: int) -> Parameters:
-    """The published start: normal embeddings, no linear skip, no gene bias."""
+def random_initialization(config: FitConfig, n_samples: int, n_genes: int) -> Parameters:
+    """The published initialization: normal embeddings, no linear skip, no gene bias."""
     random = np.random.default_rng(config.seed)
     normal = random.standard_normal
     return Parameters(
@@ -117,13 +85,13 @@ def improved_components(
     """Components of all ``samples`` from those of a part: two subspace iterations, Ritz vectors."""
     for _ in range(2):
         image = np.zeros(right.T.shape, np.float64)
-        for begin in range(0, len(samples), SAMPLES_AT_ONCE):
-            chunk = np.nan_to_num(values[samples[begin : begin + SAMPLES_AT_ONCE]], copy=False)
+        for begin in range(0, len(samples), SAMPLES_PER_CHUNK):
+            chunk = np.nan_to_num(values[samples[begin : begin + SAMPLES_PER_CHUNK]], copy=False)
             image += chunk.T @ (chunk @ right.T)
         right = np.ascontiguousarray(np.linalg.qr(image)[0].T, np.float32)
     second = np.zeros((len(right), len(right)))
-    for begin in range(0, len(samples), SAMPLES_AT_ONCE):
-        chunk = np.nan_to_num(values[samples[begin : begin + SAMPLES_AT_ONCE]], copy=False)
+    for begin in range(0, len(samples), SAMPLES_PER_CHUNK):
+        chunk = np.nan_to_num(values[samples[begin : begin + SAMPLES_PER_CHUNK]], copy=False)
         scores = (chunk @ right.T).astype(np.float64)
         second += scores.T @ scores
     squares, rotation = np.linalg.eigh(second)
@@ -132,7 +100,7 @@ def improved_components(
     return deviation.astype(np.float32), np.ascontiguousarray(turned, np.float32)
 
 
-def spectral_start(
+def spectral_initialization(
     values: Float32, config: FitConfig, samples: NDArray[np.intp]
 ) -> tuple[Parameters, float]:
     """U, V and L from the leading principal components of the samples given.
@@ -155,8 +123,8 @@ def spectral_start(
     """
     random = np.random.default_rng(config.seed)
     part = samples
-    if len(samples) > MOST_PCA_SAMPLES:
-        part = np.sort(random.choice(samples, MOST_PCA_SAMPLES, replace=False))
+    if len(samples) > MAX_PCA_SAMPLES:
+        part = np.sort(random.choice(samples, MAX_PCA_SAMPLES, replace=False))
     # One BLAS thread, so that the bits do not depend on how many there are.
     with threadpool_limits(1, user_api="blas"):
         return _at_components(values, config, part, samples, random)
@@ -173,7 +141,7 @@ def _at_components(
     d, e = config.n_components, config.gene_components
     neighbours = config.starts_at_tsne(n_samples)
     gene_scores = min(e, MAP_GENE_SCORES if neighbours else GENE_SCORES)
-    rank = min(max(d, gene_scores, layout.SCORES if neighbours else 0), len(part) - 1, n_genes)
+    rank = min(max(d, gene_scores, LAYOUT_SCORES if neighbours else 0), len(part) - 1, n_genes)
     deviation, right = principal_components(np.nan_to_num(values[part], copy=False), rank)
     if len(part) < len(samples):
         deviation, right = improved_components(values, samples, right)
@@ -184,14 +152,14 @@ def _at_components(
     scores, squares = _scores(values, right if neighbours else right[:kept])
     captured = float(np.square(scores[:, :kept], dtype=np.float64).sum())
     if neighbours:
-        positions = layout.neighbour_layout(scores, samples, d, config.seed, config.n_threads)
+        positions = neighbour_layout(scores, samples, d, config.seed, config.n_threads)
         loading = _regression(values, positions, samples)
     else:
         positions = 0.01 * random.standard_normal((n_samples, d), np.float32)
         positions[:, :kept] = scores / deviation[:kept]
         loading = np.zeros((n_genes, d), np.float32)
         loading[:, :kept] = right[:kept].T * deviation[:kept]
-    start = Parameters(
+    parameters = Parameters(
         sample_embedding=np.ascontiguousarray(positions, np.float32),
         gene_embedding=np.ascontiguousarray(gene_embedding, np.float32),
         network=random_network(config, random, OUTPUT_SCALE),
@@ -199,7 +167,7 @@ def _at_components(
         gene_loading=loading,
         gene_bias=np.zeros(n_genes, np.float32),
     )
-    return start, captured / squares if squares else 0.0
+    return parameters, captured / squares if squares else 0.0
 
 
 def _scores(values: Float32, right: Float32) -> tuple[Float32, float]:
@@ -216,8 +184,56 @@ def _regression(values: Float32, positions: Float32, samples: NDArray[np.intp]) 
     """The genes' least-squares slopes on the positions of ``samples``: n_genes x n_components."""
     known = positions[samples].astype(np.float64)
     image = np.zeros((values.shape[1], positions.shape[1]))
-    for begin in range(0, len(samples), SAMPLES_AT_ONCE):
-        rows = slice(begin, begin + SAMPLES_AT_ONCE)
+    for begin in range(0, len(samples), SAMPLES_PER_CHUNK):
+        rows = slice(begin, begin + SAMPLES_PER_CHUNK)
         image += np.nan_to_num(values[samples[rows]], copy=False).T @ known[rows]
     slopes = image @ np.linalg.pinv(known.T @ known, hermitian=True)
     return np.ascontiguousarray(slopes, np.float32)
+
+
+def neighbour_layout(
+    scores: Float32,
+    samples: NDArray[np.intp],
+    n_components: int,
+    seed: int,
+    n_threads: int | None = None,
+) -> Float32:
+    """Positions (n_samples x n_components, centred, unit variance) from principal component scores.
+
+    From principal components themselves the squared error finds maps that tear related samples
+    apart; from t-SNE (van der Maaten 2014) it ends at the same error with truer neighbourhoods (the
+    ablation in docs/model.md). Only the initialization depends on it: positions are trained, and
+    new samples placed, by the squared error as ever.
+
+    Parameters
+    ----------
+    scores : float32, n_samples x n_scores
+    samples : indices
+        The samples to learn the layout from.
+    """
+    # A second of imports, so only where it is used.
+    from sklearn.manifold import TSNE
+    from sklearn.neighbors import KNeighborsRegressor
+
+    landmarks = samples[even_choice(len(samples), LAYOUT_LANDMARKS)]
+    known = scores[landmarks]
+    # As its init="pca" does; components that the data lack begin at random.
+    begin = np.random.default_rng(seed).standard_normal((len(known), n_components), np.float32)
+    begin[:, : known.shape[1]] = known[:, :n_components]
+    begin *= 1e-4 / max(float(begin[:, 0].std()), 1e-30)
+    tsne = TSNE(
+        n_components,
+        perplexity=min(TSNE_PERPLEXITY, (len(landmarks) - 1) / 3),
+        init=begin,
+        max_iter=TSNE_ITERATIONS,
+        random_state=seed % 2**32,
+    )
+    with threadpool_limits(1):  # or the bits would depend on how many there are
+        embedding = tsne.fit_transform(known)
+    neighbours = KNeighborsRegressor(min(LAYOUT_NEIGHBOURS, len(landmarks)), weights="distance")
+    with limited(n_threads):
+        positions = neighbours.fit(known, embedding).predict(scores)
+    positions[landmarks] = embedding
+    positions -= positions[samples].mean(axis=0)
+    spread = np.maximum(positions[samples].std(axis=0), 1e-30)
+    return np.ascontiguousarray(positions / spread, np.float32)

@@ -1,0 +1,92 @@
+"""What is measured of parameters, on their way and at the end, without changing them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import engine
+from fembed.data.choice import even_choice
+from fembed.engine import Float32
+from fembed.errors import DataWarning
+from fembed.model import Calibration
+from fembed.parameters import Parameters
+from fembed.solvers import uncertainty
+
+#: Entries of so many samples and genes tell how well values are predicted while training goes on;
+#: with these numbers it costs as much as one step.
+PROBE_SAMPLES = 48
+PROBE_GENES = 96
+#: A share of dead units above this one means that training went wrong.
+MAX_DEAD_SHARE = 0.5
+
+
+class Probe:
+    """A few entries of the matrix, to tell how well they are predicted while training goes on."""
+
+    def __init__(self, values: Float32, parameters: Parameters) -> None:
+        self._rows = even_choice(len(values), PROBE_SAMPLES)
+        self._genes = even_choice(parameters.n_genes, PROBE_GENES)
+        self._true = values[np.ix_(self._rows, self._genes)]
+
+    def correlation(self, parameters: Parameters, n_threads: int | None) -> float | None:
+        """Pearson's r of true and predicted values; None where one of them is constant."""
+        positions = np.ascontiguousarray(parameters.sample_embedding[self._rows])
+        predicted = engine.decode(parameters, positions, genes=self._genes, n_threads=n_threads)
+        observed = ~np.isnan(self._true)
+        pair = np.array([self._true[observed], predicted[observed]], np.float64)
+        pair -= pair.mean(axis=1, keepdims=True)
+        norm = float(np.sqrt(np.square(pair).sum(axis=1).prod()))
+        return float(pair[0] @ pair[1]) / norm if norm > 0.0 else None
+
+
+def warn_of_dead_units(parameters: Parameters) -> None:
+    """Warn, in the name of `fembed.fit`'s caller, if most of the last hidden layer is dead.
+
+    Units that never act are a sign that the learning rate was too high.
+    """
+    dead = dead_unit_share(parameters)
+    if dead > MAX_DEAD_SHARE:
+        warnings.warn(
+            f"{dead:.0%} of the network's last hidden units are never active; "
+            "train again with a lower learning rate.",
+            DataWarning,
+            stacklevel=4,
+        )
+
+
+def dead_unit_share(parameters: Parameters, n_points: int = 64) -> float:
+    """Share of the last hidden layer's units that are inactive on a sample of pairs."""
+    p = parameters
+    rows = even_choice(p.n_samples, n_points)
+    genes = even_choice(p.n_genes, n_points)
+    layers = p.layers()
+    first, d = layers[0], p.n_components
+    by_sample = p.sample_embedding[rows] @ first.weight[:, :d].T
+    by_gene = p.gene_embedding[genes] @ first.weight[:, d:].T + first.bias
+    active = np.maximum(by_sample[:, None, :] + by_gene[None, :, :], 0.0)
+    for layer in layers[1:-1]:
+        active = np.maximum(active @ layer.weight.T + layer.bias, 0.0)
+    return float((active.max(axis=(0, 1)) <= 0.0).mean())
+
+
+def held_out_factor(
+    trained: Parameters, values: Float32, held_out: NDArray[np.intp], n_threads: int | None
+) -> float | None:
+    """The ellipses' factor of samples that have not been trained on yet; None for too few."""
+    if len(held_out) < uncertainty.LEAST_SAMPLES:
+        return None
+    profiles = np.ascontiguousarray(values[held_out[: uncertainty.MOST_SAMPLES]])
+    return uncertainty.ellipse_factor(trained, profiles, n_threads)
+
+
+def calibration(
+    parameters: Parameters, values: Float32, factor: float | None, n_threads: int | None
+) -> Calibration:
+    """With the factor of held-out samples, or else that of training samples."""
+    held_out = factor is not None
+    if factor is None:
+        factor = uncertainty.ellipse_factor(parameters, values, n_threads)
+    return Calibration(factor, np.empty(0), held_out)

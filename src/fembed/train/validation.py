@@ -1,0 +1,152 @@
+"""What is held out of the first part of a training, and how well it is predicted meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import engine
+from fembed.config import FitConfig
+from fembed.data.choice import even_choice
+from fembed.data.chunks import row_chunks
+from fembed.engine import Float32, take_genes
+from fembed.solvers.samples import best_starts, candidate_points
+from fembed.train.schedule import Schedule
+from fembed.train.trainer import Trainer
+
+#: An evaluation looks at so many held-out samples; more would cost time and decide nothing else.
+MAX_SAMPLES = 64
+#: It places them by so many genes.
+MAX_GENES = 768
+#: It looks at the held-out entries of so many samples.
+MAX_ENTRY_SAMPLES = 256
+
+
+@dataclass
+class HeldOut:
+    """Whole samples, or single entries (set to NaN until they are released).
+
+    Attributes
+    ----------
+    training_samples, samples : indices
+        Samples that take part in the training, and those that do not.
+    entries : indices, optional
+        Into the flat matrix.
+    entry_values : float32, optional
+        The values that `release` puts back there.
+    places : float32, optional
+        Where held-out samples were at the last evaluation; the next one starts there as well.
+    """
+
+    training_samples: NDArray[np.intp]
+    samples: NDArray[np.intp]
+    entries: NDArray[np.intp] | None = None
+    entry_values: Float32 | None = None
+    places: Float32 | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Samples or entries held out."""
+        return len(self.samples) if self.entries is None else len(self.entries)
+
+    @property
+    def evaluated_samples(self) -> NDArray[np.intp]:
+        return self.samples[:MAX_SAMPLES]
+
+    def evaluate(self, trainer: Trainer) -> float:
+        """The mean squared error of what is held out, in the units of the trainer's values."""
+        if self.entries is None:
+            return self._loss_of_samples(trainer)
+        return self._loss_of_entries(trainer)
+
+    def release(self, values: Float32) -> None:
+        """Put held-out entries back."""
+        if self.entries is not None:
+            values.reshape(-1)[self.entries] = self.entry_values
+
+    def _loss_of_samples(self, trainer: Trainer) -> float:
+        rows = self.evaluated_samples
+        genes = even_choice(trainer.parameters.n_genes, MAX_GENES)
+        some = take_genes(trainer.parameters, genes)
+        profiles = np.ascontiguousarray(trainer.values[np.ix_(rows, genes)])
+        threads = trainer.config.n_threads
+        positions = trainer.parameters.sample_embedding[self.training_samples]
+        candidates = candidate_points(positions, 40 * MAX_GENES)
+        decoded = engine.decode(some, candidates, n_threads=threads)
+        starts = best_starts(decoded, candidates, profiles, 1, threads)
+        if self.places is not None:  # where they were last is a start as well
+            starts = np.concatenate([starts, self.places[:, None, :]], axis=1)
+        solution = engine.solve(
+            some,
+            profiles,
+            np.ascontiguousarray(starts),
+            max_iterations=4,
+            tolerance=1e-3,
+            n_threads=threads,
+        )
+        self.places = solution.u
+        return float(solution.loss @ solution.n_observed / max(1, solution.n_observed.sum()))
+
+    def _loss_of_entries(self, trainer: Trainer) -> float:
+        assert self.entries is not None and self.entry_values is not None
+        rows, columns = np.divmod(self.entries, trainer.values.shape[1])
+        present = np.unique(rows)
+        rows_seen = present[even_choice(len(present), MAX_ENTRY_SAMPLES)]
+        total, count = 0.0, 0
+        for row in rows_seen:
+            mine = slice(*np.searchsorted(rows, (row, row + 1)))
+            position = trainer.parameters.sample_embedding[row : row + 1]
+            predicted = engine.decode(
+                trainer.parameters,
+                position,
+                genes=columns[mine],
+                n_threads=trainer.config.n_threads,
+            )
+            total += float(np.square(predicted[0] - self.entry_values[mine]).sum(dtype=np.float64))
+            count += mine.stop - mine.start
+        return total / count
+
+
+def hold_out(values: Float32, schedule: Schedule, config: FitConfig) -> HeldOut:
+    """Choose what is held out, by the seed; held-out entries become NaN in ``values``."""
+    n_samples = len(values)
+    everyone = np.arange(n_samples)
+    random = np.random.default_rng((config.seed, 0x686F6C64))
+    none = HeldOut(everyone, everyone[:0])
+    if schedule.validation == 0.0:
+        return none
+    if not schedule.by_entries:
+        count = min(round(n_samples * schedule.validation), n_samples - config.n_components - 1)
+        if count < 1:
+            return none
+        chosen = np.sort(random.choice(n_samples, count, replace=False))
+        return HeldOut(np.setdiff1d(everyone, chosen), random.permutation(chosen))
+    entries = _choose_entries(values, schedule.validation, random)
+    if not entries.size:
+        return none
+    flat = values.reshape(-1)
+    held = HeldOut(everyone, everyone[:0], entries, flat[entries].copy())
+    flat[entries] = np.nan
+    return held
+
+
+def _choose_entries(values: Float32, share: float, random: np.random.Generator) -> NDArray[np.intp]:
+    """A share of the observed entries; every sample and gene keeps half of its entries."""
+    n_genes = values.shape[1]
+    observed_by_gene = np.zeros(n_genes, np.int64)
+    for rows in row_chunks(*values.shape):
+        observed_by_gene += (~np.isnan(values[rows])).sum(axis=0)
+    held_by_gene = np.zeros(n_genes, np.int64)
+    parts = []
+    for rows in row_chunks(*values.shape):
+        observed = ~np.isnan(values[rows])
+        chosen = observed & (random.random(observed.shape, np.float32) < share)
+        chosen[:, (held_by_gene + chosen.sum(axis=0)) * 2 > observed_by_gene] = False
+        chosen[chosen.sum(axis=1) * 2 > observed.sum(axis=1)] = False
+        held_by_gene += chosen.sum(axis=0)
+        i, j = np.nonzero(chosen)
+        parts.append((rows.start + i) * n_genes + j)
+    entries: NDArray[np.intp] = np.concatenate(parts)
+    return entries
