@@ -91,11 +91,11 @@ def _run(place: Path, words: Any, modern: bool, kill_before: int | None) -> int:
     from fembed.commands.app import run
     from fembed.commands.finish import FitOutputs
     from fembed.files import renaming
-    from fembed.train import checkpoint, loop
+    from fembed.train import checkpoint, trainer
 
     os.chdir(place)
     # A checkpoint is there in the end, as of a fit of hours.
-    checkpoint.SECONDS, loop.SECONDS_A_CALL = 0.0, 0.0
+    checkpoint.SECONDS, trainer.SECONDS_PER_CALL = 0.0, 0.0
     seen = iter(range(0))
 
     def changed(*paths: Any) -> None:
