@@ -1,6 +1,6 @@
 """What becomes of samples while genes and network stand still: moves, last solves, and the gauge.
 
-The gauge is the choice among equivalent coordinates: a linear change of the map, whose inverse the
+The gauge is the choice among equivalent coordinates: an affine change of the map, whose inverse the
 first layer and the loading absorb, leaves the decoded model as it is.
 """
 
