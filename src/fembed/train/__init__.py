@@ -6,8 +6,8 @@ two recipes, and `extend` goes on with a finished model; `checkpoint` keeps and 
 the steps, on the blocks that `blocks` deals out.
 
 Before the steps, `schedule` says how many of them there are, `units` brings values to mean square
-one, and `initialization` makes the first parameters. After them, `coordinates` moves samples to where
-they fit best and fixes the gauge, and `diagnostics` measures the outcome; `result` is what is
+one, and `initialization` makes the first parameters. After them, `coordinates` moves samples to
+where they fit best and fixes the gauge, and `diagnostics` measures the outcome; `result` is what is
 handed back.
 """
 
