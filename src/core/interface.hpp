@@ -13,7 +13,7 @@ struct Shape {
     const int* hidden;
 };
 
-// Everything that training changes; also used for both Adam moments.
+// Everything that training changes; Adam's moments and gradients have the same arrays.
 struct Arrays {
     float* u;        // n x d
     float* v;        // p x e
@@ -22,57 +22,84 @@ struct Arrays {
     float* bias;     // p, or null
 };
 
+struct Model {
+    Shape shape;
+    Arrays arrays;
+};
+
 struct Adam {
+    const float* learning_rate;  // steps x 3: network, genes, samples
     float beta1, beta2, epsilon, weight_decay;
     bool lazy;  // leave the rows that a block does not touch as they are
     Arrays first, second;
     int64_t *u_count, *v_count, *network_count;  // updates so far, by row
 };
 
-// A run of steps; step t works on samples[sample_offset[t] .. sample_offset[t+1]) x genes[...).
+// Block t is samples[sample_offset[t] .. sample_offset[t+1]) x genes[gene_offset[t] .. ).
 struct Blocks {
-    int64_t n_steps;
+    int64_t count;
     const int32_t *samples, *genes;
     const int64_t *sample_offset, *gene_offset;
-    const float* learning_rate;  // n_steps x 3: network, genes, samples
 };
 
-// Gradients of one block's mean squared error, in block-local rows. For tests.
-struct BlockGradients {
-    float *u, *v, *network, *loading, *bias;
+// A run of steps: one a block.
+struct Steps {
+    const float* expression;  // n x p
+    Blocks blocks;
+    double* loss;         // by step, before its update
+    int64_t* n_observed;  // by step
+};
+
+struct Decoding {
+    const float* points;  // k x d
+    int64_t k;
+    float* out;  // k x p
+};
+
+struct Profiles {
+    const float* values;  // k x p
+    int64_t k;
+    const float* starts;  // k x n_starts x d
+    int n_starts;
 };
 
 struct SolveOptions {
-    int n_starts, max_iterations;
+    int max_iterations;
     double tolerance;  // of the relative decrease of the sum of squares
     bool curvature;    // wanted at the solution; without it the last step is cheaper
 };
 
 struct Solution {
-    float* u;          // k x d
-    double* loss;      // k, mean squared error over the observed genes
-    double* curvature; // k x d x d, J'J at the solution
+    float* u;           // k x d
+    double* loss;       // k, mean squared error over the observed genes
+    double* curvature;  // k x d x d, J'J at the solution
     int64_t* n_observed;
     int32_t* n_iterations;
+
+    Solution from(int64_t i, int64_t d) const {
+        return {u + i * d, loss + i, curvature + i * d * d, n_observed + i, n_iterations + i};
+    }
+};
+
+struct Distances {
+    const float* profiles;  // k x p
+    int64_t k;
+    const float* candidates;  // n_candidates x p
+    int64_t n_candidates, p;
+    float* out;  // [i, c] = sum over the observed genes of (profiles[i] - candidates[c])^2
 };
 
 struct Kernel {
     const char* name;
     int lanes;
-    // Returns when all steps are done; loss and n_observed have one entry a step.
-    void (*train)(const Shape&, const Arrays&, const Adam&, const float* expression,
-                  const Blocks&, int n_threads, double* loss, int64_t* n_observed);
-    void (*gradients)(const Shape&, const Arrays&, const float* expression, const Blocks&,
-                      int n_threads, const BlockGradients&, double* loss, int64_t* n_observed);
-    // out is k x p.
-    void (*decode)(const Shape&, const Arrays&, const float* points, int64_t k, int n_threads,
-                   float* out);
-    // profiles is k x p, starts is k x n_starts x d.
-    void (*solve)(const Shape&, const Arrays&, const float* profiles, const float* starts,
-                  int64_t k, const SolveOptions&, int n_threads, const Solution&);
-    // out[i, c] = sum over the observed genes of (profiles[i] - candidates[c])^2
-    void (*squared_distances)(const float* profiles, int64_t k, const float* candidates,
-                              int64_t n_candidates, int64_t p, int n_threads, float* out);
+    // Returns when all steps are done.
+    void (*train)(const Model&, const Adam&, const Steps&, int n_threads);
+    // Fills the gradients of the only block's mean squared error, in block-local rows. For tests.
+    void (*gradients)(const Model&, const Steps&, const Arrays& gradients, int n_threads);
+    void (*decode)(const Model&, const Decoding&, int n_threads);
+    void (*solve)(const Model&, const Profiles&, const SolveOptions&, const Solution&,
+                  int n_threads);
+    void (*squared_distances)(const Distances&, int n_threads);
 };
 
 }  // namespace fembed

@@ -1,7 +1,12 @@
 // One vector type for every instruction set: the compiler's vector extensions, or plain floats.
-// Included once per kernel, inside the namespace of its instruction set, so that no inline
-// function compiled for a newer processor can be picked by the linker for an older one. For
-// the same reason nothing here uses the templates of the standard library.
+//
+// This header and all that include it declare inside the namespace of their instruction set
+// (FEMBED_ISA is its name, FEMBED_LANES its float32 lanes; CMake defines both), so that the
+// linker cannot pick an inline function compiled for a newer processor for an older one. For
+// the same reason none of them uses the templates of the standard library.
+#pragma once
+
+namespace fembed::FEMBED_ISA {
 
 #if FEMBED_LANES == 1
 typedef float vec;
@@ -69,6 +74,15 @@ FEMBED_INLINE vec sum_rows(const vec* rows) {
 }
 #endif
 
+// a * b + c, rounded once where the processor can.
+FEMBED_INLINE float multiply_add(float a, float b, float c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 FEMBED_INLINE float sum_lanes(vec value) {
     float sum = 0.0f;
     for (int i = 0; i < LANES; ++i) sum += lane(value, i);
@@ -81,3 +95,5 @@ constexpr int ROWS = 10, DOT_ROWS = 5, DOT_COLS = 5;
 #else
 constexpr int ROWS = 5, DOT_ROWS = 3, DOT_COLS = 3;
 #endif
+
+}  // namespace fembed::FEMBED_ISA

@@ -3,6 +3,22 @@
 // OpenMP's own loops end in a barrier that spins for a long time: on a machine that is busy
 // with something else, or runs two fits at once, a step of a millisecond then takes ten. This
 // barrier spins briefly and then gives its processor away.
+#pragma once
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "platform.hpp"
+
+namespace fembed::FEMBED_ISA {
+
+#ifdef _OPENMP
+inline int thread_number() { return omp_get_thread_num(); }
+inline int team_size() { return omp_get_num_threads(); }
+#else
+inline int thread_number() { return 0; }
+inline int team_size() { return 1; }
+#endif
 
 class Team {
    public:
@@ -48,3 +64,5 @@ class Team {
 #endif
     }
 };
+
+}  // namespace fembed::FEMBED_ISA

@@ -90,14 +90,45 @@ class Blocks:
         return int(np.diff(self.sample_offset) @ np.diff(self.gene_offset))
 
 
-def _given(parameters: Parameters) -> list[Float32 | None]:
-    p = parameters
-    return [p.sample_embedding, p.gene_embedding, p.network, p.gene_loading, p.gene_bias]
+@dataclass(frozen=True)
+class Steps:
+    """A run of steps: what the engine reads, and what it fills, one entry a step."""
+
+    expression: Float32
+    blocks: Blocks
+    loss: NDArray[np.float64]
+    n_observed: NDArray[np.int64]
+
+    @classmethod
+    def on(cls, expression: Float32, blocks: Blocks) -> Steps:
+        n = len(blocks)
+        return cls(expression, blocks, np.empty(n, np.float64), np.empty(n, np.int64))
 
 
-def _to_read(parameters: Parameters) -> list[Float32 | None]:
-    """As `_given`, to be read only: joblib hands arrays to its workers as read-only memory maps."""
-    return [None if a is None else np.require(a, requirements="W") for a in _given(parameters)]
+@dataclass(frozen=True)
+class AdamOptions:
+    """Adam's settings for a run of steps; `train` describes them."""
+
+    learning_rates: NDArray[np.float32]
+    weight_decay: float
+    lazy: bool
+    beta1: float = BETA1
+    beta2: float = BETA2
+    epsilon: float = EPSILON
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """How profiles are placed; `solve` describes them."""
+
+    max_iterations: int
+    tolerance: float
+    curvature: bool
+
+
+def _to_read(parameters: Parameters) -> Parameters:
+    """To be read only: joblib hands arrays to its workers as read-only memory maps."""
+    return parameters.map(lambda array: np.require(array, requirements="W"))
 
 
 def train(
@@ -135,33 +166,10 @@ def train(
     loss, n_observed : n_steps
         Mean squared error of each block before its update, and its number of observed entries.
     """
-    loss = np.empty(len(blocks), np.float64)
-    n_observed = np.empty(len(blocks), np.int64)
-    _core.train(
-        _given(parameters),
-        list(parameters.hidden),
-        _given(state.first),
-        _given(state.second),
-        state.sample_count,
-        state.gene_count,
-        state.network_count,
-        expression,
-        blocks.samples,
-        blocks.sample_offset,
-        blocks.genes,
-        blocks.gene_offset,
-        learning_rates,
-        weight_decay,
-        BETA1,
-        BETA2,
-        EPSILON,
-        lazy,
-        thread_count(n_threads),
-        isa,
-        loss,
-        n_observed,
-    )
-    return loss, n_observed
+    steps = Steps.on(expression, blocks)
+    options = AdamOptions(learning_rates, weight_decay, lazy)
+    _core.train(parameters, state, options, steps, thread_count(n_threads), isa)
+    return steps.loss, steps.n_observed
 
 
 def gradients(
@@ -185,17 +193,9 @@ def gradients(
         else np.zeros((len(genes), p.n_components), np.float32),
         gene_bias=None if p.gene_bias is None else np.zeros(len(genes), np.float32),
     )
-    loss, n_observed = _core.gradients(
-        _given(p),
-        list(p.hidden),
-        expression,
-        np.ascontiguousarray(rows, np.int32),
-        np.ascontiguousarray(genes, np.int32),
-        _given(out),
-        thread_count(n_threads),
-        isa,
-    )
-    return loss, n_observed, out
+    steps = Steps.on(expression, Blocks.of([(rows, genes)]))
+    _core.gradients(p, steps, out, thread_count(n_threads), isa)
+    return float(steps.loss[0]), int(steps.n_observed[0]), out
 
 
 def decode(
@@ -211,9 +211,7 @@ def decode(
         parameters = parameters.take_genes(genes)
     points = np.ascontiguousarray(points, np.float32)
     out = np.empty((len(points), parameters.n_genes), np.float32)
-    _core.decode(
-        _to_read(parameters), list(parameters.hidden), points, out, thread_count(n_threads), isa
-    )
+    _core.decode(_to_read(parameters), points, out, thread_count(n_threads), isa)
     return out
 
 
@@ -266,22 +264,9 @@ def solve(
         n_observed=np.empty(k, np.int64),
         n_iterations=np.empty(k, np.int32),
     )
-    _core.solve(
-        _to_read(parameters),
-        list(parameters.hidden),
-        profiles,
-        starts,
-        max_iterations,
-        tolerance,
-        curvature,
-        thread_count(n_threads),
-        isa,
-        solution.u,
-        solution.loss,
-        solution.curvature,
-        solution.n_observed,
-        solution.n_iterations,
-    )
+    options = SolveOptions(max_iterations, tolerance, curvature)
+    threads = thread_count(n_threads)
+    _core.solve(_to_read(parameters), profiles, starts, options, solution, threads, isa)
     return solution
 
 
@@ -290,7 +275,7 @@ def squared_distances(
 ) -> Float32:
     """Sum of squared differences (k x n_candidates) over each profile's observed genes."""
     out = np.empty((len(profiles), len(candidates)), np.float32)
-    _core.squared_distances(profiles, candidates, thread_count(n_threads), isa, out)
+    _core.squared_distances(profiles, candidates, out, thread_count(n_threads), isa)
     return out
 
 

@@ -1,0 +1,121 @@
+// How well a profile is predicted at a point of the map: the sum of squares and its derivatives.
+#pragma once
+#include <cstdint>
+
+#include "frozen.hpp"
+#include "layout.hpp"
+#include "memory.hpp"
+#include "network.hpp"
+#include "products.hpp"
+#include "simd.hpp"
+
+namespace fembed::FEMBED_ISA {
+
+struct LeastSquaresMemory {         // a thread's own
+    static constexpr int TILE = 8;  // panels whose derivatives are multiplied together
+    float *part, *jacobian, *residuals, *hidden, *products, *u;
+
+    LeastSquaresMemory(Slices& slices, const Layout& s)
+        : part(slices.floats(s.h1_padded)), jacobian(slices.floats(int64_t(TILE) * s.d * PANEL)),
+          residuals(slices.floats(TILE * PANEL)), hidden(slices.floats(s.activations() * PANEL)),
+          products(slices.floats(int64_t(s.d) * (s.d + 1))), u(slices.floats(s.d)) {}
+};
+
+// A point with the derivatives there: J'J and J'r, r = profile - prediction.
+struct Expansion {
+    double *u, *gradient, *curvature;
+
+    Expansion(Slices& slices, int d)
+        : u(slices.doubles(d)), gradient(slices.doubles(d)),
+          curvature(slices.doubles(int64_t(d) * d)) {}
+};
+
+class LeastSquares {
+   public:
+    // side_back: W_u, packed to be multiplied from the left
+    LeastSquares(const FrozenModel& frozen_, const float* side_back_, const LeastSquaresMemory& own)
+        : frozen(frozen_), s(frozen_.layout), side_back{side_back_, s.d, s.h1}, memory(own) {}
+
+    int64_t n_observed() const { return observed; }
+
+    // The sum of squares at point.u (float32 values) and, if wanted, the derivatives there.
+    double evaluate(const float* profile, const Expansion& point, bool derivatives) {
+        const int d = s.d;
+        for (int c = 0; c < d; ++c) memory.u[c] = float(point.u[c]);
+        for (int c = 0; c < d; ++c) point.gradient[c] = 0.0;
+        for (int64_t c = 0; c < int64_t(d) * d; ++c) point.curvature[c] = 0.0;
+        frozen.packed.sample_part(memory.u, memory.part);
+        double squares = 0.0;
+        observed = 0;
+        for (int64_t panel = 0; panel < frozen.n_panels; panel += TILE) {
+            const int64_t left = frozen.n_panels - panel;
+            const int count = int(left < TILE ? left : TILE);
+            PanelTotals totals = {};
+            for (int k = 0; k < count; ++k) expand(profile, panel + k, k, derivatives, totals);
+            squares += double(sum_lanes(totals.squares));
+            observed += int64_t(sum_lanes(totals.observed));
+            if (derivatives) add_products(point, count);
+        }
+        return squares;
+    }
+
+   private:
+    static constexpr int TILE = LeastSquaresMemory::TILE;
+    struct PanelTotals {
+        vec squares, observed;
+    };
+    const FrozenModel& frozen;
+    const Layout& s;
+    const PackedMatrix side_back;
+    const LeastSquaresMemory memory;
+    int64_t observed = 0;
+
+    // Residuals and derivatives of one panel, the k-th of its tile. The prediction is one number
+    // a gene, so one backward pass gives its whole gradient in u.
+    FEMBED_INLINE void expand(const float* profile, int64_t panel, int k, bool derivatives,
+                              PanelTotals& totals) const {
+        const GenePanel genes = frozen.genes(panel);
+        const int count = frozen.genes_in(panel), d = s.d;
+        float target[PANEL];
+        for (int i = 0; i < count; ++i) target[i] = profile[panel * PANEL + i];
+        for (int i = count; i < PANEL; ++i) target[i] = __builtin_nanf("");
+        vec value[2], seed[2];
+        forward_panel(frozen.packed, {memory.part, memory.u}, genes, memory.hidden, value);
+        for (int v = 0; v < 2; ++v) {
+            const vec x = load(target + v * LANES);
+            const vec residual = zero_if_nan(x, x - value[v]);
+            seed[v] = zero_if_nan(x, splat(1.0f));
+            totals.squares += residual * residual;
+            totals.observed += seed[v];
+            store(memory.residuals + k * PANEL + v * LANES, residual);
+        }
+        if (!derivatives) return;
+        backward_output(frozen.packed, seed, memory.hidden);
+        for (int l = s.n_hidden - 1; l > 0; --l) backward_layer(frozen.packed, l, memory.hidden);
+        float* const rows = memory.jacobian + int64_t(k) * d * PANEL;
+        multiply(side_back, memory.hidden, [&](int c, vec low, vec high) {
+            if (genes.loading) {
+                low += load(genes.loading + c * PANEL) * seed[0];
+                high += load(genes.loading + c * PANEL + LANES) * seed[1];
+            }
+            store(rows + c * PANEL, low);
+            store(rows + c * PANEL + LANES, high);
+        });
+    }
+
+    // Float32 within a tile, float64 over tiles.
+    void add_products(const Expansion& point, int count) const {
+        const int d = s.d;
+        const Features jacobian = {memory.jacobian, int64_t(d) * PANEL};
+        const Features residuals = {memory.residuals, PANEL};
+        float* const curvature = memory.products;
+        float* const gradient = curvature + d * d;
+        clear(memory.products, d * (d + 1));
+        add_dots(jacobian, d, jacobian, d, count, curvature);
+        add_dots(residuals, 1, jacobian, d, count, gradient);
+        for (int c = 0; c < d * d; ++c) point.curvature[c] += double(curvature[c]);
+        for (int c = 0; c < d; ++c) point.gradient[c] += double(gradient[c]);
+    }
+};
+
+}  // namespace fembed::FEMBED_ISA

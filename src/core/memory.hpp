@@ -1,0 +1,125 @@
+// Aligned memory, and its division into slices that have names.
+#pragma once
+#include <cstdint>
+
+#include "platform.hpp"
+#include "simd.hpp"
+
+namespace fembed::FEMBED_ISA {
+
+FEMBED_INLINE int64_t padded(int64_t count) { return (count + LANES - 1) / LANES * LANES; }
+
+inline void clear(float* to, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = 0.0f;
+}
+
+inline void add(float* __restrict to, const float* __restrict from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] += from[i];
+}
+
+// Aligned memory, released when it leaves its scope.
+struct Buffer {
+    float* data = nullptr;
+    Buffer() = default;
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() { release(); }
+    float* grow(int64_t count) {  // contents are not kept
+        if (count > capacity) {
+            release();
+            data = static_cast<float*>(allocate_aligned(size_t(count) * sizeof(float)));
+            capacity = count;
+        }
+        return data;
+    }
+
+   private:
+    int64_t capacity = 0;
+    void release() {
+        free_aligned(data);
+        data = nullptr;
+        capacity = 0;
+    }
+};
+
+// One panel after another, each of `rows` features x PANEL pairs; null where a model lacks them.
+struct Panels {
+    float* data = nullptr;
+    int64_t rows = 0;
+    explicit operator bool() const { return data != nullptr; }
+    float* at(int64_t panel) const { return data ? data + panel * rows * PANEL : nullptr; }
+    void clear(int64_t begin, int64_t end) const {
+        FEMBED_ISA::clear(at(begin), (end - begin) * rows * PANEL);
+    }
+    void add(int64_t to, int64_t from) const { FEMBED_ISA::add(at(to), at(from), rows * PANEL); }
+};
+
+// One row after another, each of `width` floats; null where a model lacks them.
+struct Rows {
+    float* data = nullptr;
+    int64_t width = 0;
+    explicit operator bool() const { return data != nullptr; }
+    float* at(int64_t row) const { return data + row * width; }
+    void clear(int64_t begin, int64_t end) const {
+        FEMBED_ISA::clear(at(begin), (end - begin) * width);
+    }
+};
+
+// Consecutive slices of one piece of memory, each on a cache line's border and with room for a
+// vector after it. Without memory the slices are null, and only their size is counted.
+class Slices {
+   public:
+    explicit Slices(float* memory_) : memory(memory_) {}
+    int64_t size() const { return used; }
+    float* floats(int64_t count) {
+        float* const slice = memory ? memory + used : nullptr;
+        used += (padded(count) + LANES + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+        return slice;
+    }
+    double* doubles(int64_t count) { return reinterpret_cast<double*>(floats(2 * count)); }
+    Panels panels(int64_t count, int64_t rows) {
+        return rows ? Panels{floats(count * rows * PANEL), rows} : Panels{};
+    }
+    Rows rows(int64_t count, int64_t width) {
+        return width ? Rows{floats(count * width), width} : Rows{};
+    }
+
+   private:
+    static constexpr int64_t CACHE_LINE = 16;  // floats
+    float* memory;
+    int64_t used = 0;
+};
+
+// A struct of slices in memory of its own: Named(Slices&, sizes...) takes what it needs.
+template <class Named, class... Sizes>
+Named sliced(Buffer& buffer, const Sizes&... sizes) {
+    Slices counted(nullptr);
+    Named(counted, sizes...);
+    Slices slices(buffer.grow(counted.size()));
+    return Named(slices, sizes...);
+}
+
+// The same once for every thread.
+template <class Named>
+class OwnMemory {
+   public:
+    template <class... Sizes>
+    explicit OwnMemory(int n_threads, const Sizes&... sizes) {
+        Slices counted(nullptr);
+        Named(counted, sizes...);
+        floats = counted.size() + APART;
+        memory.grow(floats * n_threads);
+    }
+    template <class... Sizes>
+    Named of(int thread, const Sizes&... sizes) const {
+        Slices slices(memory.data + floats * thread);
+        return Named(slices, sizes...);
+    }
+
+   private:
+    static constexpr int64_t APART = 64;
+    Buffer memory;
+    int64_t floats;
+};
+
+}  // namespace fembed::FEMBED_ISA
