@@ -60,11 +60,12 @@ def fitted() -> FactorizedEmbedding:
 
 
 def test_the_defaults_are_those_of_a_fit() -> None:
-    config, estimator = fembed.FitConfig(), FactorizedEmbedding()
-    for name in ("n_components", "gene_components", "hidden", "recipe", "epochs", "weight_decay"):
-        assert getattr(estimator, name) == getattr(config, name)
-    assert estimator.preprocessing == fembed.Preprocessing().transform
-    assert len(estimator.get_params()) <= 12
+    """Every option that can be searched over, under its own name."""
+    options, params = fembed.FitConfig().to_dict(), FactorizedEmbedding().get_params()
+    assert params.pop("preprocessing") == fembed.Preprocessing().transform
+    own = {"n_jobs": "n_threads", "random_state": "seed", "verbose": None}
+    assert {own.get(name, name) for name in params} == {*options, None}
+    assert all(params[name] == options[name] for name in params if name not in (*own, "hidden"))
 
 
 def test_attributes(fitted: FactorizedEmbedding) -> None:
@@ -76,6 +77,10 @@ def test_attributes(fitted: FactorizedEmbedding) -> None:
     assert list(fitted.model_.gene_names) == list(frame().columns)
     assert list(fitted.model_.sample_names) == list(frame().index)
     np.testing.assert_allclose(fitted.gene_mean_, np.log10(frame() + 1).mean(), rtol=1e-6)
+    assert fitted.n_iter_ == fitted.model_.training["steps"] > 0
+    decoded = np.log10(fitted.inverse_transform(fitted.embedding_) + 1)
+    error = np.linalg.norm(np.log10(frame().to_numpy() + 1) - decoded)
+    assert fitted.reconstruction_err_ == pytest.approx(error, rel=1e-3)
 
 
 def test_transform_of_the_training_samples_is_their_embedding(fitted: FactorizedEmbedding) -> None:

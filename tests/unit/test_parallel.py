@@ -106,7 +106,7 @@ def test_no_case_is_no_work():
         ({"backend": "dask", "scheduler": "tcp://a:1", "n_workers": 2}, "leave n_workers out"),
         ({"scheduler": "tcp://a:1"}, "choose that backend"),
         ({"n_workers": 0}, "n_workers is 0"),
-        ({"threads": 1.5}, "threads is 1.5"),
+        ({"n_threads": 1.5}, "n_threads is 1.5"),
     ],
 )
 def test_impossible_workers_are_refused(options, words):

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fembed import store
+from fembed.config import FitConfig
 from fembed.errors import InputError
-from fembed.files import arrayfile, durable
+from fembed.files import arrayfile, durable, sealed
 from tests.tiny_model import N_GENES, N_SAMPLES, tiny_model
 
 posix = pytest.mark.skipif(os.name == "nt", reason="links and permission bits are POSIX's")
@@ -83,6 +84,27 @@ def test_what_a_training_could_not_measure_is_null(tmp_path: Path) -> None:
         "history": [{"loss": None}, {"losses": [1.0, None]}],
         "sizes": [64, 256],
     }
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("former", ["neighbours", "components", None])
+def test_options_in_the_words_of_before(tmp_path: Path, version: int, former: str | None) -> None:
+    """Schema versions 1 and 2 called two options and two values otherwise."""
+    now = {"neighbours": "tsne", "components": "pca", None: None}[former]
+    model = tiny_model()
+    model.config = FitConfig(init=now, validation_fraction=0.2)  # type: ignore[arg-type]
+    model.save(tmp_path / "model")
+    path = tmp_path / "model" / "model.json"
+    document = json.loads(path.read_text())
+    options = document["config"]
+    assert options.pop("init") == now and options.pop("validation_fraction") == 0.2
+    options |= {"start": former, "validation": 0.2}
+    document["schema_version"] = version
+    path.write_text(json.dumps(sealed.signed(document)))
+    assert store.load(tmp_path / "model").config == model.config
+    # Sweeps and checkpoints know a fit again by them.
+    del options["n_threads"]
+    assert model.config.identity() == options
 
 
 def test_the_folder_is_readable_without_fembed(tmp_path: Path) -> None:
