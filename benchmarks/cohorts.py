@@ -24,22 +24,12 @@ Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class DataSet:
-    """A file of the data folder and how its samples are used.
-
-    Attributes
-    ----------
-    label : str
-        Column of the classes.
-    group : str or None
-        Column whose groups stay together in a fold; None for folds stratified by the label.
-    transform : {"log10", "none"}
-        What every rival gets: log10(x + 1) of counts, or the file's values.
-    """
+    """A file of the data folder and how its samples are used."""
 
     name: str
-    label: str
-    group: str | None
-    transform: Literal["log10", "none"]
+    label: str  # column of the classes
+    group: str | None  # whose groups stay together in a fold; None: stratified by the label
+    transform: Literal["log10", "none"]  # every rival gets log10(x + 1), or the file's values
 
 
 DATA_SETS = {

@@ -118,8 +118,13 @@ def _line(panel: Axes, rows: list[dict[str, Any]], measure: str, rivals: list[st
 
 
 def _sizes(panel: Axes, title: str, sizes: list[int]) -> None:
-    """An axis that is labelled at these places."""
-    panel.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=45 if max(sizes) > 99 else 0)
+    """An axis that is labelled at these places, where the label does not lie on another."""
+    reach, last, labels = np.log(sizes[-1] / sizes[0]) or 1.0, 0.0, []
+    for size in sizes:
+        apart = not last or np.log(size / last) >= 0.1 * reach
+        labels.append(f"{size:,}" if apart else "")
+        last = size if apart else last
+    panel.set_xticks(sizes, labels, rotation=45 if sizes[-1] > 99 else 0)
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xlabel(title)
 

@@ -136,7 +136,7 @@ def _ours(
     """Way, error and accuracy of a projection decoded, and of the command ``impute``."""
     names = model.gene_names[panel.shown]
     profiles = Expression.from_array(panel.panel[:, panel.shown], gene_names=names)
-    there: NDArray[np.bool_] = ~np.isnan(profiles.values).all(axis=1)
+    there = np.asarray(~np.isnan(profiles.values).all(axis=1))
     profiles = Expression.adopt(profiles.values[there], None, profiles.gene_names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # few genes: what this benchmark is about

@@ -94,22 +94,13 @@ class Check:
 class Report:
     """All that one benchmark found; created before it measures, so that it sees what
     other processes did meanwhile.
-
-    Attributes
-    ----------
-    options : Common
-        What the command was asked for.
-    measures : dict
-        Every sample behind the checks, the losses among them.
-    tables : list
-        More to print, before the checks.
     """
 
     benchmark: str
     options: Common
     checks: list[Check] = field(default_factory=list)
-    measures: dict[str, Any] = field(default_factory=dict)
-    tables: list[Table] = field(default_factory=list)
+    measures: dict[str, Any] = field(default_factory=dict)  # every sample behind the checks
+    tables: list[Table] = field(default_factory=list)  # more to print, before the checks
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     clock: Clock = field(default_factory=Clock)
     others: machine.OtherWork = field(default_factory=machine.OtherWork)
@@ -141,7 +132,7 @@ class Report:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(finite(self.to_dict()), indent=1, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
-        console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+        console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
         colours = {"met": "green", "NOT MET": "bold red", "SKIPPED": "yellow"}
         values = table(
             f"fembed benchmarks: {self.benchmark}",

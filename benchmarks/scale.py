@@ -210,10 +210,6 @@ def _rates(options: Options, report: Report) -> None:
             what = f"published recipe, {name}, gene embedding {size:,}"
             report.add(what, value, unit="it/s", digits=1, note=note)
     report.measures["rates"] = found
-    report.measures["published rates"] = {
-        "what": "Julia on a V100, 10,344 x 19,962, 4 profiles an iteration",
-        "iterations a second": {str(size): rate for size, rate in JULIA_RATES.items()},
-    }
 
 
 def _workload(options: Options, report: Report, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The rivals, one small file each.
+"""The rivals: those of libraries in one file, the others in one each.
 
 All but ``torch_plain`` share the interface `Rival`: everything that learns learns in `fit`, from
 training samples only; `place` puts new samples where they belong. A rival that has several ways to
@@ -19,17 +19,10 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Placed:
-    """Samples in an embedding.
+    """Samples in an embedding, and the mean squared error over their observed entries."""
 
-    Attributes
-    ----------
-    embedding : array, n_samples x n_components
-    mse : float or None
-        Mean squared error over their observed entries; None for a rival that cannot decode.
-    """
-
-    embedding: NDArray[np.floating[Any]]
-    mse: float | None = None
+    embedding: NDArray[np.floating[Any]]  # n_samples x n_components
+    mse: float | None = None  # None for a rival that cannot decode
 
 
 class Rival(Protocol):

@@ -14,41 +14,20 @@ from fembed import FitConfig, InputError
 
 @dataclass(frozen=True)
 class Entry:
-    """A rival of the protocol.
+    """A rival of the protocol."""
 
-    Attributes
-    ----------
-    key : str
-        What the command line calls it.
-    shown : str
-        What tables call it; with several ways to place samples, the beginning of their names.
-    adapter : str
-        ``module:class`` in `benchmarks.adapters`.
-    package, install : str
-        What has to be importable, and how to get it.
-    defaults : str
-        The settings it is measured at, and whose they are.
-    ways : dict
-        Its ways to place samples, a row each, and the method of each.
-    most_components : int or None
-        More are not measured, for the reason in ``limit``.
-    compiles : bool
-        Its first call compiles, which is not to be measured.
-    options : dict
-        Passed to the adapter, beyond the defaults.
-    """
-
-    key: str
-    shown: str
-    adapter: str
-    package: str
-    install: str
-    defaults: str
+    key: str  # what the command line calls it
+    shown: str  # what tables call it: all of its name, or the beginning where it has several ways
+    adapter: str  # ``module:class`` in `benchmarks.adapters`
+    package: str  # what has to be importable
+    install: str  # and how to get it
+    defaults: str  # the settings it is measured at, and whose they are
+    #: Its ways to place samples, a row each, and the method of each.
     ways: dict[str, str] = field(default_factory=lambda: {"": "place"})
-    most_components: int | None = None
-    limit: str = ""
-    compiles: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
+    most_components: int | None = None  # more are not measured
+    limit: str = ""  # for this reason
+    compiles: bool = False  # its first call compiles, which is not to be measured
+    options: dict[str, Any] = field(default_factory=dict)  # of the adapter, beyond the defaults
 
     @property
     def rows(self) -> tuple[str, ...]:
