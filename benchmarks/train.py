@@ -160,7 +160,9 @@ def _fit_command(data: Path, threads: int) -> dict[str, Any]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
-        call = [fembed_command(), "fit", str(data), "--transform", "none", "-o", str(model)]
+        # The command that was installed with this Python.
+        command = Path(sys.executable).with_name("fembed")
+        call = [str(command), "fit", str(data), "--transform", "none", "-o", str(model)]
         with timed() as clock, open(Path(folder) / "log", "w+b") as log:
             process = subprocess.Popen(call, stdout=log, stderr=log, env=environment)
             _, status, usage = os.wait4(process.pid, 0)
@@ -175,9 +177,3 @@ def _fit_command(data: Path, threads: int) -> dict[str, Any]:
         "mse": training["mse"],
         "training": training,
     }
-
-
-def fembed_command() -> str:
-    """The command that was installed with this Python."""
-    beside = Path(sys.executable).with_name("fembed")
-    return str(beside) if beside.exists() else "fembed"

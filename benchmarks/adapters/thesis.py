@@ -18,8 +18,6 @@ from benchmarks.adapters import Float32, Placed, mean_squared_error
 from benchmarks.published_recipe import EngineRun, Thesis, infer
 from fembed import engine
 
-PROFILES_AT_ONCE = 64
-
 
 class ThesisRecipe:
     """The published steps in fembed's engine, which saves hours.
@@ -38,7 +36,7 @@ class ThesisRecipe:
         run.advance(self.thesis.iterations)
         self.model = run.parameters().copy()
         positions = np.asarray(self.model.sample_embedding, np.float32)
-        return Placed(positions, self._mse(train, positions))
+        return Placed(positions, mean_squared_error(train, self._decode(positions)))
 
     def from_random(self, test: Float32) -> Placed:
         """Inference 1.0."""
@@ -49,32 +47,14 @@ class ThesisRecipe:
     def place(self, test: Float32) -> Placed:
         """Inference B."""
         positions = np.asarray(self.model.sample_embedding, np.float32)
-        distances = np.concatenate(
-            [
-                engine.squared_distances(test, self._decode(some), n_threads=self.n_threads)
-                for some in _chunks(positions)
-            ],
-            axis=1,
-        )
+        decoded = self._decode(positions)
+        distances = engine.squared_distances(test, decoded, n_threads=self.n_threads)
         return self._optimised(test, positions[distances.argmin(axis=1)])
 
     def _optimised(self, test: Float32, starts: Float32) -> Placed:
         steps = self.thesis.iterations // 10
         placed = infer(self.model, test, starts, self.thesis, steps, self.n_threads)
-        return Placed(placed, self._mse(test, placed))
-
-    def _mse(self, values: Float32, positions: Float32) -> float:
-        parts = list(zip(_chunks(values), _chunks(positions), strict=True))
-        errors = [mean_squared_error(some, self._decode(points)) for some, points in parts]
-        observed = [np.count_nonzero(~np.isnan(some)) for some, _ in parts]
-        return float(np.average(errors, weights=observed))
+        return Placed(placed, mean_squared_error(test, self._decode(placed)))
 
     def _decode(self, points: Float32) -> Float32:
         return engine.decode(self.model, points, n_threads=self.n_threads)
-
-
-def _chunks(array: Float32) -> list[Float32]:
-    return [
-        np.ascontiguousarray(array[begin : begin + PROFILES_AT_ONCE])
-        for begin in range(0, len(array), PROFILES_AT_ONCE)
-    ]
