@@ -14,7 +14,7 @@ from fembed.data.lookup import exact_positions
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted
 from fembed.parameters import Array, Parameters, network_size
-from fembed.solvers.numeric_range import within_reach
+from fembed.solvers.numeric_range import within_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -210,7 +210,7 @@ class Model(ShowsFacts):
         _check_names("sample_names", self.sample_names, self.n_samples)
         _check_names("gene_names", self.gene_names, self.n_genes)
         self._check_learnt()
-        if not within_reach(self.parameters):
+        if not within_range(self.parameters):
             raise InputError(
                 "The arrays hold numbers so large that the expression of the model's own samples "
                 "is beyond the range of 32-bit floats; train the model again."

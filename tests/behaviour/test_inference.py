@@ -21,7 +21,7 @@ from fembed.errors import DataWarning, InputError
 from fembed.inference import Imputation, add_genes, calibrate, impute
 from fembed.inference.projection import project
 from fembed.model import Model
-from fembed.solvers.jacobian import Slopes
+from fembed.solvers.jacobian import Jacobian
 from fembed.solvers.prior import Prior
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import covariance, p_value, squared_distance
@@ -291,22 +291,22 @@ def _some_genes(values: np.ndarray, genes: np.ndarray) -> Any:
 class TestConfidence:
     """Covariances and p-values mean what they say."""
 
-    def test_slopes_are_the_derivative(self, model: Model) -> None:
+    def test_the_jacobian_is_the_derivative(self, model: Model) -> None:
         point = model.sample_embedding[5]
         genes = np.array([2, 40, 77])
-        decoded, slope = Slopes(model.parameters).at(point, genes)
+        decoded, derivative = Jacobian(model.parameters).at(point, genes)
         assert_allclose(decoded, model.decode(point[None])[0, genes], atol=1e-4)
         step = 1e-3 * np.eye(2, dtype=np.float32)
         numeric = (model.decode(point + step) - model.decode(point - step))[:, genes].T / 2e-3
-        assert_allclose(slope, numeric, atol=0.05 * np.abs(numeric).max())
+        assert_allclose(derivative, numeric, atol=0.05 * np.abs(numeric).max())
 
     def test_genes_that_fit_worse_where_they_pull_more_widen_it(self, model: Model) -> None:
         """The case that residual variance x inverse of J'J gets wrong."""
         rng = np.random.default_rng(8)
         points = model.sample_embedding[rng.integers(0, model.n_samples, 300)]
-        slopes = Slopes(model.parameters)
+        jacobian = Jacobian(model.parameters)
         pull = np.stack(
-            [np.linalg.norm(slopes.at(p, np.arange(N_GENES))[1], axis=1) for p in points]
+            [np.linalg.norm(jacobian.at(p, np.arange(N_GENES))[1], axis=1) for p in points]
         )
         noise = rng.normal(size=pull.shape) * 0.05 * pull / pull.mean()
         profiles = (model.decode(points) + noise).astype(np.float32)

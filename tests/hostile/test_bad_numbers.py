@@ -14,7 +14,7 @@ import fembed
 from fembed import store
 from fembed.errors import InputError, lacks_memory
 from fembed.inference import add_genes, project
-from fembed.solvers.numeric_range import LARGEST_ENTRY, highest_entry, within_reach
+from fembed.solvers.numeric_range import MAX_ENTRY, entry_bound, within_range
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import covariance
 from fembed.train.initialization import random_initialization
@@ -92,8 +92,8 @@ def test_finite_but_huge_parameters_are_refused(name: str, factor: float) -> Non
 
 def test_a_deep_network_is_not_taken_for_a_huge_one() -> None:
     parameters = random_initialization(fembed.FitConfig(hidden=(100,) * 24), n_samples=5, n_genes=7)
-    assert highest_entry(parameters) > LARGEST_ENTRY
-    assert within_reach(parameters)
+    assert entry_bound(parameters) > MAX_ENTRY
+    assert within_range(parameters)
 
 
 def test_a_place_that_cannot_be_told_is_infinitely_unsure() -> None:

@@ -2,7 +2,8 @@
 
 `projection` places new samples, and `extension` makes them part of the model; `imputation` gives
 all genes from those at hand; `new_genes` adds genes that the model does not have;
-`calibration` learns from data how sure the model may be; `matching` puts data in its terms.
+`calibration` learns from data how sure the model may be; `matching` puts data in its terms, and
+`doubts` asks whether they are what they seem.
 """
 
 from fembed.inference.calibration import calibrate

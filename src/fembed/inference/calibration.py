@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from fembed.engine import Float32
 from fembed.errors import InputError
+from fembed.inference.doubts import refuse_other_values
 from fembed.inference.matching import (
     Matched,
     as_model,
     check_placed,
     match,
-    refuse_other_values,
     training_rows,
 )
 from fembed.model import Calibration, Model
 from fembed.solvers import residual_factors, uncertainty
 from fembed.solvers.samples import place
-from fembed.solvers.uncertainty import LEAST_SAMPLES
+from fembed.solvers.uncertainty import MIN_SAMPLES
 
 
 def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model:
@@ -62,9 +62,9 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     trained_at = training_rows(model, found.sample_names, "the data")
     trained, held_out = np.flatnonzero(trained_at >= 0), np.flatnonzero(trained_at < 0)
     refuse_other_values(model, found.profiles[trained], trained_at[trained], n_threads)
-    if max(len(trained), len(held_out)) < LEAST_SAMPLES:
+    if max(len(trained), len(held_out)) < MIN_SAMPLES:
         raise InputError(
-            f"A calibration needs at least {LEAST_SAMPLES} samples, held out or of the training; "
+            f"A calibration needs at least {MIN_SAMPLES} samples, held out or of the training; "
             f"there are {len(held_out)} and {len(trained)}."
         )
     places = np.empty((len(found.profiles), model.n_components), np.float32)
@@ -74,12 +74,12 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
         solution = place(model.parameters, _rows(found, held_out), n_threads=n_threads)
         check_placed(found.sample_names[held_out], solution.u, solution.loss)
         places[held_out], reference = solution.u, np.sort(solution.loss)
-    calibration, enough = model.calibration, len(held_out) >= LEAST_SAMPLES
+    calibration, enough = model.calibration, len(held_out) >= MIN_SAMPLES
     if enough or calibration is None:
         profiles = _rows(found, held_out if enough else trained)
         factor = uncertainty.ellipse_factor(model.parameters, profiles, n_threads)
         calibration = Calibration(factor, reference if enough else np.empty(0), enough)
-    learning = trained if len(trained) >= LEAST_SAMPLES else held_out
+    learning = trained if len(trained) >= MIN_SAMPLES else held_out
     at_places = replace(model.parameters, sample_embedding=places[learning])
     return replace(
         model,

@@ -11,11 +11,11 @@ import numpy as np
 from fembed.config import MAX_EPOCHS, is_number
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
+from fembed.inference.doubts import refuse_other_values
 from fembed.inference.matching import (
     as_model,
     check_placed,
     match,
-    refuse_other_values,
     training_rows,
 )
 from fembed.model import Model
@@ -107,15 +107,10 @@ def extend(
             told = bar.told_too(callback)
             grown = grow(together, values, model.n_samples, config, epochs, told)
         together, loss, report = grown.parameters, grown.sample_loss, grown.report
-    old, fresh = slice(None, model.n_samples), slice(model.n_samples, None)
-    report |= {
-        "n_new": len(new.profiles),
-        "epochs": epochs,
-        "old_mse_before": _mean(before, n_observed, old),
-        "old_mse": _mean(loss, n_observed, old),
-        "new_mse_before": _mean(before, n_observed, fresh),
-        "new_mse": _mean(loss, n_observed, fresh),
-    }
+    report |= {"n_new": len(new.profiles), "epochs": epochs}
+    for when, losses in (("_before", before), ("", loss)):
+        report[f"old_mse{when}"] = _mean(losses, n_observed, slice(None, model.n_samples))
+        report[f"new_mse{when}"] = _mean(losses, n_observed, slice(model.n_samples, None))
     return replace(
         model,
         parameters=together,

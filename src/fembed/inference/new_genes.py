@@ -23,9 +23,9 @@ from fembed.model import Model
 from fembed.solvers.genes import solve_new_genes
 
 #: Samples that decide; for the some hundred unknowns of a gene more would decide nothing else.
-MOST_SAMPLES = 4096
+MAX_SAMPLES = 4096
 #: Fewer samples leave a gene to the prior.
-LEAST_SAMPLES = 10
+MIN_SAMPLES = 10
 
 
 def add_genes(
@@ -65,14 +65,14 @@ def add_genes(
     """
     model = as_model(model)
     expression = _without_empty_samples(Expression.of(data, gene_names=model.gene_names))
-    expression.check(min_samples=LEAST_SAMPLES, allow_unobserved_genes=True)
+    expression.check(min_samples=MIN_SAMPLES, allow_unobserved_genes=True)
     known = expression.find_genes(model.gene_names)
     account.warn_of_spelling(known, "gene", expression.origin)
     names = _chosen_names(expression, known, genes)
-    _check_depth(model, expression, known.n_found)
+    _check_library_size(model, expression, known.n_found)
     places = _places(model, expression, known.n_found, n_threads)
     values = _values(model, expression, names)
-    rows = even_choice(len(values), MOST_SAMPLES)
+    rows = even_choice(len(values), MAX_SAMPLES)
     noise = max(float(np.median(model.sample_loss)), 1e-12)
     found = solve_new_genes(model.parameters, places[rows], values[rows], noise, n_threads)
     p = model.parameters
@@ -125,7 +125,7 @@ def _without_empty_samples(expression: Expression) -> Expression:
     return expression if observed.all() else expression.take_samples(observed)
 
 
-def _check_depth(model: Model, expression: Expression, n_common: int) -> None:
+def _check_library_size(model: Model, expression: Expression, n_common: int) -> None:
     if model.preprocessing.transform != "cpm":
         return
     if n_common < 0.9 * model.n_genes:
@@ -167,10 +167,10 @@ def _values(model: Model, expression: Expression, names: list[str]) -> Float32:
     )
     if whole:
         values = np.ascontiguousarray(values[:, exact_positions(names, taken)])
-    few = np.flatnonzero((~np.isnan(values)).sum(axis=0) < LEAST_SAMPLES)
+    few = np.flatnonzero((~np.isnan(values)).sum(axis=0) < MIN_SAMPLES)
     if few.size:
         raise InputError(
             f"The gene '{names[few[0]]}' in {expression.origin} is observed in fewer than "
-            f"{LEAST_SAMPLES} samples ({few.size} such gene(s)); leave it out."
+            f"{MIN_SAMPLES} samples ({few.size} such gene(s)); leave it out."
         )
     return values

@@ -19,7 +19,7 @@ from fembed.solvers import uncertainty
 from fembed.solvers.samples import joined, place
 
 #: Losses of a panel are not those of whole profiles: below this share of the genes, no p-value.
-LEAST_SHARE = 0.5
+MIN_SHARE = 0.5
 #: An outlier score that new samples of the training's kind hardly reach.
 SUSPICIOUS = 5.0
 #: Of the samples that several workers place. The candidates are decoded anew for every part.
@@ -192,7 +192,7 @@ def _p_value(model: Model, solution: Solution) -> NDArray[np.float64] | None:
     if not reference.size:
         return None
     found = uncertainty.p_value(solution.loss, reference)
-    found[solution.n_observed < LEAST_SHARE * model.n_genes] = np.nan
+    found[solution.n_observed < MIN_SHARE * model.n_genes] = np.nan
     return found
 
 

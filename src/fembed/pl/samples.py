@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fembed.data.account import warn_of_spelling
 from fembed.data.expression import Expression
 from fembed.errors import DataWarning
-from fembed.inference.matching import other_values_doubt, training_rows
+from fembed.inference.doubts import other_values_doubt
+from fembed.inference.matching import training_rows
 from fembed.inference.projection import outlier_score, project
 from fembed.model import Model
 from fembed.pl.categories import Categories, categories

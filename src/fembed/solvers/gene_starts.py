@@ -17,7 +17,7 @@ MAX_TRIED = 1024
 #: Starts of a gene; the best end is kept.
 N_STARTS = 3
 #: Entries of the widest array of one batch (80 MB).
-BATCH_FLOATS = 20_000_000
+MAX_BATCH_FLOATS = 20_000_000
 
 
 class GeneStarts:
@@ -32,7 +32,7 @@ class GeneStarts:
         by_sample = places @ weight[:, :d].T + bias
         by_gene = parameters.gene_embedding[genes] @ weight[:, d:].T
         self._outputs = np.empty((len(places), len(genes)), np.float32)
-        step = max(1, BATCH_FLOATS // (len(places) * len(weight)))
+        step = max(1, MAX_BATCH_FLOATS // (len(places) * len(weight)))
         for begin in range(0, len(genes), step):
             part = slice(begin, begin + step)
             self._outputs[:, part] = network(parameters, by_sample[:, None] + by_gene[part])[0]

@@ -25,13 +25,13 @@ def network(parameters: Parameters, before: Array) -> tuple[Float32, Float32]:
     for layer in deeper:
         values.append(np.maximum(values[-1], 0) @ layer.weight.T + layer.bias)
     output = values.pop()[..., 0]
-    slope = (values[-1] > 0) * deeper[-1].weight[0]
+    derivative = (values[-1] > 0) * deeper[-1].weight[0]
     for layer, below in zip(deeper[-2::-1], values[-2::-1], strict=True):
-        slope = (slope @ layer.weight) * (below > 0)
-    return output, slope
+        derivative = (derivative @ layer.weight) * (below > 0)
+    return output, derivative
 
 
-class Slopes:
+class Jacobian:
     """Decoded entries of a frozen model and their derivatives in the place of the sample."""
 
     def __init__(self, parameters: Parameters) -> None:
@@ -47,11 +47,11 @@ class Slopes:
         One sample a call: its bits do not depend on any other sample.
         """
         p = self._parameters
-        decoded, slope = network(p, self._by_gene[genes] + self._of_sample @ point)
-        slope = slope @ self._of_sample
+        decoded, derivative = network(p, self._by_gene[genes] + self._of_sample @ point)
+        derivative = derivative @ self._of_sample
         if p.gene_loading is not None:
             decoded = decoded + p.gene_loading[genes] @ point
-            slope = slope + p.gene_loading[genes]
+            derivative = derivative + p.gene_loading[genes]
         if p.gene_bias is not None:
             decoded = decoded + p.gene_bias[genes]
-        return decoded, slope
+        return decoded, derivative

@@ -16,11 +16,11 @@ from fembed.engine import Float32
 from fembed.parameters import Parameters
 
 #: Training samples that are compared with.
-CANDIDATES = 64
+MAX_CANDIDATES = 64
 #: The largest logarithm of a 32-bit float.
-LARGEST_LOG = 38.5
+MAX_LOG = 38.5
 #: Samples that lack less than this share of the genes are left as they are.
-LEAST_LACKING = 0.02
+MIN_LACKING = 0.02
 
 
 def rescale(parameters: Parameters, profiles: Float32, n_threads: int | None = None) -> None:
@@ -33,13 +33,13 @@ def rescale(parameters: Parameters, profiles: Float32, n_threads: int | None = N
     profiles : float32, k x n_genes
         From totals of each sample's observed genes; NaN where unobserved.
     """
-    lacking = np.isnan(profiles).mean(axis=1) > LEAST_LACKING
+    lacking = np.isnan(profiles).mean(axis=1) > MIN_LACKING
     if not lacking.any():
         return
-    places = parameters.sample_embedding[even_choice(parameters.n_samples, CANDIDATES)]
+    places = parameters.sample_embedding[even_choice(parameters.n_samples, MAX_CANDIDATES)]
     decoded = engine.decode(parameters, places, n_threads=n_threads).astype(np.float64)
     # Beyond the largest 32-bit float it is no count, and would make the total infinite.
-    decoded = np.fmin(decoded, LARGEST_LOG)
+    decoded = np.fmin(decoded, MAX_LOG)
     linear = np.maximum(np.expm1(decoded * np.log(10.0)), 0.0)
     for row in np.flatnonzero(lacking):
         observed = ~np.isnan(profiles[row])

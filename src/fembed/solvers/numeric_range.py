@@ -14,31 +14,31 @@ from fembed.data.choice import even_choice
 from fembed.parameters import Parameters
 
 #: Beyond it the square of an entry leaves 32-bit floats.
-LARGEST_ENTRY = 1e18
+MAX_ENTRY = 1e18
 #: Samples of which all genes, and genes of which all samples are decoded.
-DECODED = 4
+N_DECODED = 4
 
 
-def within_reach(parameters: Parameters) -> bool:
-    """Whether the expression of the model's samples stays below `LARGEST_ENTRY`.
+def within_range(parameters: Parameters) -> bool:
+    """Whether the expression of the model's samples stays below `MAX_ENTRY`.
 
     Parameters
     ----------
     parameters : Parameters
         All finite.
     """
-    if highest_entry(parameters) <= LARGEST_ENTRY:
+    if entry_bound(parameters) <= MAX_ENTRY:
         return True
     p = parameters
-    samples, genes = even_choice(p.n_samples, DECODED), even_choice(p.n_genes, DECODED)
+    samples, genes = even_choice(p.n_samples, N_DECODED), even_choice(p.n_genes, N_DECODED)
     for rows, columns in ((samples, None), (slice(None), genes)):
         decoded = engine.decode(p, p.sample_embedding[rows], genes=columns)
-        if not (np.abs(decoded) <= LARGEST_ENTRY).all():  # NaN is not, either
+        if not (np.abs(decoded) <= MAX_ENTRY).all():  # NaN is not, either
             return False
     return True
 
 
-def highest_entry(parameters: Parameters) -> float:
+def entry_bound(parameters: Parameters) -> float:
     """No entry of the model's samples is larger, in absolute value; perhaps far too high."""
     p = parameters
     places = np.abs(p.sample_embedding).max(axis=0).astype(np.float64)

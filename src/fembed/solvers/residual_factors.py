@@ -22,17 +22,17 @@ from fembed.parameters import Parameters
 
 #: Of `tcga_11_cohorts` in 16 dimensions, 64 factors took a tenth off the error of genes imputed
 #: from a tenth of them, 128 another hundredth; each costs a number a gene.
-MOST_FACTORS = 96
+MAX_FACTORS = 96
 #: Factors are learnt from at most so many samples, as the spectral start is.
-MOST_SAMPLES = 1200
+MAX_SAMPLES = 1200
 #: The genes that a trial knows, as shares, and the numbers that `independent_genes` may become.
 TRIAL_SHARES = (0.03, 0.1, 0.3)
 TRIAL_GENES = tuple(float(2**k) for k in range(13))
 #: Sums of the squares of larger residuals leave 32-bit floats; a model that misses by as much is
 #: not helped by factors.
-LARGEST = 1e15
+MAX_RESIDUAL = 1e15
 #: Of the others, at most so many judge a trial.
-JUDGED_GENES = 512
+MAX_JUDGED_GENES = 512
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def learn(
         error of the other half's genes.
     """
     n_samples = len(values)
-    rows = np.linspace(0, n_samples - 1, min(n_samples, MOST_SAMPLES)).round().astype(np.intp)
+    rows = np.linspace(0, n_samples - 1, min(n_samples, MAX_SAMPLES)).round().astype(np.intp)
     left = values[rows]  # a copy, since the rows are given by their indices
     for chunk in row_chunks(*left.shape):
         places = np.ascontiguousarray(parameters.sample_embedding[rows[chunk]])
@@ -146,9 +146,9 @@ def _factors(left: Float32, independent_genes: float) -> Residuals | None:
     """
     np.nan_to_num(left, copy=False)
     n_samples, n_genes = left.shape
-    if not np.abs(left).max(initial=0.0) <= LARGEST:
+    if not np.abs(left).max(initial=0.0) <= MAX_RESIDUAL:
         return None
-    count = min(MOST_FACTORS, n_samples // 4, n_genes // 2)
+    count = min(MAX_FACTORS, n_samples // 4, n_genes // 2)
     if count < 1:
         return None
     wide = n_samples <= n_genes
@@ -180,7 +180,7 @@ def _chosen(left: Float32) -> float | None:
         if not known.any() or known.all():
             continue
         judged = np.flatnonzero(~known)
-        judged = judged[:: -(-len(judged) // JUDGED_GENES)]
+        judged = judged[:: -(-len(judged) // MAX_JUDGED_GENES)]
         target = others[:, judged].astype(np.float64)
         before = float(np.nansum(np.square(target)))
         if before <= 0.0:

@@ -17,9 +17,10 @@ from fembed.engine import Float32, Solution
 from fembed.parameters import Parameters
 from fembed.solvers.prior import Prior
 
-#: Decoded candidates take at most this many floats (80 MB), but there are never fewer than 256.
-DECODED_FLOATS = 20_000_000
-MOST_CANDIDATES = 2048
+#: Decoded candidates take at most this many floats (80 MB), if they are not too few then.
+MAX_DECODED_FLOATS = 20_000_000
+MIN_CANDIDATES = 256
+MAX_CANDIDATES = 2048
 #: Genes that choose the starts; the descents that follow use all of them. A profile that has less
 #: than a quarter of these chooses by all its genes, from fewer candidates.
 START_GENES = 1024
@@ -32,7 +33,7 @@ PROFILES_AT_ONCE = 512
 
 def candidate_points(sample_embedding: Float32, n_genes: int) -> Float32:
     """Training positions to start from: all of them, or evenly many over the training order."""
-    limit = int(np.clip(DECODED_FLOATS // max(1, n_genes), 256, MOST_CANDIDATES))
+    limit = int(np.clip(MAX_DECODED_FLOATS // max(1, n_genes), MIN_CANDIDATES, MAX_CANDIDATES))
     chosen = even_choice(len(sample_embedding), limit)
     return np.ascontiguousarray(sample_embedding[chosen], np.float32)
 

@@ -20,24 +20,29 @@ from threadpoolctl import threadpool_limits
 from fembed.data.choice import even_choice
 from fembed.engine import Float32, Solution
 from fembed.parameters import Parameters
-from fembed.solvers.jacobian import Slopes
+from fembed.solvers.jacobian import Jacobian
 from fembed.solvers.samples import place
 from fembed.threads import thread_count
 
 Float64 = NDArray[np.float64]
 
 #: Of the largest eigenvalue of J'J, which is summed from float32 products; less is no knowledge.
-LEAST_CURVATURE = 1e-6
+MIN_CURVATURE = 1e-6
 #: A curvature below it has no inverse in floats.
-TINIEST = 1e-200
-#: Genes whose own residuals are looked at, and at least so many a dimension: the sum over them is a
-#: covariance, which needs many more terms than dimensions.
-GENES, GENES_A_DIMENSION = 1024, 64
-#: The level at which ellipses are calibrated, and the samples it takes: fewer than the least say
-#: nothing about how often something happens in ten.
-LEVEL, MOST_SAMPLES, LEAST_SAMPLES = 0.9, 256, 20
+MIN_INVERTIBLE = 1e-200
+#: Genes whose own residuals are looked at.
+N_GENES = 1024
+#: But at least so many: the sum over them is a covariance, which needs many more terms than
+#: dimensions.
+GENES_PER_DIMENSION = 64
+#: The level at which ellipses are calibrated.
+LEVEL = 0.9
+#: Samples that it takes: fewer say nothing about how often something happens in ten.
+MIN_SAMPLES = 20
+#: And more cost time.
+MAX_SAMPLES = 256
 #: Genes that are split in halves: more cost time, and decide nothing else.
-MOST_GENES = 8192
+MAX_SPLIT_GENES = 8192
 
 
 def covariance(
@@ -55,10 +60,10 @@ def covariance(
 
     Infinite where the observed genes are fewer than the coordinates or do not determine them.
     """
-    slopes = Slopes(parameters)
+    jacobian = Jacobian(parameters)
 
     def one(row: int) -> Float64:
-        return _covariance(slopes, profiles[row], solution.u[row], solution.curvature[row])
+        return _covariance(jacobian, profiles[row], solution.u[row], solution.curvature[row])
 
     # NumPy works on one sample at a time outside the interpreter's lock.
     with (
@@ -68,23 +73,25 @@ def covariance(
         return np.stack(list(pool.map(one, range(len(profiles)))))
 
 
-def _covariance(slopes: Slopes, profile: Float32, place: Float32, curvature: Float64) -> Float64:
+def _covariance(
+    jacobian: Jacobian, profile: Float32, place: Float32, curvature: Float64
+) -> Float64:
     d = len(place)
     observed = np.flatnonzero(~np.isnan(profile))
     unknown = np.full((d, d), np.inf)
     if len(observed) <= d or not np.isfinite(curvature).all():
         return unknown
     eigenvalues = np.linalg.eigvalsh(curvature)
-    if not eigenvalues[0] > max(LEAST_CURVATURE * eigenvalues[-1], TINIEST):
+    if not eigenvalues[0] > max(MIN_CURVATURE * eigenvalues[-1], MIN_INVERTIBLE):
         return unknown
     inverse = np.linalg.inv(curvature)
-    most = max(GENES, GENES_A_DIMENSION * d)
+    most = max(N_GENES, GENES_PER_DIMENSION * d)
     genes = observed[even_choice(len(observed), most)]
-    decoded, slope = slopes.at(place, genes)
-    slope = slope.astype(np.float64)
-    leverage = np.einsum("ja,ab,jb->j", slope, inverse, slope)
+    decoded, rows = jacobian.at(place, genes)
+    rows = rows.astype(np.float64)
+    leverage = np.einsum("ja,ab,jb->j", rows, inverse, rows)
     residual = (profile[genes] - decoded) / np.maximum(1.0 - leverage, 1e-3)
-    pull = slope * residual[:, None]
+    pull = rows * residual[:, None]
     pulls = pull.T @ pull * (len(observed) / len(genes))
     found: Float64 = inverse @ pulls @ inverse
     # A profile without any residual (decoded, say) still has a covariance that can be inverted.
@@ -102,9 +109,9 @@ def ellipse_factor(
     holds what the linear theory leaves out: kinks of the network, and samples whose halves lie in
     two minima.
     """
-    rows = even_choice(len(profiles), MOST_SAMPLES)
+    rows = even_choice(len(profiles), MAX_SAMPLES)
     d = parameters.n_components
-    order = np.random.default_rng(0x68616C76).permutation(parameters.n_genes)[:MOST_GENES]
+    order = np.random.default_rng(0x68616C76).permutation(parameters.n_genes)[:MAX_SPLIT_GENES]
     middle = len(order) // 2
     if middle == 0:
         return 1.0

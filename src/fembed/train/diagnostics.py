@@ -76,9 +76,9 @@ def held_out_factor(
     trained: Parameters, values: Float32, held_out: NDArray[np.intp], n_threads: int | None
 ) -> float | None:
     """The ellipses' factor of samples that have not been trained on yet; None for too few."""
-    if len(held_out) < uncertainty.LEAST_SAMPLES:
+    if len(held_out) < uncertainty.MIN_SAMPLES:
         return None
-    profiles = np.ascontiguousarray(values[held_out[: uncertainty.MOST_SAMPLES]])
+    profiles = np.ascontiguousarray(values[held_out[: uncertainty.MAX_SAMPLES]])
     return uncertainty.ellipse_factor(trained, profiles, n_threads)
 
 

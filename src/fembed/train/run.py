@@ -139,7 +139,7 @@ def fit(
     schedule = schedule_of(config, *values.shape)
     _check_memory(config, schedule, *values.shape)
     run = fit_fast if config.recipe == "fast" else fit_published
-    enough = len(values) >= uncertainty.LEAST_SAMPLES
+    enough = len(values) >= uncertainty.MIN_SAMPLES
     with Bar(verbose) as bar:
         told = bar.told_too(callback)
         trained = run(values, config, schedule, told, calibrate and enough, kept)
