@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.report import finite
 from fembed import InputError
-from fembed.files import durable
+from fembed.files import atomic
 
 
 @dataclass(frozen=True, order=True)
@@ -59,7 +59,7 @@ class CaseFile:
                 ) from None
 
     def _rewrite(self, lines: list[str]) -> None:
-        durable.replace_file(self.path, "".join(line + "\n" for line in lines).encode())
+        atomic.replace_file(self.path, "".join(line + "\n" for line in lines).encode())
 
     def _take(self, line: dict[str, Any]) -> None:
         if "about" in line:

@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fembed.grid.classifier import NetworkClassifier
+from fembed.sweeps.classifier import NetworkClassifier
 
 Array = NDArray[np.floating[Any]]
 Labels = NDArray[Any]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fembed import FitConfig, engine
 from fembed.engine import AdamState, Blocks
-from fembed.files import durable
+from fembed.files import atomic
 from fembed.parameters import Parameters
 from fembed.train.blocks import BlockStream
 from fembed.train.initialization import random_initialization
@@ -110,7 +110,7 @@ class EngineRun:
         """Everything that `resume` needs, and a note; the file is complete or not there."""
         arrays: dict[str, Any] = {**self._parameters.arrays(), **self._state.arrays()}
         arrays |= {"iterations": self.iterations, "seconds": self.seconds, "note": note}
-        with durable.replacing(path) as part, part.open("wb") as file:
+        with atomic.replacing(path) as part, part.open("wb") as file:
             np.savez(file, **arrays)
 
     def resume(self, path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks import report, summary
 from benchmarks.options import RESULTS, option
-from fembed.files import durable
+from fembed.files import atomic
 
 Document = dict[str, Any]
 
@@ -48,7 +48,7 @@ def run(options: Options) -> int:
 
     documents, page = read(options.folder), options.output
     drawn = figures.draw(documents, page.parent / "figures")
-    durable.replace_file(page, written(documents, drawn).encode())
+    atomic.replace_file(page, written(documents, drawn).encode())
     print(*(page.parent / "figures" / name for name in drawn), sep="\n")
     print(f"{page}: {', '.join(documents) or 'nothing measured yet'}")
     return 0

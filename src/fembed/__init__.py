@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from fembed.estimator import FactorizedEmbedding as FactorizedEmbedding
     from fembed.evaluation import Evaluation as Evaluation
     from fembed.evaluation import evaluate as evaluate
-    from fembed.grid import Sweep as Sweep
-    from fembed.grid import sweep as sweep
     from fembed.inference import Imputation as Imputation
     from fembed.inference import Projection as Projection
     from fembed.inference import add_genes as add_genes
@@ -35,6 +33,8 @@ if TYPE_CHECKING:
     from fembed.model import Model as Model
     from fembed.parallel import Workers as Workers
     from fembed.store import load as load
+    from fembed.sweeps import Sweep as Sweep
+    from fembed.sweeps import sweep as sweep
     from fembed.train import fit as fit
 
     __version__: str
@@ -50,7 +50,7 @@ _HOME = {
     "Model": "model",
     "Preprocessing": "data.preprocess",
     "Projection": "inference",
-    "Sweep": "grid",
+    "Sweep": "sweeps",
     "TrainingError": "errors",
     "WorkerError": "errors",
     "Workers": "parallel",
@@ -63,7 +63,7 @@ _HOME = {
     "load": "store",
     "project": "inference",
     "read": "data.readers",
-    "sweep": "grid",
+    "sweep": "sweeps",
 }
 
 #: Modules that are names themselves: ``fembed.pl.embedding``.

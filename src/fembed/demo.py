@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.files import durable
+from fembed.files import atomic
 from fembed.inference.projection import Projection, project
 from fembed.output import tables
 from fembed.train import Progress, fit
@@ -104,25 +104,25 @@ def tour(
     return Tour(model, projection, *label_pair, facts)
 
 
-def check_output(path: str | os.PathLike[str]) -> durable.Place:
+def check_output(path: str | os.PathLike[str]) -> atomic.Place:
     """Raise InputError if `save` would fail for ``path``; what is returned, `save` takes."""
-    place = durable.place(path)
+    place = atomic.place(path)
     if place.taken:
         raise InputError(f"{path} exists already; give a new folder.")
     return place
 
 
-def save(result: Tour, report: str, place: durable.Place) -> None:
+def save(result: Tour, report: str, place: atomic.Place) -> None:
     """Write ``model``, the two tables of cells and the page of the report: all, or nothing."""
     training = tables.EmbeddingTable.of_training(result.model, {LABELS: result.training_labels})
     held_out = tables.EmbeddingTable.of_projection(
         result.projection, {LABELS: result.held_out_labels}
     )
-    with durable.filling(place) as folder:
+    with atomic.filling(place) as folder:
         result.model.save(folder / "model")
         tables.write(training, folder / "training_cells.csv")
         tables.write(held_out, folder / "held_out_cells.csv")
-        durable.replace_file(folder / REPORT, report.encode())
+        atomic.replace_file(folder / REPORT, report.encode())
 
 
 def _pca_facts(

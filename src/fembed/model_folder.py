@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from fembed.config import MAX_HIDDEN_LAYERS, MAX_WIDTH
 from fembed.files import arrayfile
-from fembed.files.durable import Place
-from fembed.files.plain import PathLike, plain
+from fembed.files.atomic import Place
+from fembed.files.manifest import Arrays, Document, PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
-from fembed.files.sealed import Arrays, Document
 
 if TYPE_CHECKING:
     from fembed.model import Model
@@ -64,7 +63,7 @@ TRAINING = Record(
     },
     other=True,
 )
-#: The document of a model, beside what `fembed.files.sealed` says and checks of it.
+#: The document of a model, beside what `fembed.files.manifest` says and checks of it.
 DOCUMENT = Record(
     {
         "preprocessing": Record({"transform": text}, {}),

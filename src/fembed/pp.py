@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fembed.data.chunks import row_chunks
 from fembed.data.preprocess import Preprocessing, Transform
 from fembed.errors import InputError
-from fembed.output import slots
+from fembed.output import anndata_fields
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,7 +48,7 @@ def transform(
         A negative value with a log transform, no such layer, or the new layer would replace the
         one that is taken; ``adata`` is then unchanged.
     """
-    slots.check_writable(adata)
+    anndata_fields.check_writable(adata)
     prepared = Preprocessing(transform)
     name = added or transform
     if name == layer:
@@ -56,14 +56,14 @@ def transform(
             f"The new layer '{name}' would replace the one that it is made of; give another name "
             "in 'added'."
         )
-    expression = slots.expression_of(adata, slots.matrix_name(layer))
+    expression = anndata_fields.expression_of(adata, anndata_fields.matrix_name(layer))
     values = prepared.apply(
         expression.values,
         expression.origin,
         sample_names=expression.sample_names,
         gene_names=expression.gene_names,
     )
-    slots.put_layer(adata, name, values)
+    anndata_fields.put_layer(adata, name, values)
 
 
 def mark_usable(adata: AnnData, *, layer: str | None = None, key: str = "usable") -> None:
@@ -87,11 +87,11 @@ def mark_usable(adata: AnnData, *, layer: str | None = None, key: str = "usable"
     InputError
         No such layer, or no matrix of numbers.
     """
-    slots.check_writable(adata)
-    values = slots.expression_of(adata, slots.matrix_name(layer)).values
+    anndata_fields.check_writable(adata)
+    values = anndata_fields.expression_of(adata, anndata_fields.matrix_name(layer)).values
     by_sample, by_gene, varied = _observed(values)
     n_samples, n_genes = values.shape
-    slots.put_columns(
+    anndata_fields.put_columns(
         adata,
         obs={key: by_sample > 0, "observed_share": by_sample / max(1, n_genes)},
         var={key: varied, "observed_share": by_gene / max(1, n_samples)},

@@ -13,9 +13,8 @@ from fembed.config import FitConfig
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import InputError, shown
 from fembed.files import arrayfile
-from fembed.files.plain import PathLike
+from fembed.files.manifest import Arrays, Document, PathLike, Source
 from fembed.files.schema import check
-from fembed.files.sealed import Arrays, Document, Source
 from fembed.model import Calibration, Model
 from fembed.model_folder import (
     DOCUMENT,

@@ -1,6 +1,6 @@
 """Verbs for AnnData, in scanpy's manner: fit a map, place new samples, decode.
 
-Results go into the object itself (see `fembed.output.slots`), so that scanpy's plots and
+Results go into the object itself (see `fembed.output.anndata_fields`), so that scanpy's plots and
 neighbours run on them: ``sc.pl.embedding(adata, basis="fembed")``,
 ``sc.pp.neighbors(adata, use_rep="X_fembed")``.
 """
@@ -19,7 +19,7 @@ from fembed.data.preprocess import Transform, check_scale
 from fembed.errors import InputError
 from fembed.inference import projection
 from fembed.model import Model
-from fembed.output import slots
+from fembed.output import anndata_fields
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,7 +37,7 @@ def fit(
     layer: str | None = None,
     use_raw: bool = False,
     mask_var: str | NDArray[np.bool_] | None = None,
-    key_added: str = slots.KEY,
+    key_added: str = anndata_fields.KEY,
     random_state: int | None = None,
     verbose: bool | None = None,
     callback: Callable[[train.Progress], None] | None = None,
@@ -96,15 +96,15 @@ def fit(
         As `fembed.fit`, for an ``X`` that has been through ``sc.pp.log1p`` and is to be logged
         again among others.
     """
-    slots.check_writable(adata, copy)
-    matrix = slots.matrix_name(layer, use_raw)
+    anndata_fields.check_writable(adata, copy)
+    matrix = anndata_fields.matrix_name(layer, use_raw)
     if random_state is not None:
         if "seed" in options:
             raise InputError("seed and random_state are one option; give one of them.")
         options["seed"] = random_state
     config = FitConfig.of(None, n_components=n_components, **options)
     trained = train.fit(
-        slots.expression_of(adata, matrix, mask_var),
+        anndata_fields.expression_of(adata, matrix, mask_var),
         config,
         transform=transform,
         overwrite_values=True,
@@ -112,10 +112,10 @@ def fit(
         callback=callback,
     )
     target = adata.copy() if copy else adata
-    slots.put_model(target, trained, matrix, key_added)
+    anndata_fields.put_model(target, trained, matrix, key_added)
     facts = {"loss": trained.sample_loss}
     places = np.asarray(trained.sample_embedding, np.float32)
-    slots.put_samples(target, places, facts, key=key_added)
+    anndata_fields.put_samples(target, places, facts, key=key_added)
     return target if copy else None
 
 
@@ -125,7 +125,7 @@ def project(
     *,
     layer: str | None = None,
     use_raw: bool = False,
-    key_added: str = slots.KEY,
+    key_added: str = anndata_fields.KEY,
     covariance: bool = True,
     n_threads: int | None = None,
     workers: Workers | None = None,
@@ -173,13 +173,13 @@ def project(
     DataWarning
         If less than half of the model's genes are in the data.
     """
-    slots.check_writable(adata, copy)
+    anndata_fields.check_writable(adata, copy)
     trained, matrix = _model_and_matrix(model, key_added)
-    asked = slots.matrix_name(layer, use_raw)
+    asked = anndata_fields.matrix_name(layer, use_raw)
     matrix = matrix if asked == "X" else asked
     placed = projection.project(
         trained,
-        slots.expression_of(adata, matrix),
+        anndata_fields.expression_of(adata, matrix),
         n_threads=n_threads,
         workers=workers,
         verbose=verbose,
@@ -188,9 +188,9 @@ def project(
     if placed.p_value is not None:
         facts["p_value"] = placed.p_value
     target = adata.copy() if copy else adata
-    slots.put_model(target, trained, matrix, key_added)
+    anndata_fields.put_model(target, trained, matrix, key_added)
     covariances = placed.covariance if covariance else None
-    slots.put_samples(target, placed.sample_embedding, facts, covariances, key_added)
+    anndata_fields.put_samples(target, placed.sample_embedding, facts, covariances, key_added)
     return target if copy else None
 
 
@@ -201,7 +201,7 @@ def decode(
     points: ArrayLike | None = None,
     genes: Sequence[str] | None = None,
     scale: Literal["input", "model"] = "input",
-    key: str = slots.KEY,
+    key: str = anndata_fields.KEY,
     n_threads: int | None = None,
 ) -> AnnData:
     """What the model expects of every gene at the places of samples, or at any points.
@@ -252,7 +252,7 @@ def decode(
     return AnnData(values, obs=obs, var=var, obsm={f"X_{key}": np.asarray(places, np.float32)})
 
 
-def model(adata: AnnData, key: str = slots.KEY) -> Model:
+def model(adata: AnnData, key: str = anndata_fields.KEY) -> Model:
     """The model that `fit` or `project` put into ``adata``, also after a trip through a file.
 
     Raises
@@ -260,14 +260,14 @@ def model(adata: AnnData, key: str = slots.KEY) -> Model:
     InputError
         There is none under ``key``, or it has been altered.
     """
-    return slots.find_model(adata, key)[0]
+    return anndata_fields.find_model(adata, key)[0]
 
 
 def _model_and_matrix(source: Any, key: str) -> tuple[Model, str]:
     if isinstance(source, Model):
         return source, "X"
     if hasattr(source, "uns"):
-        return slots.find_model(source, key)
+        return anndata_fields.find_model(source, key)
     raise InputError(
         f"A model is needed (of fembed.load, or an AnnData object that has one), not "
         f"{type(source).__name__}."

@@ -14,7 +14,7 @@ import pytest
 
 from fembed import store
 from fembed.errors import InputError
-from fembed.files import arrayfile, sealed
+from fembed.files import arrayfile, manifest
 from fembed.model import Model
 from tests.tiny_model import tiny_model
 
@@ -41,7 +41,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object], sign: bool = 
     path = folder / "model.json"
     document = json.loads(path.read_text())
     change(document)
-    path.write_text(json.dumps(sealed.signed(document) if sign else document))
+    path.write_text(json.dumps(manifest.signed(document) if sign else document))
 
 
 def forge(folder: Path, change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:

@@ -15,7 +15,7 @@ from fembed import store
 from fembed.commands.app import run
 from fembed.data import readers
 from fembed.errors import InputError
-from fembed.files import durable
+from fembed.files import atomic
 from fembed.files.schema import parsed
 from tests.small_expression import QUICK, frame, write_csv, write_h5ad
 from tests.tiny_model import tiny_model
@@ -60,7 +60,7 @@ def test_a_disk_that_fills_up_leaves_the_earlier_file(here, capsys, monkeypatch)
         assert run(["project", "model", "data.csv", "-o", target.name, "-q"]) == 0
         earlier, real = target.read_bytes(), os.fsync
         with monkeypatch.context() as patched:
-            patched.setattr(durable.os, "fsync", _full)
+            patched.setattr(atomic.os, "fsync", _full)
             words = ["project", "model", "data.csv", "-o", target.name, "--overwrite", "-q"]
             assert run(words) == 2
         assert os.fsync is real and target.read_bytes() == earlier
@@ -81,7 +81,7 @@ def test_a_disk_that_fills_up_costs_no_extended_model(
     monkeypatch.setattr(tempfile, "tempdir", str(aside))
     left = [_full] if elsewhere else [_full] * 9
     real = os.fsync
-    monkeypatch.setattr(durable.os, "fsync", lambda number: (left.pop() if left else real)(number))
+    monkeypatch.setattr(atomic.os, "fsync", lambda number: (left.pop() if left else real)(number))
     words = ["extend", "model", "new.csv", "--training", "data.csv", "-o", "grown"]
     assert run([*words, "--overwrite", "--epochs", "1", "--n-threads", "1"]) == 2
     said = capsys.readouterr().err
@@ -96,16 +96,16 @@ def test_a_disk_that_fills_up_costs_no_extended_model(
 
 
 def test_what_is_put_into_a_folder_is_there_complete_or_not_at_all(here, monkeypatch) -> None:
-    place = durable.place("new")
-    monkeypatch.setattr(durable.os, "fsync", _full)
+    place = atomic.place("new")
+    monkeypatch.setattr(atomic.os, "fsync", _full)
     with (
         pytest.raises(InputError, match=r"^new cannot be written \(No space left on device\)"),
-        durable.filling(place) as folder,
+        atomic.filling(place) as folder,
     ):
         tiny_model().save(folder / "model")
     monkeypatch.undo()
     assert sorted(path.name for path in here.iterdir()) == ["data.csv"]
-    with durable.filling(place) as folder:
+    with atomic.filling(place) as folder:
         tiny_model().save(folder / "model")
         assert not (here / "new").exists()
     assert store.load(here / "new" / "model").n_samples == tiny_model().n_samples

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 from fembed import store
 from fembed.config import FitConfig
 from fembed.errors import InputError
-from fembed.files import arrayfile, durable, sealed
+from fembed.files import arrayfile, atomic, manifest
 from tests.tiny_model import N_GENES, N_SAMPLES, tiny_model
 
 posix = pytest.mark.skipif(os.name == "nt", reason="links and permission bits are POSIX's")
@@ -100,7 +100,7 @@ def test_options_in_the_words_of_before(tmp_path: Path, version: int, former: st
     assert options.pop("init") == now and options.pop("validation_fraction") == 0.2
     options |= {"start": former, "validation": 0.2}
     document["schema_version"] = version
-    path.write_text(json.dumps(sealed.signed(document)))
+    path.write_text(json.dumps(manifest.signed(document)))
     assert store.load(tmp_path / "model").config == model.config
     # Sweeps and checkpoints know a fit again by them.
     del options["n_threads"]
@@ -148,7 +148,7 @@ def test_a_failed_save_leaves_the_old_model_and_nothing_else(
         path.write_bytes(content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(durable, "_write", full_disk)
+    monkeypatch.setattr(atomic, "_write", full_disk)
     with pytest.raises(InputError, match="No space left on device"):
         tiny_model(2).save(tmp_path / "model", overwrite=True)
     assert (tmp_path / "model" / "model.json").read_bytes() == before
@@ -167,8 +167,8 @@ def test_a_failed_rename_puts_the_old_model_back(
             raise OSError(5, "Input/output error")
         rename(source, target)
 
-    monkeypatch.setattr(durable, "exchange", lambda *_: False)  # as on a network file system
-    monkeypatch.setattr(durable.os, "rename", fails_the_second_time)
+    monkeypatch.setattr(atomic, "exchange", lambda *_: False)  # as on a network file system
+    monkeypatch.setattr(atomic.os, "rename", fails_the_second_time)
     with pytest.raises(InputError, match="Input/output error"):
         tiny_model(2).save(tmp_path / "model", overwrite=True)
     assert same_bits(store.load(tmp_path / "model").sample_loss, tiny_model(1).sample_loss)

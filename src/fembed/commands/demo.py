@@ -34,7 +34,7 @@ def demo(
 
     from fembed import demo as tour
     from fembed.commands import describe, options
-    from fembed.files import durable
+    from fembed.files import atomic
     from fembed.pl import canvas, page
     from fembed.report import report_page
 
@@ -53,7 +53,7 @@ def demo(
     )
     path = Path(output or tempfile.mkdtemp(prefix="fembed_demo_")).absolute() / tour.REPORT
     if place is None:
-        durable.replace_file(path, report.encode())
+        atomic.replace_file(path, report.encode())
     else:
         tour.save(result, report, place)
     describe.show({**result.facts, "report": str(path)}, quiet)

@@ -11,15 +11,15 @@ import numpy as np
 
 from fembed.data import account
 from fembed.data.chunks import row_chunks
-from fembed.files.plain import json_text
+from fembed.files.manifest import json_text
 from fembed.output.streams import escaped, say
 
 if TYPE_CHECKING:
     from fembed.data.expression import Expression
     from fembed.evaluation import Evaluation
-    from fembed.grid import Sweep
     from fembed.inference.projection import Projection
     from fembed.model import Model
+    from fembed.sweeps import Sweep
 
 Facts = dict[str, Any]
 
@@ -184,7 +184,7 @@ def evaluation_lines(found: Evaluation) -> list[str]:
 
 def sweep_lines(found: Sweep) -> list[str]:
     """A row a case: its options, loss and accuracies."""
-    from fembed.grid.options import option_text
+    from fembed.sweeps.options import option_text
 
     measured = ("loss", "held_out_loss", *MEASURED_ACCURACIES)
     shown = [name for name in measured if found.table[name].notna().any()]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from fembed import store
 from fembed.errors import InputError
-from fembed.files import arrayfile, durable, paths, temporary
+from fembed.files import arrayfile, atomic, paths, temporary
 from fembed.output import tables
 from fembed.output.log import check_log
 from fembed.train import checkpoint
@@ -42,8 +42,8 @@ class FitOutputs:
         There is a model, perhaps of this fit, and something else is to be done.
     """
 
-    model: durable.Place
-    table: durable.Place | None
+    model: atomic.Place
+    table: atomic.Place | None
     checkpoint: Path
     unfinished: bool
 
@@ -74,7 +74,7 @@ class FitOutputs:
         try:
             if not self.unfinished:
                 store.save(model, self.model)
-        except durable.KeptElsewhere as error:
+        except atomic.KeptElsewhere as error:
             told.append(error)
         except InputError as error:
             if not self.checkpoint.exists():
@@ -88,7 +88,7 @@ class FitOutputs:
                 tables.write(table, self.table)
         except InputError as error:  # told with what became of the model
             told.append(error)
-        if all(isinstance(error, durable.KeptElsewhere) for error in told):
+        if all(isinstance(error, atomic.KeptElsewhere) for error in told):
             checkpoint.discard(self.checkpoint, model)
         if told:
             raise _all_told(told)
@@ -98,7 +98,7 @@ def _all_told(errors: Sequence[InputError]) -> InputError:
     """One error for those that several outputs of one command met: it names every place."""
     if len(errors) == 1:
         return errors[0]
-    late = [error for error in errors if isinstance(error, durable.KeptElsewhere)]
+    late = [error for error in errors if isinstance(error, atomic.KeptElsewhere)]
     if len(late) < len(errors):
         return InputError("; ".join(str(error).rstrip(".") for error in errors) + ".")
     written = " and ".join(paths.shown_path(error.path) for error in late)
@@ -109,7 +109,7 @@ def _all_told(errors: Sequence[InputError]) -> InputError:
     )
 
 
-def save(model: Model, place: durable.Place) -> None:
+def save(model: Model, place: atomic.Place) -> None:
     """Write a model that took long to make, of a command that keeps no state as a fit does.
 
     Where its place cannot be written after all (the disk is full), the model is kept in the
@@ -122,7 +122,7 @@ def save(model: Model, place: durable.Place) -> None:
     """
     try:
         store.save(model, place)
-    except durable.KeptElsewhere:
+    except atomic.KeptElsewhere:
         raise
     except InputError as error:
         kept = _kept_aside(model, place.target.name)
@@ -165,7 +165,7 @@ def check(
         and paths.is_model(Path(os.path.realpath(model)))
         and (os.path.exists(kept) or (embedding is not None and not os.path.lexists(embedding)))
     )
-    place = durable.place(model, "model") if unfinished else store.check_output(model, overwrite)
+    place = atomic.place(model, "model") if unfinished else store.check_output(model, overwrite)
     arrayfile.check_file(kept, "checkpoint")
     if labels and embedding is None:
         raise InputError("--label is for the table of --embedding; give --embedding FILE too.")

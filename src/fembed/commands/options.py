@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fembed.config import MAX_THREADS, MAX_WORKERS, FitConfig, checked_whole, is_number
@@ -11,7 +12,9 @@ from fembed.errors import InputError
 from fembed.parallel import Workers
 
 if TYPE_CHECKING:
-    from fembed.grid.options import Grid
+    from fembed.data.expression import Expression
+    from fembed.files.atomic import Place
+    from fembed.sweeps.options import Grid
 
 
 def config(*, hidden: str = "100,50,50", **fields: Any) -> FitConfig:
@@ -88,7 +91,7 @@ def gene_names(text: str) -> list[str]:
 
 def grid(weight_decay: str | None, gene_components: str | None, others: Sequence[str]) -> Grid:
     """The grid of a sweep's options: the two usual ones, and OPTION=V1,V2,... of any other."""
-    from fembed.grid.options import Grid
+    from fembed.sweeps.options import Grid
 
     usual = {"weight_decay": weight_decay, "gene_components": gene_components}
     words = [(option, text) for option, text in usual.items() if text is not None]
@@ -139,3 +142,45 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
     """Raise InputError unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise InputError(f"{option} is '{value}'; choose {' or '.join(choices)}.")
+
+
+def check_request(
+    output: str,
+    endings: Sequence[str],
+    data: str | None,
+    columns: Sequence[str],
+    *,
+    model: str,
+    overwrite: bool,
+) -> tuple[str, Place]:
+    """The ending of ``output`` and its place; InputError for what could not be shown or written.
+
+    A check before anything is read; the columns are looked up when the data are.
+    """
+    name = Path(output).name.lower()
+    ending = next((end for end in endings if name.endswith(end)), None)
+    if ending is None:
+        known = " or ".join(endings)
+        raise InputError(f"{output} has an unknown ending; give a file that ends in {known}.")
+    if columns and data is None:
+        raise InputError(f"The column '{columns[0]}' is read from the data; give --data FILE too.")
+    from fembed.output import tables
+
+    sources = [] if data is None else [data]
+    return ending, tables.check_beside_model(output, model, overwrite, sources)
+
+
+def read_data(
+    data: str | None,
+    *,
+    layer: str | None,
+    use_raw: bool,
+    transpose: bool | None,
+    tx2gene: str | None,
+) -> Expression | None:
+    """The data, where there are any."""
+    if data is None:
+        return None
+    from fembed.data import readers
+
+    return readers.read(data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)

@@ -43,19 +43,19 @@ def plot(
     from pathlib import Path
 
     from fembed import store
-    from fembed.commands import describe, options, shown
-    from fembed.files import durable
+    from fembed.commands import describe, options
+    from fembed.files import atomic
     from fembed.pl.interactive import map_page
     from fembed.pl.samples import map_samples
     from fembed.report.figures import map_file
 
     endings = (".html", ".png", ".pdf", ".svg")
-    ending, place = shown.check_request(
+    ending, place = options.check_request(
         output, endings, data, label or [], model=model, overwrite=overwrite
     )
     options.check_threads(n_threads)
     trained = store.load(model)
-    expression = shown.read(
+    expression = options.read_data(
         data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
     )
     samples = map_samples(trained, expression, label or [], n_threads=n_threads)
@@ -64,6 +64,6 @@ def plot(
         content = map_page(trained, samples, title=title, n_threads=n_threads).encode()
     else:
         content = map_file(samples, ending.removeprefix("."), title)
-    durable.replace_file(place, content)
+    atomic.replace_file(place, content)
     facts = {"samples": len(samples), "of_them_projected": int(samples.projected.sum())}
     describe.show({**facts, "map": output}, quiet)

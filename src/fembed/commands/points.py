@@ -14,7 +14,7 @@ from fembed.data.readers import anndata_files, hdf5
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.errors import InputError
 from fembed.files import paths
-from fembed.files.plain import PathLike
+from fembed.files.manifest import PathLike
 from fembed.output.tables import Names, component_names, ending_of
 
 

@@ -43,17 +43,17 @@ def report(
     from pathlib import Path
 
     from fembed import store
-    from fembed.commands import describe, options, shown
-    from fembed.files import durable
+    from fembed.commands import describe, options
+    from fembed.files import atomic
     from fembed.report import report_page
 
     columns = [*(label or []), *([batch] if batch is not None else [])]
-    _, place = shown.check_request(
+    _, place = options.check_request(
         output, (".html",), data, columns, model=model, overwrite=overwrite
     )
     options.check_threads(n_threads)
     trained = store.load(model)
-    expression = shown.read(
+    expression = options.read_data(
         data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
     )
     text = report_page(
@@ -65,5 +65,5 @@ def report(
         model_path=model,
         n_threads=n_threads,
     )
-    durable.replace_file(place, text.encode())
+    atomic.replace_file(place, text.encode())
     describe.show({"page": output, "megabytes": round(len(text.encode()) / 1e6, 1)}, quiet)

@@ -95,12 +95,12 @@ def sweep(
 
     Each finished case is stored at once: the same command resumes where a killed one ended.
     """
-    from fembed import grid as grids
+    from fembed import sweeps
     from fembed.commands import describe, options
     from fembed.data import readers
     from fembed.data.preprocess import Preprocessing
-    from fembed.grid.case import CaseResult
-    from fembed.grid.folder import case_name, check
+    from fembed.sweeps.case import CaseResult
+    from fembed.sweeps.folder import case_name, check
 
     with JsonLog(log_json) as log, errors_told(log):
         chosen = options.grid(weight_decay, gene_components, grid or [])
@@ -140,7 +140,7 @@ def sweep(
                     **case.measures,
                 )
 
-            found = grids.sweep(
+            found = sweeps.sweep(
                 expression,
                 chosen,
                 label,

@@ -16,9 +16,9 @@ from fembed.errors import InputError
 from fembed.evaluation.methods import OURS
 from fembed.evaluation.tasks import Labels, Task
 from fembed.facts import ShowsFacts
-from fembed.files import durable
-from fembed.files.durable import Place
-from fembed.files.plain import plain
+from fembed.files import atomic
+from fembed.files.atomic import Place
+from fembed.files.manifest import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -241,7 +241,7 @@ class Evaluation(ShowsFacts):
             The folder exists or cannot be written, or matplotlib is missing.
         """
         place = path if isinstance(path, Place) else check_folder(path, overwrite)
-        files: dict[str, durable.Content] = {
+        files: dict[str, atomic.Content] = {
             f"{name}.csv": table.to_csv(index=False).encode()
             for name, table in self.tables().items()
         }
@@ -253,7 +253,7 @@ class Evaluation(ShowsFacts):
                 stream = io.BytesIO()
                 drawn.savefig(stream, format=kind, dpi=200)
                 files[f"{self.measures[0]}.{kind}"] = stream.getvalue()
-        durable.replace_folder(place, files)
+        atomic.replace_folder(place, files)
 
     def _by_method(self) -> list[tuple[tuple[str, Any], pd.DataFrame]]:
         groups = self.folds.groupby(["method", "dimension"], sort=False, dropna=False)
@@ -265,7 +265,7 @@ def check_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Place
 
     Only a folder that `save` wrote is replaced, and only if nothing else was put there.
     """
-    place = durable.place(path)
+    place = atomic.place(path)
     if not place.taken:
         return place
     if not overwrite:

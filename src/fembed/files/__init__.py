@@ -1,1 +1,1 @@
-"""Files that are whole or absent (`durable`), their arrays checked (`sealed`, `arrayfile`)."""
+"""Files that are whole or absent (`atomic`), their arrays checked (`manifest`, `arrayfile`)."""

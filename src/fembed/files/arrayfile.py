@@ -1,11 +1,11 @@
 """Named arrays and a JSON document on disk: checked when read, never half-written.
 
-Two layouts share the checks of `sealed`:
+Two layouts share the checks of `manifest`:
 
 * a *folder* (a model): ``<kind>.safetensors`` + ``<kind>.json``, readable by people and by other
   programs;
 * a *single file* (a checkpoint): one ``.safetensors`` file with the document in its metadata,
-  because a file can be replaced atomically and a folder cannot (see `fembed.files.durable`). A
+  because a file can be replaced atomically and a folder cannot (see `fembed.files.atomic`). A
   checkpoint is replaced many times in a run, unattended; a model once, on the user's word.
 """
 
@@ -21,24 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.files import durable, paths
-from fembed.files.plain import PathLike, plain
-from fembed.files.schema import parsed, shown_json
-from fembed.files.sealed import (
+from fembed.files import atomic, paths
+from fembed.files.manifest import (
     Arrays,
     Document,
+    PathLike,
     check_described,
     check_digest,
     checked_document,
     heading,
     native,
+    plain,
     seal,
     signed,
 )
+from fembed.files.schema import parsed, shown_json
 
 
 def write_folder(
-    path: PathLike | durable.Place,
+    path: PathLike | atomic.Place,
     arrays: Mapping[str, NDArray[Any]],
     document: Document,
     kind: str,
@@ -67,11 +68,11 @@ def write_folder(
     InputError
         ``path`` exists and may not be replaced, or cannot be written.
     """
-    place = path if isinstance(path, durable.Place) else check_output(path, kind, overwrite)
+    place = path if isinstance(path, atomic.Place) else check_output(path, kind, overwrite)
     payload, facts = _payload(arrays, kind)
     text = json.dumps(signed({**facts, **plain(document)}), indent=1, allow_nan=False)
     files = {f"{kind}.safetensors": payload, f"{kind}.json": text.encode() + b"\n"}
-    durable.replace_folder(place, files)
+    atomic.replace_folder(place, files)
 
 
 def read_folder(path: PathLike, kind: str) -> tuple[Arrays, Document]:
@@ -128,7 +129,7 @@ def write_file(
     if target.is_dir():
         raise InputError(f"{path} is a folder, but a fembed {kind} is a file; give another path.")
     named, text = seal(arrays, document, kind)
-    durable.replace_file(path, _serialised(named, {"fembed": text}))
+    atomic.replace_file(path, _serialised(named, {"fembed": text}))
 
 
 def read_file(path: PathLike, kind: str) -> tuple[Arrays, Document]:
@@ -149,9 +150,9 @@ def read_file(path: PathLike, kind: str) -> tuple[Arrays, Document]:
     return arrays, document
 
 
-def check_output(path: PathLike, kind: str, overwrite: bool) -> durable.Place:
+def check_output(path: PathLike, kind: str, overwrite: bool) -> atomic.Place:
     """Raise InputError if `write_folder` could not write to ``path``; call it before long work."""
-    place = durable.place(path, kind)
+    place = atomic.place(path, kind)
     if place.taken:
         _check_replaceable(path, place.target, kind, overwrite)
     return place
@@ -159,7 +160,7 @@ def check_output(path: PathLike, kind: str, overwrite: bool) -> durable.Place:
 
 def check_file(path: PathLike, kind: str) -> None:
     """Raise InputError if `write_file` could not write to ``path``; call it before long work."""
-    durable.place(path, kind)
+    atomic.place(path, kind)
 
 
 def _check_replaceable(path: PathLike, target: Path, kind: str, overwrite: bool) -> None:

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from fembed.errors import InputError
-from fembed.files.plain import PathLike
+from fembed.files.manifest import PathLike
 
 _SHOWN = 160  # characters of a path in a sentence
 

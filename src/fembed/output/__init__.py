@@ -1,1 +1,1 @@
-"""Where results go: an AnnData object (`slots`), a file (`tables`), a screen (`terminal`)."""
+"""Where results go: an AnnData object (`anndata_fields`), a file (`tables`), a `terminal`."""

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from fembed.errors import InputError
-from fembed.files import durable, paths
-from fembed.files.plain import PathLike, json_text
+from fembed.files import atomic, paths
+from fembed.files.manifest import PathLike, json_text
 from fembed.output.streams import leave, tell
 
 _FIRST = b'{"event": '  # how every line of ours begins
@@ -40,7 +40,7 @@ def check_log(
     for output in outputs:
         if paths.within(path, output):
             raise InputError(f"The log {path} lies in the output {output}; give a path outside.")
-    place = durable.place(path, "log")
+    place = atomic.place(path, "log")
     if place.target.is_dir():
         raise InputError(f"{path} is a folder, but the log is a file; give another path.")
     for source in sources:

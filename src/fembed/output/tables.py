@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.files import durable, paths
-from fembed.files.durable import Place
-from fembed.files.plain import PathLike
+from fembed.files import atomic, paths
+from fembed.files.atomic import Place
+from fembed.files.manifest import PathLike
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -175,7 +175,7 @@ def check_output(
 
 def check_file(path: PathLike, overwrite: bool = False, sources: Sequence[PathLike] = ()) -> Place:
     """As `check_output`, for a file of any ending."""
-    place = durable.place(path)
+    place = atomic.place(path)
     if place.target.is_dir():
         raise InputError(f"{path} is a folder, but the output is a file; give another path.")
     for source in sources:
@@ -214,11 +214,11 @@ def write(table: Table, path: PathLike | Place, overwrite: bool = False) -> None
     place = path if isinstance(path, Place) else check_output(path, overwrite)
     ending = ending_of(Path(place.path))
     if ending == ".h5ad":
-        durable.replace_file(place, _as_h5ad(table))
+        atomic.replace_file(place, _as_h5ad(table))
     elif ending == ".parquet":
-        durable.replace_file(place, _as_parquet(table))
+        atomic.replace_file(place, _as_parquet(table))
     else:
-        with durable.replacing(place) as temporary:
+        with atomic.replacing(place) as temporary:
             _write_text(table, temporary, ending)
 
 

@@ -1,6 +1,6 @@
-"""Parallel work. `door` is the one way in: it hands cases to `processes` or to a `cluster`."""
+"""Parallel work. `dispatch` hands cases to `processes` or to a `cluster`."""
 
-from fembed.parallel.door import run
+from fembed.parallel.dispatch import run
 from fembed.parallel.workers import Workers
 
 __all__ = ["Workers", "run"]

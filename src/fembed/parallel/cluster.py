@@ -1,4 +1,4 @@
-"""Cases on a Dask cluster: data sent once a worker, lost workers survived; see `door.run`."""
+"""Cases on a Dask cluster: data sent once a worker, lost workers survived; see `dispatch.run`."""
 
 from __future__ import annotations
 

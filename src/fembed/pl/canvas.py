@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fembed.errors import InputError
-from fembed.files import durable
+from fembed.files import atomic
 from fembed.pl import names
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def write(figure: Figure, save: SavePath, tight: bool = False) -> None:
     content = io.BytesIO()
     with quiet_about_glyphs():
         figure.savefig(content, format=ending, dpi=DOTS_PER_INCH, **box)
-    durable.replace_file(save, content.getbuffer())
+    atomic.replace_file(save, content.getbuffer())
 
 
 def name_axes(ax: Axes, called: Sequence[str]) -> None:

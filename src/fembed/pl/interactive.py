@@ -10,7 +10,7 @@ from typing import Any
 from fembed.data.annotations import one_column
 from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.files import durable
+from fembed.files import atomic
 from fembed.model import Model
 from fembed.pl import page
 from fembed.pl.categories import Categories, categories
@@ -81,7 +81,7 @@ def interactive_map(
         samples = replace(samples, labels=_checked_columns(columns, samples.names))
     text = map_page(model, samples, title=title, measured_genes=measured_genes, n_threads=n_threads)
     if save is not None:
-        durable.replace_file(save, text.encode())
+        atomic.replace_file(save, text.encode())
     return page.Page(text)
 
 

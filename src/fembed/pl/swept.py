@@ -11,7 +11,7 @@ import numpy as np
 from fembed.pl import heatmap, panels
 
 if TYPE_CHECKING:
-    from fembed.grid import Sweep
+    from fembed.sweeps import Sweep
 
 ACCURACIES = ("network_accuracy", "held_out_knn_accuracy", "knn_accuracy")
 ENDINGS = ("png", "pdf")

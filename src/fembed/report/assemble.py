@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fembed.data.expression import Expression
-from fembed.files import durable
+from fembed.files import atomic
 from fembed.model import Model
 from fembed.pl import canvas, page
 from fembed.pl.interactive import map_data, map_scripts
@@ -105,7 +105,7 @@ def report_page(
             **_provenance(model, data, model_path),
         )
     if save is not None:
-        durable.replace_file(save, text.encode())
+        atomic.replace_file(save, text.encode())
     return page.Page(text)
 
 

@@ -22,10 +22,9 @@ from fembed.config import FitConfig
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning, InputError
-from fembed.files import arrayfile, durable, paths
-from fembed.files.plain import PathLike, plain
+from fembed.files import arrayfile, atomic, paths
+from fembed.files.manifest import Arrays, Document, PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
-from fembed.files.sealed import Arrays, Document
 from fembed.model import LARGEST_VALUE, Model
 from fembed.train.early_stopping import EarlyStopping
 from fembed.train.result import TrainingLog
@@ -38,7 +37,7 @@ FIT = "fit_sha256"
 SECONDS = 60.0
 
 _POSITIVE = number(0.0)
-#: The document, beside what `fembed.files.sealed` says and checks of it. Its names are those of
+#: The document, beside what `fembed.files.manifest` says and checks of it. Its names are those of
 #: schema version 2, whatever the code calls them, so that earlier files can be read.
 DOCUMENT = Record(
     {
@@ -276,7 +275,7 @@ def discard(path: Path, model: Model) -> None:
             return
         if digest(document.get("about", {})) != model.training.get(FIT):
             return
-    durable.discard(path)
+    atomic.discard(path)
 
 
 def _named(prefix: str, arrays: Arrays) -> Arrays:

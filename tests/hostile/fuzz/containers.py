@@ -1,4 +1,4 @@
-"""Mutations of archives and folders: .npz, .zarr, 10x, models and what else is sealed."""
+"""Mutations of archives and folders: .npz, .zarr, 10x, models and what else is manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from fembed.files import sealed
+from fembed.files import manifest
 from tests.hostile.fuzz import plain
 from tests.hostile.fuzz.hdf5 import NUMBERS, REFUSE, TEXTS, _shapes, _whole
 
@@ -242,7 +242,7 @@ def _edit_payload(payload: bytes, rng: Random) -> tuple[bytes, str]:
 def sealed_text(document: dict[str, Any]) -> str:
     """The document with its own checksum, however odd its contents."""
     with plain.deep_stack():
-        return json.dumps(sealed.signed(document))
+        return json.dumps(manifest.signed(document))
 
 
 def folder(kind: str) -> Callable[[Path, Random], str]:
@@ -281,8 +281,8 @@ def single(path: Path, rng: Random) -> str:
         try:
             header, body = _split(payload)
             arrays = _arrays(header, body)
-            document["arrays_sha256"] = sealed.array_digest(arrays)
-            document["arrays"] = sealed.heading(arrays, "x")["arrays"]
+            document["arrays_sha256"] = manifest.array_digest(arrays)
+            document["arrays"] = manifest.heading(arrays, "x")["arrays"]
         except (ValueError, KeyError, TypeError, AttributeError, SafetensorError):
             path.write_bytes(payload)
             return words

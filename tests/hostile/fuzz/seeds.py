@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from fembed import grid, parallel, store, tl, train
+from fembed import parallel, store, sweeps, tl, train
 from fembed.config import FitConfig
 from fembed.data.expression import Expression
 from fembed.model import Model
@@ -232,7 +232,7 @@ def fit_kept(path: Path) -> Model:
 
 def sweep(folder: Path) -> None:
     """Run, or go on with, the sweep of one case in ``folder``."""
-    grid.sweep(
+    sweeps.sweep(
         more_samples(),
         {"weight_decay": [0.0]},
         "group",

@@ -15,9 +15,9 @@ from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32
 from fembed.errors import DataWarning, TrainingError
 from fembed.evaluation.folds import Fold
-from fembed.grid.classifier import NetworkClassifier
 from fembed.inference.projection import project
 from fembed.model import Model
+from fembed.sweeps.classifier import NetworkClassifier
 from fembed.train import fit
 
 NEIGHBOURS = 5

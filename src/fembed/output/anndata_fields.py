@@ -27,7 +27,7 @@ from fembed import store
 from fembed.data.expression import Expression
 from fembed.data.lookup import look_up
 from fembed.errors import InputError
-from fembed.files.sealed import seal, unseal
+from fembed.files.manifest import seal, unseal
 from fembed.model import Model
 
 if TYPE_CHECKING:

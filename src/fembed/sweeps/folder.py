@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from fembed import store
 from fembed.config import FitConfig
 from fembed.errors import InputError
-from fembed.files import arrayfile, durable, paths, temporary
-from fembed.files.durable import Place
-from fembed.files.plain import PathLike, plain
+from fembed.files import arrayfile, atomic, paths, temporary
+from fembed.files.atomic import Place
+from fembed.files.manifest import PathLike, plain
 from fembed.files.schema import Record, nullable, number, parsed, several, shown_json, text
 from fembed.files.schema import check as check_document
-from fembed.grid.case import MEASURES, CaseResult, Shared
+from fembed.sweeps.case import MEASURES, CaseResult, Shared
 
 KIND = "sweep case"
 SETTINGS = "sweep.json"
@@ -42,7 +42,7 @@ _CALLED = {
 }
 
 
-#: The document of a finished case, beside what `fembed.files.sealed` says and checks of it.
+#: The document of a finished case, beside what `fembed.files.manifest` says and checks of it.
 CASE = Record(
     {
         "config": Record({}, {}, other=True),  # `FitConfig` checks its options
@@ -73,9 +73,9 @@ class SweepFolder:
         if not known.taken:
             text = json.dumps({"format": "fembed sweep", **settings}, indent=2)
             try:
-                durable.replace_file(known, text.encode())
-            except durable.KeptElsewhere as late:  # another sweep began there just now
-                durable.discard(late.kept)
+                atomic.replace_file(known, text.encode())
+            except atomic.KeptElsewhere as late:  # another sweep began there just now
+                atomic.discard(late.kept)
         _refuse_other(_read_settings(known.target), settings, self.path)
         for folder in (self.path, self.path / "cases", self.path / "models"):
             temporary.clear(folder)
@@ -135,8 +135,8 @@ def check(path: PathLike) -> Place:
     folder = paths.resolved(path)
     if os.path.isfile(folder):
         raise InputError(f"{path} is a file, but a sweep is a folder; give another path.")
-    place = durable.place(folder / SETTINGS)
-    durable.place(folder / "models" / ("0" * 16) / "model.safetensors")  # the longest name
+    place = atomic.place(folder / SETTINGS)
+    atomic.place(folder / "models" / ("0" * 16) / "model.safetensors")  # the longest name
     if folder.is_dir() and not place.taken:
         foreign = sorted(entry.name for entry in folder.iterdir())
         if foreign:

@@ -18,12 +18,12 @@ from fembed.errors import InputError
 from fembed.evaluation.annotations import labelled
 from fembed.evaluation.folds import checked_groups, make_folds
 from fembed.evaluation.tasks import Classification
-from fembed.files import durable
-from fembed.grid.case import CaseResult, Protocol, Shared, run_case
-from fembed.grid.folder import SweepFolder, check, settings_of
-from fembed.grid.options import Grid
-from fembed.grid.result import Sweep
+from fembed.files import atomic
 from fembed.progress import Bar
+from fembed.sweeps.case import CaseResult, Protocol, Shared, run_case
+from fembed.sweeps.folder import SweepFolder, check, settings_of
+from fembed.sweeps.options import Grid
+from fembed.sweeps.result import Sweep
 
 FOLDS = 5
 TABLE = "table.csv"
@@ -162,7 +162,7 @@ def sweep(
     found = Sweep(grid, results, labels, path, column, colours)
     if place is not None:
         text = found.table.to_csv(index=False, lineterminator="\n")
-        durable.replace_file(place.path / TABLE, text.encode())
+        atomic.replace_file(place.path / TABLE, text.encode())
     return found
 
 

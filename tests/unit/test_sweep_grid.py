@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fembed import FitConfig, InputError
-from fembed.grid.classifier import NetworkClassifier
-from fembed.grid.folder import case_name
-from fembed.grid.options import Grid, option_text
+from fembed.sweeps.classifier import NetworkClassifier
+from fembed.sweeps.folder import case_name
+from fembed.sweeps.options import Grid, option_text
 
 
 def test_every_combination_is_a_case_and_the_rest_stays() -> None:

@@ -4,7 +4,7 @@
 a run can be resumed, `result` what comes out, and `run` the way through all cases.
 """
 
-from fembed.grid.result import Sweep
-from fembed.grid.run import sweep
+from fembed.sweeps.result import Sweep
+from fembed.sweeps.run import sweep
 
 __all__ = ["Sweep", "sweep"]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from fembed.errors import InputError
 from fembed.files import paths, temporary
-from fembed.files.plain import PathLike
+from fembed.files.manifest import PathLike
 from fembed.files.renaming import exchange, rename_new
 
 Content = bytes | memoryview

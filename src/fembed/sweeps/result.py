@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fembed.errors import InputError
 from fembed.facts import ShowsFacts, counted
-from fembed.grid.case import MEASURES, CaseResult
-from fembed.grid.folder import case_name
-from fembed.grid.options import Grid, option_text
+from fembed.sweeps.case import MEASURES, CaseResult
+from fembed.sweeps.folder import case_name
+from fembed.sweeps.options import Grid, option_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,12 +1,14 @@
 """Arrays and a JSON document that vouch for each other, by descriptions and checksums.
 
-`arrayfile` writes them; a model inside an AnnData object is sealed too, and written by others.
+`arrayfile` writes them; a model inside an AnnData object has a manifest too, and others write it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.errors import InputError
-from fembed.files.plain import plain
+from fembed.errors import InputError, readable
 from fembed.files.schema import parsed, shown_json
 
 #: 2: a model may hold what is learnt after its training. 3: options of a fit have their present
 #: names (see `fembed.config.FORMER_NAMES`). Versions 1 and 2 are read as before.
 SCHEMA_VERSION = 3
 
+PathLike = str | os.PathLike[str]
 Arrays = dict[str, NDArray[Any]]
 Document = dict[str, Any]
 Source = Path | str  # what a message calls the place that something was read from
@@ -133,7 +135,7 @@ def check_described(arrays: Arrays, document: Document, source: Source) -> None:
 
 
 def check_digest(arrays: Arrays, document: Document, source: Source) -> None:
-    """Raise InputError unless the arrays are as they were sealed."""
+    """Raise InputError unless the arrays are as they were manifest."""
     if array_digest(arrays) != document.get("arrays_sha256"):
         raise InputError(f"{source} is altered (its checksum does not fit its arrays).")
 
@@ -145,3 +147,28 @@ def _package_version() -> str:
         return version("fembed")
     except PackageNotFoundError:  # run from a source tree that is not installed
         return "unknown"
+
+
+def json_text(value: Any) -> str:
+    """``value`` as one line of JSON, all in ASCII and without a control character."""
+    # JSON leaves DEL as it is, the one character of these.
+    return json.dumps(plain(value), allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def plain(value: Any) -> Any:
+    """``value`` as plain JSON, which every document is made of.
+
+    NumPy numbers and arrays become Python's, non-finite ones null, and texts readable: what is
+    written is to be read again, by us and by others, also where it names a file of any bytes.
+    """
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, Mapping):
+        return {readable(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
