@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import __main__, adapters, kernel, project, report
+from benchmarks import __main__, adapters, kernel, report
 from benchmarks.blockstep import Shape, pair_flops, product_flops
 from benchmarks.estimates import Estimate, PowerLaw, means
 from benchmarks.options import FOLDER, Common, option, parsed
@@ -179,13 +179,6 @@ def test_filling_and_principal_components_learn_from_the_training_part_only():
     alone_placed, together = rival.place(test[:1]), rival.place(test)
     np.testing.assert_allclose(alone_placed.embedding[0], together.embedding[0], rtol=1e-4)
     assert trained.mse is not None and trained.mse < 0.05
-
-
-def test_new_samples_are_drawn_around_the_held_out_ones():
-    values = np.arange(12, dtype=np.float32).reshape(4, 3) * 100
-    new = project.unseen(values, 1000, seed=0)
-    assert new.shape == (1000, 3) and new.dtype == np.float32
-    assert (np.abs(new.mean(axis=0) - values.mean(axis=0)) < 45).all()
 
 
 def test_sides_take_turns(monkeypatch):

@@ -135,6 +135,12 @@ def test_growth_has_a_bar(power, met):
     assert report.measures["exponents"]["entries"]["seconds"]["exponent"] == pytest.approx(power)
 
 
+def test_a_fit_is_measured_whole():
+    found = scale.fit_cost(scale.Fit(40, 30, 2.0, 1, gene_components=4))
+    assert found["passes"] == pytest.approx(2.0, rel=0.1) and found["seconds"] > 0
+    assert found["x_bytes"] == 4 * 40 * 30 and found["peak_bytes"] > found["x_bytes"]
+
+
 def document(folder, name, value=10.0):
     report = Report("train", train.Options(output=folder / name))
     report.add("fit", value, Bar("<=", 20.0), unit="s")
