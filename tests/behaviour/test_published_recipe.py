@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fembed._reference import Counts, train_blocks
+from fembed._reference.training import Counts, train_blocks
 from fembed.config import FitConfig
 from fembed.engine import Blocks
 from fembed.model import Model

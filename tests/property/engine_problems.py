@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from fembed._reference import pre_activations
+from fembed._reference.network import pre_activations
 from fembed.engine import Blocks
 from fembed.parameters import Parameters, layer_shapes
 from tests.property.strategies import (

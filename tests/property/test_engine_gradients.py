@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fembed import engine
-from fembed._reference import block_gradients, forward
+from fembed._reference.loss import block_gradients
+from fembed._reference.network import forward
 from fembed.parameters import Parameters
 from tests.property.engine_problems import (
     PUBLISHED,

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fembed import engine
-from fembed._reference import block_loss, forward, jacobian, solve_sample
+from fembed._reference.loss import block_loss
+from fembed._reference.network import forward
+from fembed._reference.placement import jacobian, solve_sample
 from fembed.engine import Solution
 from fembed.parameters import Parameters
 from tests.property.engine_problems import (

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fembed import engine
-from fembed._reference import Counts, block_gradients, train_blocks
+from fembed._reference.loss import block_gradients
+from fembed._reference.training import Counts, train_blocks
 from fembed.engine import AdamState, Blocks
 from fembed.parameters import Parameters
 from tests.property.engine_problems import (

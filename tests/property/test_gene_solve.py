@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fembed import engine
-from fembed._reference import forward
+from fembed._reference.network import forward
 from fembed.config import FitConfig
 from fembed.parameters import Parameters
 from fembed.solvers.genes import GeneSolver, can_solve_genes, solve_genes

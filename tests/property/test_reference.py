@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from fembed._reference import (
-    Counts,
-    adam_update,
-    block_gradients,
-    block_loss,
-    forward,
-    jacobian,
-    pre_activations,
-    solve_sample,
-    train_blocks,
-)
+from fembed._reference.loss import block_gradients, block_loss
+from fembed._reference.network import forward, pre_activations
+from fembed._reference.placement import jacobian, solve_sample
+from fembed._reference.training import Counts, adam_update, train_blocks
 from fembed.parameters import Parameters
 from tests.property.strategies import Problem, blocks, expressions, generators, parameters, problems
 from tests.property.strategies import random_parameters as random_parameters_of

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fembed import _reference
+from fembed._reference.network import forward
 from tests.tiny_model import N_GENES, tiny_model
 
 POINTS = np.array([[0.0, 0.0], [1.0, -2.0], [30.0, 0.5]])
@@ -20,7 +20,7 @@ def test_decode_is_the_oracles(linear: bool) -> None:
     assert decoded.shape == (3, N_GENES)
     assert decoded.dtype == np.float32
     double = replace(model.parameters.astype(np.float64), sample_embedding=POINTS)
-    oracle = _reference.forward(double, np.arange(3), np.arange(N_GENES))
+    oracle = forward(double, np.arange(3), np.arange(N_GENES))
     np.testing.assert_allclose(decoded, oracle, rtol=1e-5, atol=1e-5)
 
 
