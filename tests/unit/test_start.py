@@ -14,9 +14,9 @@ from fembed import engine
 from fembed.config import FitConfig
 from fembed.train import fit, initialization
 from fembed.train.initialization import (
-    neighbour_layout,
     random_initialization,
     spectral_initialization,
+    tsne_layout,
 )
 from fembed.train.units import Units, standardise
 from tests.curved_expression import curved, expression
@@ -183,7 +183,7 @@ def test_samples_outside_the_layout_start_amid_their_neighbours(
     u = parameters.sample_embedding
     assert_allclose(u[150:], u[:50], atol=1e-3)
     assert_allclose(u[learnt].std(axis=0), 1.0, atol=1e-4)
-    monkeypatch.setattr(initialization, "LAYOUT_LANDMARKS", 70)
+    monkeypatch.setattr(initialization, "TSNE_LANDMARKS", 70)
     parameters, _ = spectral_initialization(values, FitConfig(), np.arange(200))
     assert trustworthiness(values, parameters.sample_embedding, n_neighbors=8) > 0.9
 
@@ -192,7 +192,7 @@ def test_samples_outside_the_layout_start_amid_their_neighbours(
 def test_a_map_of_degenerate_data_starts_finite(values: np.ndarray) -> None:
     scores = np.ascontiguousarray(values * np.linspace(1, 2, len(values))[:, None], np.float32)
     for n_components in (1, 2, 3):
-        positions = neighbour_layout(scores, np.arange(30), n_components, 0)
+        positions = tsne_layout(scores, np.arange(30), n_components, 0)
         assert positions.shape == (30, n_components) and np.isfinite(positions).all()
 
 

@@ -27,12 +27,12 @@ MAP_GENE_SCORES = 25
 MAX_PCA_SAMPLES = 1200
 #: So many samples are multiplied with the components at once.
 SAMPLES_PER_CHUNK = 256
-#: A neighbour embedding takes distances between scores on so many principal components.
-LAYOUT_SCORES = 50
+#: t-SNE takes distances between scores on so many principal components.
+TSNE_SCORES = 50
 #: It is made of so many samples ...
-LAYOUT_LANDMARKS = 2000
+TSNE_LANDMARKS = 2000
 #: ... and the others start amid so many of their nearest ones in it.
-LAYOUT_NEIGHBOURS = 5
+TSNE_NEIGHBOURS = 5
 #: This is scikit-learn's default; it may be at most a third of the samples.
 TSNE_PERPLEXITY = 30.0
 #: Half of scikit-learn's default is enough, since training goes on from here.
@@ -139,9 +139,9 @@ def _at_components(
 ) -> tuple[Parameters, float]:
     n_samples, n_genes = values.shape
     d, e = config.n_components, config.gene_components
-    neighbours = config.starts_at_tsne(n_samples)
-    gene_scores = min(e, MAP_GENE_SCORES if neighbours else GENE_SCORES)
-    rank = min(max(d, gene_scores, LAYOUT_SCORES if neighbours else 0), len(part) - 1, n_genes)
+    tsne = config.starts_at_tsne(n_samples)
+    gene_scores = min(e, MAP_GENE_SCORES if tsne else GENE_SCORES)
+    rank = min(max(d, gene_scores, TSNE_SCORES if tsne else 0), len(part) - 1, n_genes)
     deviation, right = principal_components(np.nan_to_num(values[part], copy=False), rank)
     if len(part) < len(samples):
         deviation, right = improved_components(values, samples, right)
@@ -149,10 +149,10 @@ def _at_components(
     kept = min(d, int((deviation > 1e-3 * deviation[0]).sum()))
     gene_embedding = np.zeros((n_genes, e), np.float32)
     gene_embedding[:, : min(gene_scores, rank)] = right[:gene_scores].T * np.sqrt(n_genes)
-    scores, squares = _scores(values, right if neighbours else right[:kept])
+    scores, squares = _scores(values, right if tsne else right[:kept])
     captured = float(np.square(scores[:, :kept], dtype=np.float64).sum())
-    if neighbours:
-        positions = neighbour_layout(scores, samples, d, config.seed, config.n_threads)
+    if tsne:
+        positions = tsne_layout(scores, samples, d, config.seed, config.n_threads)
         loading = _regression(values, positions, samples)
     else:
         positions = 0.01 * random.standard_normal((n_samples, d), np.float32)
@@ -191,7 +191,7 @@ def _regression(values: Float32, positions: Float32, samples: NDArray[np.intp]) 
     return np.ascontiguousarray(slopes, np.float32)
 
 
-def neighbour_layout(
+def tsne_layout(
     scores: Float32,
     samples: NDArray[np.intp],
     n_components: int,
@@ -215,7 +215,7 @@ def neighbour_layout(
     from sklearn.manifold import TSNE
     from sklearn.neighbors import KNeighborsRegressor
 
-    landmarks = samples[even_choice(len(samples), LAYOUT_LANDMARKS)]
+    landmarks = samples[even_choice(len(samples), TSNE_LANDMARKS)]
     known = scores[landmarks]
     # As its init="pca" does; components that the data lack begin at random.
     begin = np.random.default_rng(seed).standard_normal((len(known), n_components), np.float32)
@@ -230,7 +230,7 @@ def neighbour_layout(
     )
     with threadpool_limits(1):  # or the bits would depend on how many there are
         embedding = tsne.fit_transform(known)
-    neighbours = KNeighborsRegressor(min(LAYOUT_NEIGHBOURS, len(landmarks)), weights="distance")
+    neighbours = KNeighborsRegressor(min(TSNE_NEIGHBOURS, len(landmarks)), weights="distance")
     with limited(n_threads):
         positions = neighbours.fit(known, embedding).predict(scores)
     positions[landmarks] = embedding

@@ -10,8 +10,8 @@ from fembed.config import FitConfig
 LEARNING_RATE = 5e-3
 #: The fast recipe moves samples so many times as fast as the network and the genes ...
 SAMPLE_RATE_FACTOR = 10.0
-#: ... but slowly in a map that starts at a neighbour embedding, which a higher rate would unmake.
-NEIGHBOURS_RATE_FACTOR = 0.3
+#: ... but slowly in a map that starts at t-SNE, which a higher rate would unmake.
+TSNE_RATE_FACTOR = 0.3
 #: The learning rates of the fast recipe fall to zero over this share of its steps.
 COOLDOWN = 0.4
 #: They rise over so many steps at the start; a short schedule takes a tenth of its own.
@@ -78,8 +78,8 @@ def schedule_of(config: FitConfig, n_samples: int, n_genes: int) -> Schedule:
     per_pass = group_count(n_samples, block_samples) * group_count(n_genes, block_genes)
     n_steps = _n_steps(config, per_pass)
     rate = config.learning_rate or LEARNING_RATE
-    neighbours = config.starts_at_tsne(n_samples)
-    factor = NEIGHBOURS_RATE_FACTOR if neighbours else SAMPLE_RATE_FACTOR
+    tsne = config.starts_at_tsne(n_samples)
+    factor = TSNE_RATE_FACTOR if tsne else SAMPLE_RATE_FACTOR
     validation = config.validation_fraction
     if validation is None:
         validation = FAST_VALIDATION if fast else 0.0
@@ -95,7 +95,7 @@ def schedule_of(config: FitConfig, n_samples: int, n_genes: int) -> Schedule:
         validation=validation,
         by_entries=config.validation_entries or not fast or too_few,
         lazy=fast,
-        reseats=() if neighbours else tuple(round(share * n_steps) for share in RESEATING),
+        reseats=() if tsne else tuple(round(share * n_steps) for share in RESEATING),
     )
 
 
