@@ -277,18 +277,3 @@ def squared_distances(
     out = np.empty((len(profiles), len(candidates)), np.float32)
     _core.squared_distances(profiles, candidates, out, thread_count(n_threads), isa)
     return out
-
-
-def take_genes(parameters: Parameters, genes: Indices) -> Parameters:
-    """The same model for some of its genes, in the order given."""
-    p = parameters
-    return Parameters(
-        sample_embedding=p.sample_embedding,
-        gene_embedding=np.ascontiguousarray(p.gene_embedding[genes]),
-        network=p.network,
-        hidden=p.hidden,
-        gene_loading=None
-        if p.gene_loading is None
-        else np.ascontiguousarray(p.gene_loading[genes]),
-        gene_bias=None if p.gene_bias is None else np.ascontiguousarray(p.gene_bias[genes]),
-    )

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from fembed.config import FitConfig
     from fembed.data.preprocess import Preprocessing
-    from fembed.solvers.residual_factors import Residuals
+    from fembed.solvers.residual_factors import ResidualFactors
 
 #: Of a single parameter. Those of a fit are below it for any data that a fit takes; beyond it, sums
 #: of squares leave 32-bit floats.
-LARGEST_VALUE = 1e15
+MAX_VALUE = 1e15
 #: Of a loss, a factor or a number of genes.
-LARGEST_LOSS = 1e100
+MAX_LOSS = 1e100
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Model(ShowsFacts):
         Mean squared error of each training sample over its observed genes.
     training : dict
         A JSON-able summary of the training: seconds, steps, losses, history.
-    residuals : Residuals, optional
+    residual_factors : ResidualFactors, optional
         Factors of what the map leaves of the expression, for imputation.
     calibration : Calibration, optional
         How sure its places are, and the losses of new samples of the same kind.
@@ -84,7 +84,7 @@ class Model(ShowsFacts):
     config: FitConfig
     sample_loss: NDArray[np.float64]
     training: dict[str, Any] = field(default_factory=dict)
-    residuals: Residuals | None = None
+    residual_factors: ResidualFactors | None = None
     calibration: Calibration | None = None
 
     @property
@@ -219,20 +219,20 @@ class Model(ShowsFacts):
     def _check_learnt(self) -> None:
         """The same for what was learnt after the training."""
         n_genes = self.n_genes
-        if self.residuals is not None:
-            loading, noise = self.residuals.loading, self.residuals.noise
+        if self.residual_factors is not None:
+            loading, noise = self.residual_factors.loading, self.residual_factors.noise
             n_factors = loading.shape[1] if loading.ndim == 2 else 0
             _check_array("residual_loading", loading, (n_genes, max(1, n_factors)), np.float32)
-            _check_array("residual_noise", noise, (n_genes,), np.float32, LARGEST_VALUE**2)
+            _check_array("residual_noise", noise, (n_genes,), np.float32, MAX_VALUE**2)
             if not noise.min() > 0:
                 raise InputError("The array 'residual_noise' holds a value that is not above 0.")
-            if not 0 < self.residuals.independent_genes <= LARGEST_LOSS:
+            if not 0 < self.residual_factors.independent_genes <= MAX_LOSS:
                 raise InputError("The field 'independent_genes' is not a number above 0.")
         if self.calibration is not None:
             loss = self.calibration.reference_loss
             _check_array("reference_loss", loss, (loss.size,), np.float64)
             _check_losses("reference_loss", loss)
-            if not 0 < self.calibration.ellipse_factor <= LARGEST_LOSS:
+            if not 0 < self.calibration.ellipse_factor <= MAX_LOSS:
                 raise InputError("The field 'ellipse_factor' is not a number above 0.")
 
     def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -280,7 +280,7 @@ def _check_array(
         raise InputError(f"The array '{name}' is {array.dtype}, not {np.dtype(dtype)}.")
     if array.shape != shape:
         raise InputError(f"The array '{name}' has shape {array.shape} instead of {shape}.")
-    largest = largest or (LARGEST_LOSS if dtype is np.float64 else LARGEST_VALUE)
+    largest = largest or (MAX_LOSS if dtype is np.float64 else MAX_VALUE)
     outside = ~(np.abs(array) <= largest)
     if outside.any():
         row = int(np.argwhere(outside)[0][0])

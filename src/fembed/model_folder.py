@@ -123,10 +123,10 @@ def contents(model: Model) -> tuple[Arrays, Document]:
         "sample_names": list(model.sample_names),
         "gene_names": list(model.gene_names),
     }
-    if model.residuals is not None:
-        arrays["residual_loading"] = model.residuals.loading
-        arrays["residual_noise"] = model.residuals.noise
-        document["independent_genes"] = model.residuals.independent_genes
+    if model.residual_factors is not None:
+        arrays["residual_loading"] = model.residual_factors.loading
+        arrays["residual_noise"] = model.residual_factors.noise
+        document["independent_genes"] = model.residual_factors.independent_genes
     if model.calibration is not None:
         arrays["reference_loss"] = model.calibration.reference_loss
         document["ellipse_factor"] = model.calibration.ellipse_factor

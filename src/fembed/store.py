@@ -27,7 +27,7 @@ from fembed.model_folder import (
     save,
 )
 from fembed.parameters import Parameters
-from fembed.solvers.residual_factors import Residuals
+from fembed.solvers.residual_factors import ResidualFactors
 
 __all__ = ["KIND", "check_output", "contents", "load", "rebuild", "save"]
 
@@ -92,7 +92,7 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
         config=_made(FitConfig.from_dict, document, "config", origin),
         sample_loss=arrays["sample_loss"],
         training=document["training"],
-        residuals=_residuals(arrays, document, origin),
+        residual_factors=_residual_factors(arrays, document, origin),
         calibration=_calibration(arrays, document, origin),
     )
     try:
@@ -102,13 +102,13 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
     return model
 
 
-def _residuals(arrays: Arrays, document: Document, origin: Source) -> Residuals | None:
+def _residual_factors(arrays: Arrays, document: Document, origin: Source) -> ResidualFactors | None:
     if "residual_loading" not in arrays:
         return None
     if "residual_noise" not in arrays:
         raise InputError(f"{origin}: the array 'residual_noise' is absent.")
     number = float(_beside(document, "independent_genes", origin))
-    return Residuals(arrays["residual_loading"], arrays["residual_noise"], number)
+    return ResidualFactors(arrays["residual_loading"], arrays["residual_noise"], number)
 
 
 def _calibration(arrays: Arrays, document: Document, origin: Source) -> Calibration | None:

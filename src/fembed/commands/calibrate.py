@@ -51,11 +51,12 @@ def calibrate(
     found = inference.calibrate(trained, expression, n_threads=n_threads)
     finish.save(found, place)
     assert found.calibration is not None
+    factors = found.residual_factors
     facts = {
         **describe.taken_facts(expression),
         "held_out_samples": len(found.calibration.reference_loss),
         "ellipse_factor": found.calibration.ellipse_factor,
-        "residual_factors": 0 if found.residuals is None else found.residuals.loading.shape[1],
+        "residual_factors": 0 if factors is None else factors.loading.shape[1],
         "model": output,
     }
     describe.show(facts, quiet)

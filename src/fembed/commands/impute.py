@@ -64,12 +64,13 @@ def impute(
     )
     table = tables.ExpressionTable(found.sample_names, found.gene_names, found.values)
     tables.write(table, place)
+    factors = trained.residual_factors
     facts = {
         **describe.taken_facts(expression),
         "samples": len(found.sample_names),
         "genes_at_hand": int(found.observed.any(axis=0).sum()),
         "genes": len(found.gene_names),
-        "residual_factors": 0 if trained.residuals is None else trained.residuals.loading.shape[1],
+        "residual_factors": 0 if factors is None else factors.loading.shape[1],
         "table": output,
     }
     describe.show(facts, quiet)

@@ -41,10 +41,10 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     Returns
     -------
     Model
-        With ``residuals`` if at least 20 training samples were given, or else the held-out ones
-        took their place; with ``calibration`` in any case. With fewer than 20 held-out samples it
-        is the one that the model has; if it has none, the factor is that of the training samples,
-        which is too small, and projections have no p-value.
+        With ``residual_factors`` if at least 20 training samples were given, or else the held-out
+        ones took their place; with ``calibration`` in any case. With fewer than 20 held-out samples
+        it is the one that the model has; if it has none, the factor is that of the training
+        samples, which is too small, and projections have no p-value.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     at_places = replace(model.parameters, sample_embedding=places[learning])
     return replace(
         model,
-        residuals=residual_factors.learn(at_places, _rows(found, learning), n_threads),
+        residual_factors=residual_factors.learn(at_places, _rows(found, learning), n_threads),
         calibration=calibration,
     )
 

@@ -121,7 +121,7 @@ def extend(
             "mse": _mean(loss, n_observed, slice(None)),
             "extension": report,
         },
-        residuals=None,
+        residual_factors=None,
         calibration=None,
     )
 

@@ -131,7 +131,7 @@ def _expected(model: Model, found: Matched, n_threads: int | None) -> tuple[Floa
     prior = Prior.of_samples(model.sample_embedding, noise)
     places = place(found.parameters, found.profiles, prior=prior, n_threads=n_threads).u
     values = engine.decode(model.parameters, places, n_threads=n_threads)
-    if model.residuals is None:
+    if model.residual_factors is None:
         return places, values
     beside = _beside(model, found, values)
     for _ in range(ROUNDS - 1):
@@ -146,7 +146,7 @@ def _expected(model: Model, found: Matched, n_threads: int | None) -> tuple[Floa
 
 def _beside(model: Model, found: Matched, values: Float32) -> Float32:
     """What the residuals of the genes at hand say of every gene's."""
-    assert model.residuals is not None
+    assert model.residual_factors is not None
     left = np.full(values.shape, np.nan, np.float32)
     left[:, found.genes] = found.profiles - values[:, found.genes]
-    return model.residuals.predict(left)
+    return model.residual_factors.predict(left)

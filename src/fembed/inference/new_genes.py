@@ -89,7 +89,7 @@ def add_genes(
         parameters=grown,
         gene_names=np.concatenate([model.gene_names, np.array(names, dtype=object)]),
         training={**model.training, "added_genes": len(names)},
-        residuals=None,
+        residual_factors=None,
         calibration=None,
     )
 

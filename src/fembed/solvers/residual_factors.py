@@ -36,7 +36,7 @@ MAX_JUDGED_GENES = 512
 
 
 @dataclass(frozen=True)
-class Residuals:
+class ResidualFactors:
     """A factor model of residuals: ``loading @ scores + noise``, scores of unit variance.
 
     Attributes
@@ -53,14 +53,14 @@ class Residuals:
     noise: Float32
     independent_genes: float
 
-    def times(self, scale: float) -> Residuals | None:
+    def times(self, scale: float) -> ResidualFactors | None:
         """The same factors of an expression ``scale`` times as large; None beyond float32."""
         loading = scale * self.loading.astype(np.float64)
         noise = scale**2 * self.noise.astype(np.float64)
         limits = np.finfo(np.float32)
         if max(np.abs(loading).max(), noise.max()) > limits.max or noise.min() < limits.tiny:
             return None
-        return Residuals(
+        return ResidualFactors(
             loading.astype(np.float32), noise.astype(np.float32), self.independent_genes
         )
 
@@ -108,7 +108,7 @@ class _Scores:
 
 def learn(
     parameters: Parameters, values: Float32, n_threads: int | None = None
-) -> Residuals | None:
+) -> ResidualFactors | None:
     """The factors of what the model leaves of its training samples.
 
     Parameters
@@ -122,7 +122,7 @@ def learn(
 
     Returns
     -------
-    Residuals or None
+    ResidualFactors or None
         None where factors do not help: learnt on half of the samples, they did not lower the
         error of the other half's genes.
     """
@@ -139,7 +139,7 @@ def learn(
         return _factors(left, independent_genes)
 
 
-def _factors(left: Float32, independent_genes: float) -> Residuals | None:
+def _factors(left: Float32, independent_genes: float) -> ResidualFactors | None:
     """The leading principal components of the residuals, by the smaller Gram matrix.
 
     Missing residuals become zero in place.
@@ -163,7 +163,7 @@ def _factors(left: Float32, independent_genes: float) -> Residuals | None:
     rest = variance - np.square(loading).sum(axis=1, dtype=np.float64)
     least = max(1e-2 * float(variance.mean()), 1e-12)
     noise = np.maximum(rest, least).astype(np.float32)
-    return Residuals(np.ascontiguousarray(loading, np.float32), noise, independent_genes)
+    return ResidualFactors(np.ascontiguousarray(loading, np.float32), noise, independent_genes)
 
 
 def _chosen(left: Float32) -> float | None:

@@ -25,7 +25,7 @@ from fembed.errors import DataWarning, InputError
 from fembed.files import arrayfile, atomic, paths
 from fembed.files.manifest import Arrays, Document, PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
-from fembed.model import LARGEST_VALUE, Model
+from fembed.model import MAX_VALUE, Model
 from fembed.train.early_stopping import EarlyStopping
 from fembed.train.result import TrainingLog
 from fembed.train.trainer import Trainer, TrainingState
@@ -234,7 +234,7 @@ def _check_state(
             there, wanted = f"{array.dtype} {array.shape}", f"{like.dtype} {like.shape}"
             raise _unsound(path, f"the array '{name}' is {there}, not {wanted}")
         # Second moments are of squares.
-        largest = LARGEST_VALUE**2 if ".second." in name else LARGEST_VALUE
+        largest = MAX_VALUE**2 if ".second." in name else MAX_VALUE
         if not (np.abs(array) <= largest).all():
             raise _unsound(
                 path, f"the array '{name}' holds a value that is not finite or too large"

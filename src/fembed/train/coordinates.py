@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fembed import engine
 from fembed.config import FitConfig
 from fembed.data.choice import even_choice
-from fembed.engine import Float32, take_genes
+from fembed.engine import Float32
 from fembed.parameters import Parameters
 from fembed.solvers.samples import (
     START_GENES,
@@ -58,7 +58,7 @@ def reseat(
     """
     samples = np.arange(len(values)) if samples is None else samples
     genes = even_choice(parameters.n_genes, RESEATING_GENES)
-    some = take_genes(parameters, genes)
+    some = parameters.take_genes(genes)
     positions = parameters.sample_embedding
     if parameters.n_components == 2:
         candidates = grid_points(positions[samples], GRID_SIDE)
@@ -92,7 +92,7 @@ def join(
     # They go on from here, so a part of the genes does.
     genes = even_choice(parameters.n_genes, START_GENES)
     placed = place(
-        take_genes(parameters.take_samples(training_samples), genes),
+        parameters.take_samples(training_samples).take_genes(genes),
         np.ascontiguousarray(values[np.ix_(samples, genes)]),
         n_starts=1,
         max_iterations=JOINING_ITERATIONS,
@@ -109,7 +109,7 @@ def last_solve(parameters: Parameters, values: Float32, config: FitConfig) -> ND
         most = max(LAST_SOLVE_GENES, LAST_SOLVE_GENES_PER_COMPONENT * config.n_components)
         genes = even_choice(parameters.n_genes, most)
         if len(genes) < parameters.n_genes:
-            deciding, profiles = take_genes(parameters, genes), np.take(values, genes, axis=1)
+            deciding, profiles = parameters.take_genes(genes), np.take(values, genes, axis=1)
     places, loss = refine(
         deciding,
         np.ascontiguousarray(profiles),

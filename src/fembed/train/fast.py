@@ -74,7 +74,7 @@ def fit_fast(
         stopped=stage.stopped,
         summary=trainer.summary(),
         calibration=sure,
-        residuals=left,
+        residual_factors=left,
     )
 
 

@@ -70,7 +70,7 @@ def fit_published(
         stopped=stopped,
         summary=trainer.summary(),
         calibration=sure,
-        residuals=left,
+        residual_factors=left,
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fembed.model import Calibration
 from fembed.parameters import Parameters
-from fembed.solvers.residual_factors import Residuals
+from fembed.solvers.residual_factors import ResidualFactors
 
 Curve = list[dict[str, float | int | None]]
 
@@ -106,7 +106,7 @@ class Trained:
         What ended the training.
     summary : TrainingSummary
     calibration : Calibration, optional
-    residuals : Residuals, optional
+    residual_factors : ResidualFactors, optional
     """
 
     parameters: Parameters
@@ -118,7 +118,7 @@ class Trained:
     stopped: str
     summary: TrainingSummary
     calibration: Calibration | None = None
-    residuals: Residuals | None = None
+    residual_factors: ResidualFactors | None = None
 
     def report(self) -> dict[str, Any]:
         """What `Model.training` says of the recipe's part, JSON-able."""

@@ -158,7 +158,7 @@ def fit(
         config=config,
         sample_loss=trained.sample_loss,
         training=report,
-        residuals=trained.residuals,
+        residual_factors=trained.residual_factors,
         calibration=trained.calibration,
     )
     _check_trained(model, schedule)

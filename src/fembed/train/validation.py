@@ -11,7 +11,7 @@ from fembed import engine
 from fembed.config import FitConfig
 from fembed.data.choice import even_choice
 from fembed.data.chunks import row_chunks
-from fembed.engine import Float32, take_genes
+from fembed.engine import Float32
 from fembed.solvers.samples import best_starts, candidate_points
 from fembed.train.schedule import Schedule
 from fembed.train.trainer import Trainer
@@ -69,7 +69,7 @@ class HeldOut:
     def _loss_of_samples(self, trainer: Trainer) -> float:
         rows = self.evaluated_samples
         genes = even_choice(trainer.parameters.n_genes, MAX_GENES)
-        some = take_genes(trainer.parameters, genes)
+        some = trainer.parameters.take_genes(genes)
         profiles = np.ascontiguousarray(trainer.values[np.ix_(rows, genes)])
         threads = trainer.config.n_threads
         positions = trainer.parameters.sample_embedding[self.training_samples]
