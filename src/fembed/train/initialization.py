@@ -202,7 +202,7 @@ def tsne_layout(
 
     From principal components themselves the squared error finds maps that tear related samples
     apart; from t-SNE (van der Maaten 2014) it ends at the same error with truer neighbourhoods (the
-    ablation in docs/model.md). Only the initialization depends on it: positions are trained, and
+    ablation in docs/experiments.md). Only the initialization depends on it: positions are trained, and
     new samples placed, by the squared error as ever.
 
     Parameters
