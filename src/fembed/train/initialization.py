@@ -201,9 +201,9 @@ def tsne_layout(
     """Positions (n_samples x n_components, centred, unit variance) from principal component scores.
 
     From principal components themselves the squared error finds maps that tear related samples
-    apart; from t-SNE (van der Maaten 2014) it ends at the same error with truer neighbourhoods (the
-    ablation in docs/experiments.md). Only the initialization depends on it: positions are trained, and
-    new samples placed, by the squared error as ever.
+    apart; from t-SNE (van der Maaten 2014) it ends at the same error with truer neighbourhoods
+    (docs/experiments.md has the numbers). Only the initialization depends on it: positions are
+    trained, and new samples placed, by the squared error as ever.
 
     Parameters
     ----------
