@@ -9,8 +9,8 @@ import numpy as np
 from fembed.errors import InputError
 from fembed.pl import canvas, names
 from fembed.pl.canvas import SavePath
+from fembed.pl.layout import checked, is_pair, rows_and_columns
 from fembed.pl.palette import SEQUENTIAL
-from fembed.pl.panels import checked, is_pair, rows_and_columns
 
 #: The colours span at least so much.
 LEAST_SPAN = 0.05
