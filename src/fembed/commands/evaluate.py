@@ -100,9 +100,10 @@ def evaluate(
     from fembed.data.preprocess import Preprocessing
     from fembed.errors import DataWarning, InputError
     from fembed.estimator import FactorizedEmbedding
+    from fembed.evaluation import folder
     from fembed.evaluation.annotations import labelled
     from fembed.evaluation.figure import check_drawing
-    from fembed.evaluation.result import CaseResult, check_folder
+    from fembed.evaluation.result import CaseResult
 
     with JsonLog(log_json, overwrite) as log, errors_told(log):
         if quiet and output is None and log_json is None:
@@ -125,7 +126,7 @@ def evaluate(
         sources = [path for path in (data, annotations) if path is not None]
         check_log(log_json, overwrite=overwrite, sources=sources, outputs=outputs)
         if output is not None:
-            place = check_folder(output, overwrite)
+            place = folder.check(output, overwrite)
             if figure:
                 check_drawing()
         expression = readers.read(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,31 +16,26 @@ from sklearn.utils import _safe_indexing
 
 from fembed import parallel
 from fembed.config import (
-    MAX_COMPONENTS,
     MAX_FOLD_SEED,
     MAX_REPEATS,
     checked_kind,
     checked_whole,
 )
-from fembed.data import account
 from fembed.data.annotations import is_path
-from fembed.data.choice import even_choice
 from fembed.data.expression import Expression
-from fembed.data.sparse import check_sparse, is_sparse
-from fembed.errors import DataWarning, InputError, shown
+from fembed.errors import DataWarning, InputError
 from fembed.estimator import FactorizedEmbedding
+from fembed.evaluation import checks
 from fembed.evaluation.folds import Fold, checked_groups, make_folds
-from fembed.evaluation.methods import OURS, Method, limit_embeddings, methods
+from fembed.evaluation.methods import Method, limit_embeddings, methods
 from fembed.evaluation.result import CaseResult, Evaluation
-from fembed.evaluation.survival import Survival
-from fembed.evaluation.tasks import Classification, Regression, Task, guess
+from fembed.evaluation.tasks import Task
 from fembed.progress import Bar
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 DEFAULT_DIMS = (2, 8, 32)
-TASKS: dict[str, Task] = {task.name: task for task in (Classification(), Regression(), Survival())}
 
 
 @dataclass(frozen=True)
@@ -158,28 +152,28 @@ def evaluate(
         checked_kind("embedding", embedding, FactorizedEmbedding, "a fembed.FactorizedEmbedding")
     if is_path(data):
         data = Expression.of(data)
-    y, groups = _column(data, label), _column(data, groups)
-    X, names = _matrix(data)
+    y, groups = checks.column_of(data, label), checks.column_of(data, groups)
+    X, names = checks.matrix(data)
     if embedding is not None or estimator is None or isinstance(estimator, str):
-        _warn_of_units(X, "log10" if embedding is None else embedding.preprocessing)
+        checks.warn_of_units(X, "log10" if embedding is None else embedding.preprocessing)
     if len(np.asarray(y)) != X.shape[0]:
         raise InputError(
             f"There are {len(np.asarray(y))} labels for {X.shape[0]} samples; give one a sample."
         )
-    chosen = _task(task, y)
+    chosen = checks.task_of(task, y)
     y = chosen.checked(y, names)
     groups = checked_groups(groups, names)
     folds = make_folds(chosen, y, groups, cv, repeats, seed)
     if dims is not None:
-        dims = _checked_dims(dims)
+        dims = checks.checked_dims(dims)
     compared = methods(
-        _model(chosen, estimator),
+        checks.model_of(chosen, estimator),
         embedding or FactorizedEmbedding(random_state=seed),
         dims,
         baselines,
         DEFAULT_DIMS,
     )
-    _check_sizes(chosen, compared, folds, X.shape[1], estimator)
+    checks.check_sizes(chosen, compared, folds, X.shape[1], estimator)
     shared = _Shared(X, y, groups, chosen)
     cases = [_Case(fold, method) for method in _longest_first(compared) for fold in folds]
     n_done = 0
@@ -232,99 +226,6 @@ def run_case(shared: _Shared, case: _Case, n_threads: int) -> CaseResult:
         predicted=predicted,
         chosen=getattr(model, "best_params_", None),
     )
-
-
-def _matrix(X: Any) -> tuple[Any, NDArray[np.object_]]:
-    """What estimators are given, and the samples' names."""
-    if isinstance(X, Expression):
-        return X.values, X.sample_names
-    if hasattr(X, "obs_names"):
-        names = np.array([str(name) for name in X.obs_names], dtype=object)
-        return Expression.from_anndata(X).values, names
-    if hasattr(X, "iloc"):
-        return X, np.array([str(name) for name in X.index], dtype=object)
-    if not hasattr(X, "shape"):
-        X = np.asarray(X)
-    if len(X.shape) != 2:
-        raise InputError(f"X has shape {X.shape}; give a matrix, n_samples x n_genes.")
-    if is_sparse(X):
-        check_sparse(X, "X")
-        X = X.tocsr()  # rows are taken
-    return X, np.array([f"sample_{i}" for i in range(X.shape[0])], dtype=object)
-
-
-def _warn_of_units(X: Any, transform: str) -> None:
-    """Once for all folds, in which warnings are not shown."""
-    rows = even_choice(X.shape[0], account.MAX_SAMPLES)
-    some = Expression.from_array(_safe_indexing(X, rows), origin="X")
-    doubt = account.unit_doubt(some.values, transform, "X")
-    if doubt is not None:
-        warnings.warn(doubt, DataWarning, stacklevel=3)
-
-
-def _column(X: Any, column: Any) -> Any:
-    """``column``, or the annotation of that name."""
-    if not isinstance(column, str):
-        return column
-    obs = getattr(X, "obs", None)
-    if obs is None or column not in obs.columns:
-        there = "no annotations" if obs is None else ", ".join(map(str, obs.columns))
-        raise InputError(f"There is no column '{column}' in the annotations of X ({there}).")
-    return obs[column].to_numpy()
-
-
-def _task(name: str | None, y: Any) -> Task:
-    if name is None:
-        name = guess(y)
-    if not isinstance(name, str) or name not in TASKS:
-        raise InputError(f"There is no task {shown(name)}; choose among {', '.join(TASKS)}.")
-    return TASKS[name]
-
-
-def _model(task: Task, estimator: Any) -> Any:
-    if estimator is None:
-        return task.model(task.models[0])
-    if not isinstance(estimator, str):
-        return estimator
-    if estimator not in task.models:
-        raise InputError(
-            f"There is no model '{estimator}' for {task.name}; choose among "
-            f"{', '.join(task.models)}."
-        )
-    return task.model(estimator)
-
-
-def _checked_dims(dims: Sequence[int]) -> list[int]:
-    if isinstance(dims, int | np.integer):
-        dims = [int(dims)]
-    if isinstance(dims, str | bytes) or not np.iterable(dims):
-        raise InputError(f"dims is {shown(dims)}; give whole numbers, such as [2, 8].")
-    # No more than may be different, of whatever is without an end.
-    some = itertools.islice(dims, MAX_COMPONENTS + 1)
-    checked = [checked_whole("A dimension in dims", d, 1, MAX_COMPONENTS) for d in some]
-    if not checked or len(set(checked)) < len(checked):
-        raise InputError("The dimensions are none, or one of them is given twice.")
-    return checked
-
-
-def _check_sizes(
-    task: Task, compared: Sequence[Method], folds: Sequence[Fold], n_genes: int, estimator: Any
-) -> None:
-    smallest = min(len(fold.training) for fold in folds)
-    largest = max((m.dimension or 0 for m in compared if m.name == OURS), default=0)
-    if largest >= smallest:
-        raise InputError(
-            f"{largest} dimensions need more than the {smallest} training samples of a fold; ask "
-            "for fewer dimensions or more folds."
-        )
-    # Newton's method on all genes; and no more coefficients than samples are determined.
-    own_model = estimator is None or isinstance(estimator, str)
-    raw = task.name == "survival" and own_model and any(m.name == "raw" for m in compared)
-    if raw and n_genes >= smallest:
-        raise InputError(
-            f"Cox's model cannot take {n_genes} genes with {smallest} training samples, so "
-            "raw is no baseline for survival here; leave it out of baselines."
-        )
 
 
 def _longest_first(compared: Sequence[Method]) -> list[Method]:

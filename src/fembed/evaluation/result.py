@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -13,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
+from fembed.evaluation import folder
 from fembed.evaluation.methods import OURS
 from fembed.evaluation.tasks import Labels, Task
 from fembed.facts import ShowsFacts
-from fembed.files import atomic
 from fembed.files.atomic import Place
 from fembed.files.manifest import plain
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_TABLES = ("folds", "summary", "differences", "predictions", "confusion")
 _DIFFERENCE = (
     *("baseline", "dimension", "measure", "difference", "standard_error"),
     *("low", "high", "n_folds"),
@@ -226,7 +224,7 @@ class Evaluation(ShowsFacts):
         Parameters
         ----------
         path : path
-            A new folder. Or what `check_folder` said of it before long work: if another process
+            A new folder. Or what `folder.check` said of it before long work: if another process
             wrote it since then, this is kept beside it, and an error says where.
         settings : dict, optional
             To keep with the tables.
@@ -240,47 +238,14 @@ class Evaluation(ShowsFacts):
         InputError
             The folder exists or cannot be written, or matplotlib is missing.
         """
-        place = path if isinstance(path, Place) else check_folder(path, overwrite)
-        files: dict[str, atomic.Content] = {
-            f"{name}.csv": table.to_csv(index=False).encode()
-            for name, table in self.tables().items()
-        }
-        told = plain({"task": self.task, **(settings or {})})
-        files["settings.json"] = json.dumps(told, indent=2, default=str).encode()
-        if figure:
-            drawn = self.figure()
-            for kind in ("png", "svg"):
-                stream = io.BytesIO()
-                drawn.savefig(stream, format=kind, dpi=200)
-                files[f"{self.measures[0]}.{kind}"] = stream.getvalue()
-        atomic.replace_folder(place, files)
+        place = path if isinstance(path, Place) else folder.check(path, overwrite)
+        told = {"task": self.task, **(settings or {})}
+        figures = {self.measures[0]: self.figure()} if figure else {}
+        folder.write(place, self.tables(), told, figures)
 
     def _by_method(self) -> list[tuple[tuple[str, Any], pd.DataFrame]]:
         groups = self.folds.groupby(["method", "dimension"], sort=False, dropna=False)
         return [(key, part) for key, part in groups]
-
-
-def check_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Place:
-    """Raise InputError if `Evaluation.save` would fail for ``path``; for a check before long work.
-
-    Only a folder that `save` wrote is replaced, and only if nothing else was put there.
-    """
-    place = atomic.place(path)
-    if not place.taken:
-        return place
-    if not overwrite:
-        raise InputError(f"{path} exists already; use --overwrite to replace it.")
-    folder = place.target
-    if not (folder / "folds.csv").is_file() or not (folder / "settings.json").is_file():
-        raise InputError(f"{path} is not an evaluation's folder, so it is not replaced.")
-    ours = {*(f"{name}.csv" for name in _TABLES), "settings.json"}
-    for entry in sorted(folder.iterdir()):
-        if entry.name not in ours and entry.suffix not in (".png", ".svg"):
-            raise InputError(
-                f"{path} holds other files than an evaluation (such as '{entry.name}'), so it is "
-                "not replaced."
-            )
-    return place
 
 
 def corrected_standard_error(values: Any, test_ratio: float) -> float:
