@@ -444,4 +444,4 @@ def test_command_writes_what_the_function_finds(tmp_path, capsys):
     assert "fembed minus" in out and "Nadeau and Bengio" in out
     events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events] == ["case"] * 15 + ["done"]
-    assert json.loads((tmp_path / "out" / "settings.json").read_text())["group"] == "patient"
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["groups"] == "patient"

@@ -130,11 +130,11 @@ def test_what_training_refuses_names_its_fold():
 @pytest.mark.parametrize(
     ("package", "options", "extra"),
     [
-        ("umap", {"y": GROUPS, "baselines": ["umap"]}, "umap"),
-        ("lifelines", {"y": TIME_EVENT, "baselines": ()}, "survival"),
+        ("umap", {"label": GROUPS, "baselines": ["umap"]}, "umap"),
+        ("lifelines", {"label": TIME_EVENT, "baselines": ()}, "survival"),
         (
             "distributed",
-            {"y": GROUPS, "baselines": (), "workers": Workers("dask", "tcp://127.0.0.1:9")},
+            {"label": GROUPS, "baselines": (), "workers": Workers("dask", "tcp://127.0.0.1:9")},
             "dask",
         ),
     ],
