@@ -2,63 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from fembed.data.expression import Expression
 from fembed.data.names import gene_kind
-from fembed.data.readers.layout import BLANKS, Layout, split
-from fembed.data.readers.plain import is_number
+from fembed.data.readers.cells import is_number
+from fembed.data.readers.first_rows import FirstRows
+from fembed.data.readers.layout import Layout
+from fembed.data.readers.sample_names import sample_name
 from fembed.data.statistics import is_statistic
 from fembed.errors import DataWarning
 
 _TRANSCRIPTS = ("Ensembl transcript IDs", "RefSeq transcript IDs")
 #: A library is stranded if this share of its reads lies on one strand; unstranded ones are even.
 _STRANDED = 0.8
-
-
-@dataclass(frozen=True)
-class FirstRows:
-    """The first lines of a table, split at tabs (or commas, if it has none).
-
-    Attributes
-    ----------
-    path : Path
-    number : int
-        Of the line of ``header``.
-    header : list of str
-        The first line, without blanks and quotes around its cells.
-    rows : list of list of str
-    """
-
-    path: Path
-    separator: str
-    number: int
-    header: list[str]
-    rows: list[list[str]]
-
-    @classmethod
-    def of(cls, lines: list[tuple[int, str]], path: Path) -> FirstRows:
-        separator = "\t" if "\t" in lines[0][1] else ","
-        cells = [
-            [cell.strip(BLANKS) for cell in split(text, separator, path, number)]
-            for number, text in lines
-        ]
-        return cls(path, separator, lines[0][0], cells[0], cells[1:])
-
-    @property
-    def genes(self) -> list[str]:
-        return [row[0] for row in self.rows if not is_statistic(row[0])]
-
-    def has_numbers(self, column: int) -> bool:
-        """Whether a column holds numbers in every row that is no statistic."""
-        rows = [row for row in self.rows if not is_statistic(row[0])]
-        return all(len(row) > column and is_number(row[column]) for row in rows)
 
 
 @dataclass(frozen=True)
@@ -282,33 +243,3 @@ RECOGNISERS: tuple[Callable[[FirstRows], Layout | None], ...] = (
     _one_count,
     _one_value,
 )
-
-# ------------------------------------------------------------------------------ names of samples
-
-_SUFFIX = re.compile(
-    r"\.(gz|bz2|xz|zip|txt|tsv|tab|csv|out|sf|results|genes|isoforms|quant|counts?|htseq"
-    r"|fpkm(-uq)?|fpkm_tracking|star_counts|(rna_seq|mirnaseq)\.\w+|mirnas\.quantification)$"
-    r"|[._-]?ReadsPerGene$|[._-](gene_abund|abundance|geneCounts|(gene_|raw_|htseq_|star_)?counts)$",
-    re.IGNORECASE,
-)
-_OF_PROGRAMS = re.compile(
-    r"quant|abundance|readspergene|gene_abund|genes|isoforms|qc|counts", re.IGNORECASE
-)
-
-
-def sample_name(path: Path) -> str:
-    """What the sample in a file is called: as the file, or as its folder if that says nothing.
-
-    Examples
-    --------
-    >>> sample_name(Path("run/S1_ReadsPerGene.out.tab")), sample_name(Path("run/S2/quant.sf"))
-    ('S1', 'S2')
-    """
-    name = path.name
-    while shorter := _SUFFIX.sub("", name):
-        if shorter == name:
-            break
-        name = shorter
-    if _SUFFIX.sub("", name) and not _OF_PROGRAMS.fullmatch(name):
-        return name
-    return path.absolute().parent.name or name

@@ -1,33 +1,20 @@
-"""Tables of no particular format: which separator, which header, and are the names there?"""
+"""Tables of no particular format: where the header is, what separates cells, what is no sample."""
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from pathlib import Path
 
 from fembed.data.names import gene_kind
-from fembed.data.readers.layout import (
-    BLANKS,
-    Columns,
-    Layout,
-    is_gene_word,
-    is_id_like,
-    split,
-    words,
-)
+from fembed.data.readers.cells import decimal, is_missing, is_number
+from fembed.data.readers.layout import BLANKS, Layout, is_gene_word, split, words
+from fembed.data.readers.table_names import refuse_lost_header
 from fembed.data.readers.text import Head
-from fembed.errors import DataWarning, InputError
+from fembed.errors import InputError
 
 #: What separates the cells of a row, in the order in which they are tried, and what it is called.
 SEPARATORS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "blanks", "|": "bars"}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_WITH_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
-_THOUSANDS_BY_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
-#: As many numbers of three digits after a point, among whole ones below a thousand, are thousands.
-_FEWEST_BY_POINTS = 5
 _OF_EXCEL = re.compile(r'"?sep=."?', re.IGNORECASE)  # a line by which Excel knows the separator
 #: Columns with annotations of genes, beside their names, as counters and pipelines write them.
 _OF_GENES = re.compile(
@@ -55,7 +42,7 @@ def layout(head: Head) -> Layout:
     _refuse_title(lines, separator, head.path)
     header = split(first, separator, head.path, number)
     rows = [split(text, separator, head.path, line) for line, text in lines[1:]]
-    _refuse_lost_header(header, rows, head.path)
+    refuse_lost_header(header, rows, head.path)
     start = lines[1][0] if rows else number + 1
     values = _without_annotations(header, rows)
     notes = [f"The separator is found from the content: {SEPARATORS[separator]}."]
@@ -70,7 +57,7 @@ def layout(head: Head) -> Layout:
         values,
         corner=False,
         genes_in_rows=None if values is None else True,
-        decimal=_decimal(rows, separator, head.path),
+        decimal=decimal(rows, separator, head.path),
         spaced=any(f'{separator} "' in text for _, text in lines),
         notes=() if _expected(head.path) == separator and values is None else tuple(notes),
     )
@@ -90,16 +77,13 @@ def after_comments(head: Head) -> list[tuple[int, str]]:
         raise InputError(f"{head.path} holds only comments (#) at its beginning; give a table.")
     if n and _counts(lines[n - 1][1]) == _counts(lines[n][1]) != Counter():
         rest = re.split(r"[\t,;]", lines[n][1])[1:]
-        if all(_NUMBER.fullmatch(cell.strip(BLANKS + '"')) for cell in rest):
+        if all(is_number(cell.strip(BLANKS + '"')) for cell in rest):
             n -= 1
     return lines[n:]
 
 
 def _counts(text: str) -> Counter[str]:
     return Counter(letter for letter in text if letter in "\t,;")
-
-
-# -------------------------------------------------------------------------------- the separator
 
 
 def _expected(path: Path) -> str:
@@ -160,123 +144,6 @@ def _fits(lines: list[tuple[int, str]], separator: str, path: Path) -> bool:
 
 def _n_empty(text: str, separator: str) -> int:
     return len(text) - len(text.rstrip(separator))
-
-
-# ------------------------------------------------------------------------------ numbers or names
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell is a number as programs write it."""
-    return _NUMBER.fullmatch(cell.strip(BLANKS)) is not None
-
-
-def is_missing(cell: str) -> bool:
-    """Whether a cell says that there is no value."""
-    return cell.strip(BLANKS).lower() in ("", "na", "nan", "n/a", "null", "none")
-
-
-def _refuse_lost_header(header: list[str], rows: list[list[str]], path: Path) -> None:
-    """A first line of measurements is not one of names.
-
-    Whole numbers may be names (Entrez IDs, or the columns of a table without any), where they all
-    differ and what stands before them is not itself a name or number.
-    """
-    bare = bool(rows) and len(rows[0]) == len(header) + 1
-    names = [name.strip(BLANKS) for name in (header if bare else header[1:])]
-    cells = [name for name in names if not is_missing(name)]
-    if not cells or not all(is_number(name) for name in cells):
-        return
-    whole = all(name.isdigit() for name in cells) and len(set(cells)) == len(names)
-    if whole and (bare or is_id_like(header[0])):
-        return
-    raise InputError(
-        f"The first line of {path} holds numbers such as {cells[0]} where the names of the columns "
-        "belong; write the table with a header."
-    )
-
-
-def refuse_lost_names(columns: Columns, layout: Layout, names: list[str], path: Path) -> None:
-    """A first column of measurements is not one of names.
-
-    It may be one if nothing or a word such as "id" stands above it, or if the names are numbered
-    (1, 2, 3, ... or 001, 017).
-    """
-    corner = layout.header[0].strip(BLANKS)
-    if columns.bare or is_id_like(corner):
-        return
-    cells = [name.strip(BLANKS) for name in names if not is_missing(name)]
-    if not cells or not all(is_number(cell) for cell in cells):
-        return
-    if all(cell.isdigit() for cell in cells) and _are_numbered(cells):
-        warnings.warn(
-            f"The numbers in the first column of {path}, '{corner}', are taken for the names of "
-            f"the rows ({cells[0]}, ...); if '{corner}' holds values, write the table with its row "
-            "names first.",
-            DataWarning,
-            stacklevel=5,
-        )
-        return
-    raise InputError(
-        f"The first column of {path}, '{corner}', holds numbers such as {cells[0]} "
-        "where the names of the rows belong; write the table with its row names first, or, if they "
-        f"are names, call them 'id' in the header instead of '{corner}'."
-    )
-
-
-def _are_numbered(cells: list[str]) -> bool:
-    if len({len(cell) for cell in cells}) == 1 and any(cell[0] == "0" for cell in cells):
-        return len(cells[0]) > 1
-    numbers = [int(cell) for cell in cells]
-    return len(cells) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-
-
-def _decimal(rows: list[list[str]], separator: str, path: Path) -> str:
-    """What stands before the decimals; what could also part thousands is refused."""
-    _refuse_thousands_by_points(rows, path)
-    if separator == "," or not any("," in cell for row in rows for cell in row[1:]):
-        return "."
-    cells = [cell.strip(BLANKS) for row in rows for cell in row[1:] if "," in cell]
-    with_comma = [cell for cell in cells if _WITH_COMMA.fullmatch(cell)]
-    if not with_comma or len(with_comma) < len(cells):
-        return "."
-    thousands = [cell for cell in with_comma if _THOUSANDS.fullmatch(cell)]
-    if len(thousands) < len(with_comma):
-        return ","
-    raise InputError(
-        f"{path} holds numbers such as '{thousands[0]}', in which the comma may part thousands or "
-        "decimals; write numbers with a decimal point and without thousands separators."
-    )
-
-
-def _refuse_thousands_by_points(rows: list[list[str]], path: Path) -> None:
-    """Raise for counts as much of Europe writes them: 1.234 beside 56, and none of 1234 or 5.6."""
-    found: list[str] = []
-    n_whole = 0
-    for row in rows:
-        for cell in row[1:]:
-            if "." in cell:
-                if not _THOUSANDS_BY_POINTS.fullmatch(cell.strip(BLANKS)):
-                    return
-                found.append(cell)
-            elif cell.isdigit():
-                if len(cell) > 3:
-                    return
-                n_whole += cell != "0"
-    if len(found) >= _FEWEST_BY_POINTS and n_whole:
-        raise InputError(
-            f"{path} holds numbers such as '{found[0]}' beside whole ones below 1000, in which the "
-            "point may part thousands or decimals; write numbers without thousands separators."
-        )
-
-
-def with_advice(sentence: str, cell: str) -> str:
-    """The sentence about a cell that is not a number, and what the cell may be."""
-    if _THOUSANDS.fullmatch(cell.strip(BLANKS)) or _WITH_COMMA.fullmatch(cell.strip(BLANKS)):
-        return f"{sentence[:-1]} (write numbers with a decimal point and no thousands separators)."
-    return sentence
-
-
-# --------------------------------------------------------------------------- columns about genes
 
 
 def _without_annotations(header: list[str], rows: list[list[str]]) -> list[int] | None:

@@ -10,9 +10,9 @@ from itertools import islice
 
 from fembed.data.expression import Expression
 from fembed.data.names import sample_kind
-from fembed.data.readers.counters import FirstRows
+from fembed.data.readers.cells import is_number
+from fembed.data.readers.first_rows import FirstRows
 from fembed.data.readers.layout import BLANKS, Layout, split
-from fembed.data.readers.plain import is_number
 from fembed.data.readers.text import Head, TextFile, decoded
 from fembed.errors import InputError
 

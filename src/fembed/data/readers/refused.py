@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from fembed.data.readers import plain
 from fembed.data.readers.binary import MATRIX, refuse
+from fembed.data.readers.cells import is_missing, is_number
 from fembed.data.readers.layout import split
-from fembed.data.readers.plain import is_missing, is_number
 from fembed.data.readers.text import Head
 
 #: How text files begin, in lower case.

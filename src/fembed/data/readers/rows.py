@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fembed.data.chunks import empty_matrix, not_a_number
 from fembed.data.memory import refuse_beyond_memory
-from fembed.data.readers import plain
+from fembed.data.readers.cells import is_missing, is_number, with_advice
 from fembed.data.readers.layout import BLANKS, Columns, Layout, Rows, split
 from fembed.data.readers.text import Line, TextFile, decoded
 from fembed.data.statistics import INITIALS, is_statistic
@@ -195,8 +195,7 @@ def _parse(
     if layout.other_name is not None:
         others = frame[layout.other_name].tolist()
         names = [
-            other if plain.is_missing(name) else name
-            for name, other in zip(names, others, strict=True)
+            other if is_missing(name) else name for name, other in zip(names, others, strict=True)
         ]
     if len(used) == columns.n_cells and texts == [0]:
         return names, frame.iloc[:, 1:].to_numpy(dtype=np.float32)
@@ -263,6 +262,6 @@ def _first_fault(
             number_like = cell
             if layout.decimal == ",":  # and a point is none
                 number_like = cell.translate(str.maketrans(",.", ".,"))
-            if not plain.is_number(number_like) and not _INFINITE.fullmatch(number_like.strip()):
-                return plain.with_advice(not_a_number(str(path), cells[0], column, cell), cell)
+            if not is_number(number_like) and not _INFINITE.fullmatch(number_like.strip()):
+                return with_advice(not_a_number(str(path), cells[0], column, cell), cell)
     return f"{path} cannot be read as a table of numbers ({detail}); correct it."

@@ -6,12 +6,11 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from fembed.data.annotations import Source
 from fembed.data.expression import Expression
 from fembed.data.names import gene_kind
-from fembed.data.readers import binary, counters, plain, portals, refused, spelling
+from fembed.data.readers import binary, counters, plain, portals, refused, table_names
+from fembed.data.readers.first_rows import FirstRows
 from fembed.data.readers.layout import BLANKS, Columns, Layout, Rows, fit, is_gene_word
 from fembed.data.readers.rows import fill, scan
 from fembed.data.readers.text import Head, TextFile
@@ -27,7 +26,7 @@ def recognise(head: Head, text: TextFile) -> Layout | None:
         layout = by_first_line(head, text)
         if layout is not None:
             return layout
-    table = counters.FirstRows.of(plain.after_comments(head), head.path)
+    table = FirstRows.of(plain.after_comments(head), head.path)
     for by_columns in (*counters.RECOGNISERS, *portals.RECOGNISERS):
         layout = by_columns(table)
         if layout is not None:
@@ -81,8 +80,8 @@ def take(text: TextFile, layout: Layout, transpose: bool | None) -> Expression:
     layout = _settled(layout, rows, columns, transpose, path)
     values, row_names = fill(text, layout, rows, columns)
     if not layout.oriented:
-        plain.refuse_lost_names(columns, layout, row_names, path)
-    row_names, column_names = spelling.without_blanks(row_names, columns.names, str(path))
+        table_names.refuse_lost_names(columns, layout, row_names, path)
+    row_names, column_names = table_names.without_blanks(row_names, columns.names, str(path))
     _tell_left_out(columns, rows, path)
     samples, genes = row_names, column_names
     if layout.genes_in_rows:
@@ -92,7 +91,7 @@ def take(text: TextFile, layout: Layout, transpose: bool | None) -> Expression:
         expression,
         source=Source(layout.format, layout.units, layout.oriented, layout.notes),
     )
-    expression = _without_unnamed(expression, bool(layout.genes_in_rows))
+    expression = table_names.without_unnamed(expression, bool(layout.genes_in_rows))
     return expression if layout.finish is None else layout.finish(expression)
 
 
@@ -130,32 +129,3 @@ def _tell_left_out(columns: Columns, rows: Rows, path: Path) -> None:
             DataWarning,
             stacklevel=4,
         )
-
-
-def _without_unnamed(expression: Expression, columns_are_samples: bool) -> Expression:
-    """Without columns that have neither a name nor values, as spreadsheets leave them."""
-    names = expression.sample_names if columns_are_samples else expression.gene_names
-    unnamed = [j for j, name in enumerate(names) if not name]
-    if not unnamed:
-        return expression
-    part = expression.values[unnamed] if columns_are_samples else expression.values[:, unnamed]
-    if not np.isnan(part).all():
-        raise InputError(
-            f"Column {unnamed[0] + 2} of {expression.origin} has no name in the header but holds "
-            "values; name every column."
-        )
-    keep = np.delete(np.arange(len(names)), unnamed)
-    warnings.warn(
-        f"{len(unnamed)} column(s) of {expression.origin} have neither a name nor values and are "
-        "left out.",
-        DataWarning,
-        stacklevel=4,
-    )
-    if columns_are_samples:
-        return replace(
-            expression,
-            values=expression.values[keep],
-            sample_names=expression.sample_names[keep],
-        )
-    values = np.ascontiguousarray(expression.values[:, keep])
-    return replace(expression, values=values, gene_names=expression.gene_names[keep])
