@@ -28,7 +28,7 @@ struct FrozenModel {
     FrozenModel(const Model& model, int n_threads)
         : layout(model.shape), packed(layout, model.arrays.network), p(model.shape.p),
           n_panels((p + PANEL - 1) / PANEL),
-          panels(sliced<FrozenPanels>(memory, layout, model.arrays, n_panels)) {
+          panels(sliced<FrozenPanels>(memory, 0, layout, model.arrays, n_panels)) {
         packed.pack_all();
 #pragma omp parallel for schedule(static) num_threads(n_threads)
         for (int64_t k = 0; k < n_panels; ++k) {

@@ -18,7 +18,7 @@ struct LeastSquaresMemory {         // a thread's own
     LeastSquaresMemory(Slices& slices, const Layout& s)
         : part(slices.floats(s.h1_padded)), jacobian(slices.floats(int64_t(TILE) * s.d * PANEL)),
           residuals(slices.floats(TILE * PANEL)), hidden(slices.floats(s.activations() * PANEL)),
-          products(slices.floats(int64_t(s.d) * (s.d + 1))), u(slices.floats(s.d)) {}
+          products(slices.floats(int64_t(s.d) * (s.d + 1) + LANES)), u(slices.floats(s.d)) {}
 };
 
 // A point with the derivatives there: J'J and J'r, r = profile - prediction.

@@ -65,18 +65,22 @@ struct Rows {
     }
 };
 
-// Consecutive slices of one piece of memory, each on a cache line's border and with room for a
-// vector after it. Without memory the slices are null, and only their size is counted.
+// Consecutive slices of one piece of memory, each on a vector's border and with `room` floats
+// after it. The hot ones lie without gaps: with all on borders of cache lines, decoding took 9 to
+// 20 % more on a busy EPYC. Without memory the slices are null, and only their size is counted.
 class Slices {
    public:
-    explicit Slices(float* memory_) : memory(memory_) {}
+    explicit Slices(float* memory_, int64_t room_ = 0) : memory(memory_), room(room_) {}
     int64_t size() const { return used; }
     float* floats(int64_t count) {
         float* const slice = memory ? memory + used : nullptr;
-        used += (padded(count) + LANES + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+        used += padded(count) + room;
         return slice;
     }
-    double* doubles(int64_t count) { return reinterpret_cast<double*>(floats(2 * count)); }
+    double* doubles(int64_t count) {
+        used += used % 2;
+        return reinterpret_cast<double*>(floats(2 * count));
+    }
     Panels panels(int64_t count, int64_t rows) {
         return rows ? Panels{floats(count * rows * PANEL), rows} : Panels{};
     }
@@ -85,17 +89,16 @@ class Slices {
     }
 
    private:
-    static constexpr int64_t CACHE_LINE = 16;  // floats
     float* memory;
-    int64_t used = 0;
+    int64_t room, used = 0;
 };
 
 // A struct of slices in memory of its own: Named(Slices&, sizes...) takes what it needs.
 template <class Named, class... Sizes>
-Named sliced(Buffer& buffer, const Sizes&... sizes) {
-    Slices counted(nullptr);
+Named sliced(Buffer& buffer, int64_t room, const Sizes&... sizes) {
+    Slices counted(nullptr, room);
     Named(counted, sizes...);
-    Slices slices(buffer.grow(counted.size()));
+    Slices slices(buffer.grow(counted.size() + LANES), room);
     return Named(slices, sizes...);
 }
 
@@ -107,7 +110,7 @@ class OwnMemory {
     explicit OwnMemory(int n_threads, const Sizes&... sizes) {
         Slices counted(nullptr);
         Named(counted, sizes...);
-        floats = counted.size() + APART;
+        floats = (counted.size() + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE + APART;
         memory.grow(floats * n_threads);
     }
     template <class... Sizes>
@@ -117,7 +120,7 @@ class OwnMemory {
     }
 
    private:
-    static constexpr int64_t APART = 64;
+    static constexpr int64_t CACHE_LINE = 16, APART = 64;  // floats
     Buffer memory;
     int64_t floats;
 };

@@ -15,13 +15,13 @@
 namespace fembed::FEMBED_ISA {
 
 struct PlacerMemory {  // a thread's own
-    LeastSquaresMemory squares;
     Expansion here, there;
     double *factor, *move;
+    LeastSquaresMemory squares;
 
     PlacerMemory(Slices& slices, const Layout& s)
-        : squares(slices, s), here(slices, s.d), there(slices, s.d),
-          factor(slices.doubles(int64_t(s.d) * s.d)), move(slices.doubles(s.d)) {}
+        : here(slices, s.d), there(slices, s.d), factor(slices.doubles(int64_t(s.d) * s.d)),
+          move(slices.doubles(s.d)), squares(slices, s) {}
 };
 
 // Nothing that another profile holds can change the result.

@@ -26,7 +26,7 @@ struct Training {
     Training(const Model& model, const float* expression_, const Capacity& most, int n_threads)
         : layout(model.shape), packed(layout, model.arrays.network), arrays(model.arrays),
           expression(expression_), n(model.shape.n), p(model.shape.p),
-          workspace(sliced<Workspace>(memory, layout, arrays, most)),
+          workspace(sliced<Workspace>(memory, LANES, layout, arrays, most)),
           memory_of_threads(n_threads, layout) {
         packed.pack_all();
     }
