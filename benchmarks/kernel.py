@@ -27,8 +27,8 @@ PRODUCT_BAR = Bar(">=", 0.70)
 TORCH_BAR = Bar(">=", 10.0)
 BLOCKS = {"64 x 256": Shape(64, 256), "32 x 128": Shape(32, 128)}
 PROFILES, RATE = 4, 5e-3  # the thesis chapter's minibatch and learning rate
-SECONDS_A_REPEAT = 0.3  # about one product's time: long against the clock, short against drift
-SECONDS_A_TORCH_REPEAT = 1.5
+SECONDS_PER_REPEAT = 0.3  # about one product's time: long against the clock, short against drift
+SECONDS_PER_TORCH_REPEAT = 1.5
 INSTALL_TORCH = "PyTorch is not installed: pip install torch==2.13.0"
 
 
@@ -94,7 +94,7 @@ def against_product(options: Options, report: Report) -> None:
     isa = engine.ISAS[0]
     for name, shape in BLOCKS.items():
         step = BlockStep(values, shape, n_threads=options.threads, isa=isa)
-        n_steps = steps_for(SECONDS_A_REPEAT, step.seconds_per_step)
+        n_steps = steps_for(SECONDS_PER_REPEAT, step.seconds_per_step)
         seconds = interleaved(
             {"step": partial(step.seconds_per_step, n_steps), "product": product.seconds},
             options.repeats,
@@ -160,7 +160,7 @@ def _alternated(sides: dict[str, Worker], repeats: int) -> dict[str, list[dict[s
         answers[name].append(sides[name](n_steps))
         return answers[name][-1]["seconds_per_step"]
 
-    n_steps = {name: steps_for(SECONDS_A_TORCH_REPEAT, partial(ask, name)) for name in sides}
+    n_steps = {name: steps_for(SECONDS_PER_TORCH_REPEAT, partial(ask, name)) for name in sides}
     for given in answers.values():
         given.clear()
     interleaved({name: partial(ask, name, n_steps[name]) for name in sides}, repeats)

@@ -25,7 +25,7 @@ from fembed.train.initialization import random_initialization
 
 Float32 = NDArray[np.float32]
 
-STEPS_A_CALL = 64  # long against the call; the minibatches' gene indices stay small
+STEPS_PER_CALL = 64  # long against the call; the minibatches' gene indices stay small
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,8 @@ class TorchRun:
 def counts(n_steps: int) -> Iterator[int]:
     """Cut ``n_steps`` into calls: the indices of a minibatch's genes take memory."""
     while n_steps > 0:
-        yield min(n_steps, STEPS_A_CALL)
-        n_steps -= STEPS_A_CALL
+        yield min(n_steps, STEPS_PER_CALL)
+        n_steps -= STEPS_PER_CALL
 
 
 def rows_of(blocks: Blocks) -> list[NDArray[np.int64]]:

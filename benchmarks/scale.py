@@ -24,7 +24,7 @@ from benchmarks.published_recipe import EngineRun, Thesis
 from benchmarks.report import Bar, Report, say
 from benchmarks.simulate import OnSimulated, simulated_expression
 from benchmarks.timing import steps_for, timed_fit
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.parameters import Parameters
 
 EXPONENT_BAR = Bar("<=", 1.05)

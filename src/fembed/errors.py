@@ -79,7 +79,7 @@ def _cut(text: str, most: int) -> str:
 NO_MEMORY = "There is not enough memory; give fewer genes or samples, or a larger machine."
 #: Bytes of address space (``ulimit -v``) below which libraries of numbers do not start: OpenBLAS
 #: then ends the process, or waits for ever.
-LEAST_ADDRESS_SPACE = 600_000_000
+MIN_ADDRESS_SPACE = 600_000_000
 _SAID = ("can't start new thread", "bad_alloc", "failed to map segment", "cannot allocate memory")
 
 
@@ -106,4 +106,4 @@ def address_space_short() -> bool:
     except ImportError:  # Windows has no such limit
         return False
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return soft != resource.RLIM_INFINITY and soft < LEAST_ADDRESS_SPACE
+    return soft != resource.RLIM_INFINITY and soft < MIN_ADDRESS_SPACE

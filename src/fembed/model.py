@@ -13,7 +13,7 @@ from fembed import engine, model_folder
 from fembed.data.lookup import exact_positions
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted
-from fembed.parameters import Array, Parameters, network_size
+from fembed.parameters import MAX_LOSS, MAX_VALUE, Array, Parameters, check_array
 from fembed.solvers.numeric_range import within_range
 
 if TYPE_CHECKING:
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from fembed.config import FitConfig
     from fembed.data.preprocess import Preprocessing
     from fembed.solvers.residual_factors import ResidualFactors
-
-#: Of a single parameter. Those of a fit are below it for any data that a fit takes; beyond it, sums
-#: of squares leave 32-bit floats.
-MAX_VALUE = 1e15
-#: Of a loss, a factor or a number of genes.
-MAX_LOSS = 1e100
 
 
 @dataclass(frozen=True)
@@ -203,9 +197,8 @@ class Model(ShowsFacts):
 
     def check(self) -> None:
         """Raise InputError, naming the field, unless shapes, types, names and values are sound."""
-        for name, wanted in self._expected_shapes().items():
-            array = self.parameters.arrays().get(name, self.sample_loss)
-            _check_array(name, array, wanted, np.float64 if name == "sample_loss" else np.float32)
+        self.parameters.check()
+        check_array("sample_loss", self.sample_loss, (self.n_samples,), np.float64)
         _check_losses("sample_loss", self.sample_loss)
         _check_names("sample_names", self.sample_names, self.n_samples)
         _check_names("gene_names", self.gene_names, self.n_genes)
@@ -222,36 +215,18 @@ class Model(ShowsFacts):
         if self.residual_factors is not None:
             loading, noise = self.residual_factors.loading, self.residual_factors.noise
             n_factors = loading.shape[1] if loading.ndim == 2 else 0
-            _check_array("residual_loading", loading, (n_genes, max(1, n_factors)), np.float32)
-            _check_array("residual_noise", noise, (n_genes,), np.float32, MAX_VALUE**2)
+            check_array("residual_loading", loading, (n_genes, max(1, n_factors)), np.float32)
+            check_array("residual_noise", noise, (n_genes,), np.float32, MAX_VALUE**2)
             if not noise.min() > 0:
                 raise InputError("The array 'residual_noise' holds a value that is not above 0.")
             if not 0 < self.residual_factors.independent_genes <= MAX_LOSS:
                 raise InputError("The field 'independent_genes' is not a number above 0.")
         if self.calibration is not None:
             loss = self.calibration.reference_loss
-            _check_array("reference_loss", loss, (loss.size,), np.float64)
+            check_array("reference_loss", loss, (loss.size,), np.float64)
             _check_losses("reference_loss", loss)
             if not 0 < self.calibration.ellipse_factor <= MAX_LOSS:
                 raise InputError("The field 'ellipse_factor' is not a number above 0.")
-
-    def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every array, from those of the two embeddings and the network's widths."""
-        parameters = self.parameters
-        for name in ("sample_embedding", "gene_embedding"):
-            array = parameters.arrays()[name]
-            if array.ndim != 2 or 0 in array.shape:
-                raise InputError(f"The array '{name}' has shape {array.shape}: not a full matrix.")
-        size = network_size(self.n_components, self.gene_components, parameters.hidden)
-        shapes: dict[str, tuple[int, ...]] = {
-            "sample_embedding": (self.n_samples, self.n_components),
-            "gene_embedding": (self.n_genes, self.gene_components),
-            "network": (size,),
-            "gene_loading": (self.n_genes, self.n_components),
-            "gene_bias": (self.n_genes,),
-        }
-        present = {name: shapes[name] for name in parameters.arrays()}
-        return {**present, "sample_loss": (self.n_samples,)}
 
     def _checked_points(self, points: ArrayLike) -> NDArray[np.float32]:
         try:
@@ -271,22 +246,6 @@ class Model(ShowsFacts):
             row = int(np.argwhere(~np.isfinite(array))[0][0])
             raise InputError(f"Point {row} (counted from 0) has a coordinate that is not finite.")
         return array
-
-
-def _check_array(
-    name: str, array: Any, shape: tuple[int, ...], dtype: type, largest: float | None = None
-) -> None:
-    if array.dtype != dtype:
-        raise InputError(f"The array '{name}' is {array.dtype}, not {np.dtype(dtype)}.")
-    if array.shape != shape:
-        raise InputError(f"The array '{name}' has shape {array.shape} instead of {shape}.")
-    largest = largest or (MAX_LOSS if dtype is np.float64 else MAX_VALUE)
-    outside = ~(np.abs(array) <= largest)
-    if outside.any():
-        row = int(np.argwhere(outside)[0][0])
-        finite = bool(np.isfinite(array[row]).all())
-        fault = f"beyond {largest:g}" if finite else "that is not finite"
-        raise InputError(f"The array '{name}' holds a value {fault} (row {row}).")
 
 
 def _check_losses(name: str, losses: NDArray[np.float64]) -> None:

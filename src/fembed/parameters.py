@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fembed.errors import InputError
+
 Array = NDArray[np.floating[Any]]
+
+
+#: Of a single parameter. Those of a fit are below it for any data that a fit takes; beyond it, sums
+#: of squares leave 32-bit floats.
+MAX_VALUE = 1e15
+#: Of a loss, a factor or a number of genes.
+MAX_LOSS = 1e100
 
 
 class Layer(NamedTuple):
@@ -145,3 +154,39 @@ class Parameters:
             gene_loading=None if self.gene_loading is None else np.ascontiguousarray(loading),
             gene_bias=None if self.gene_bias is None else np.ascontiguousarray(bias),
         )
+
+    def check(self) -> None:
+        """Raise InputError, naming the array, unless shapes, types and values are sound.
+
+        The shapes follow from those of the two embeddings and from the network's widths.
+        """
+        for name in ("sample_embedding", "gene_embedding"):
+            array = self.arrays()[name]
+            if array.ndim != 2 or 0 in array.shape:
+                raise InputError(f"The array '{name}' has shape {array.shape}: not a full matrix.")
+        shapes: dict[str, tuple[int, ...]] = {
+            "sample_embedding": (self.n_samples, self.n_components),
+            "gene_embedding": (self.n_genes, self.gene_components),
+            "network": (network_size(self.n_components, self.gene_components, self.hidden),),
+            "gene_loading": (self.n_genes, self.n_components),
+            "gene_bias": (self.n_genes,),
+        }
+        for name, array in self.arrays().items():
+            check_array(name, array, shapes[name], np.float32)
+
+
+def check_array(
+    name: str, array: Any, shape: tuple[int, ...], dtype: type, largest: float | None = None
+) -> None:
+    """Raise InputError, naming the array, unless type, shape and values are sound."""
+    if array.dtype != dtype:
+        raise InputError(f"The array '{name}' is {array.dtype}, not {np.dtype(dtype)}.")
+    if array.shape != shape:
+        raise InputError(f"The array '{name}' has shape {array.shape} instead of {shape}.")
+    largest = largest or (MAX_LOSS if dtype is np.float64 else MAX_VALUE)
+    outside = ~(np.abs(array) <= largest)
+    if outside.any():
+        row = int(np.argwhere(outside)[0][0])
+        finite = bool(np.isfinite(array[row]).all())
+        fault = f"beyond {largest:g}" if finite else "that is not finite"
+        raise InputError(f"The array '{name}' holds a value {fault} (row {row}).")

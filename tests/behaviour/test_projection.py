@@ -14,7 +14,7 @@ from scipy.stats import chi2
 
 from fembed import store
 from fembed.config import FitConfig
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError
 from fembed.inference.projection import Projection, project

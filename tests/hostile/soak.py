@@ -25,7 +25,7 @@ from tests.hostile.processes import QUICK, prepare
 #: Before what libraries load late, and what the allocator keeps, has come together.
 WARM_UP = 10
 #: Growth of the resident memory, from the first third to the last, that is not yet a leak.
-MOST_GROWTH = 8e6
+MAX_GROWTH = 8e6
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def faults(levels: list[Level]) -> list[str]:
             float(np.median([getattr(one, name) for one in part]))
             for part in (levels[:third], levels[-third:])
         )
-        if end - begin > (MOST_GROWTH if name == "memory" else 0):
+        if end - begin > (MAX_GROWTH if name == "memory" else 0):
             found.append(f"{name}: {begin:.0f} in the first third, {end:.0f} in the last")
     return found
 

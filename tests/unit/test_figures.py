@@ -140,7 +140,7 @@ def test_a_million_points_become_pixels_and_none_is_lost() -> None:
 
 
 def test_many_points_are_drawn_as_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raster, "MOST_POINTS", 100)
+    monkeypatch.setattr(raster, "MAX_POINTS", 100)
     points, labels = clustered(300, 3)
     for color in (labels, points[:, 0]):
         ax = pl.embedding(points, color, ax=axes())

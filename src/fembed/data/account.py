@@ -15,8 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.choice import even_choice
-from fembed.data.chunks import empty_matrix, row_chunks
+from fembed.data.chunks import empty_matrix, even_choice, row_chunks
 from fembed.data.expression import Expression
 from fembed.data.lookup import Lookup
 from fembed.data.names import are_numbers, gene_kind, reversed_axes, sample_kind

@@ -1,4 +1,4 @@
-"""Dense float32 arrays from whatever holds a matrix, piece by piece: never a second full copy."""
+"""Dense float32 arrays from whatever holds a matrix, piece by piece, and some of its rows."""
 
 from __future__ import annotations
 
@@ -216,3 +216,9 @@ def values_hash(values: NDArray[np.float32]) -> hashlib._Hash:
     for rows in row_chunks(*values.shape):
         total.update(np.ascontiguousarray(values[rows]).data)
     return total
+
+
+def even_choice(total: int, most: int) -> NDArray[np.intp]:
+    """All of ``total`` things, or ``most`` of them at even distances."""
+    chosen: NDArray[np.intp] = np.linspace(0, total - 1, min(total, most)).round().astype(np.intp)
+    return chosen

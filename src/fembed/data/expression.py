@@ -153,12 +153,10 @@ class Expression(ShowsFacts):
             n_samples x n_genes. A DataFrame names its samples (index) and genes (columns).
         sample_names, gene_names : iterable, optional
             Default ``sample_0, sample_1, ...`` and ``gene_0, gene_1, ...``.
-        origin : str
-            What to call the data in a message.
+        origin, obs
+            As the attributes.
         transpose : bool
             ``X`` is n_genes x n_samples.
-        obs : pandas.DataFrame, optional
-            Annotations of the samples.
 
         Raises
         ------
@@ -206,10 +204,7 @@ class Expression(ShowsFacts):
     ) -> Expression:
         """Copy ``X``, a layer or ``raw`` of an AnnData object (in memory or backed).
 
-        Raises
-        ------
-        InputError
-            If the layer, ``raw`` or ``X`` is not there, or both a layer and ``raw`` are asked for.
+        Raises InputError if that is not there, or both a layer and ``raw`` are asked for.
         """
         origin = "the AnnData object"
         matrix, gene_names = matrix_in(adata, layer, use_raw, origin)

@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing
 
 from fembed.config import MAX_COMPONENTS, checked_whole
 from fembed.data import account
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.data.expression import Expression
 from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import DataWarning, InputError, shown

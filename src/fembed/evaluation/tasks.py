@@ -13,7 +13,7 @@ from fembed.errors import InputError
 Labels = NDArray[Any]
 Names = NDArray[np.object_]
 #: More distinct numbers than this, and a column of whole numbers is taken as measured, not named.
-MOST_NUMBERED_CLASSES = 20
+MAX_NUMBERED_CLASSES = 20
 
 
 class Task(Protocol):
@@ -185,7 +185,7 @@ def guess(y: Any) -> str:
         return "survival"
     if array.dtype.kind == "f" and (array[np.isfinite(array)] % 1 != 0).any():
         return "regression"
-    numbered = array.dtype.kind in "iuf" and len(np.unique(array)) > MOST_NUMBERED_CLASSES
+    numbered = array.dtype.kind in "iuf" and len(np.unique(array)) > MAX_NUMBERED_CLASSES
     return "regression" if numbered else "classification"
 
 

@@ -16,11 +16,11 @@ from fembed import errors
 from fembed.errors import InputError
 
 #: Levels of lists and objects in each other; ours have five.
-MOST_LEVELS = 32
+MAX_LEVELS = 32
 #: Numbers of a document; no loss, size or time of ours is near it, and its square is still finite.
 LARGEST = 1e100
 #: Digits of a whole number: Python itself refuses to read or write some thousand.
-MOST_DIGITS = 40
+MAX_DIGITS = 40
 
 #: Where a value is wrong within a field, what it is, and what it should be; or nothing.
 Problem = tuple[str, Any, str] | None
@@ -33,7 +33,7 @@ def parsed(text: bytes) -> Any:
     Raises
     ------
     ValueError
-        The text is not JSON, or is JSON that cannot be used: a key twice, more than `MOST_LEVELS`
+        The text is not JSON, or is JSON that cannot be used: a key twice, more than `MAX_LEVELS`
         levels, a number beyond 64-bit floats, half of a surrogate pair.
     """
     try:
@@ -45,7 +45,7 @@ def parsed(text: bytes) -> Any:
             object_pairs_hook=_without_repeats,
         )
     except RecursionError:
-        raise ValueError(f"more than {MOST_LEVELS} levels") from None
+        raise ValueError(f"more than {MAX_LEVELS} levels") from None
     _check_values(value)
     return value
 
@@ -62,7 +62,7 @@ def _finite(text: str) -> float:
 
 
 def _of_few_digits(text: str) -> int:
-    if len(text) > MOST_DIGITS:
+    if len(text) > MAX_DIGITS:
         raise ValueError(f"a whole number of {len(text)} digits")
     return int(text)
 
@@ -79,7 +79,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_values(value: Any) -> None:
     """Depth and texts, without recursion, which depth would end."""
     level = [value]
-    for _ in range(MOST_LEVELS):
+    for _ in range(MAX_LEVELS):
         below: list[Any] = []
         for one in level:
             if isinstance(one, dict):
@@ -92,7 +92,7 @@ def _check_values(value: Any) -> None:
         level = below
         if not level:
             return
-    raise ValueError(f"more than {MOST_LEVELS} levels")
+    raise ValueError(f"more than {MAX_LEVELS} levels")
 
 
 def _check_text(text: str) -> None:

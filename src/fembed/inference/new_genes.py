@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fembed.data import account
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.data.expression import Expression
 from fembed.data.lookup import Lookup, exact_positions
 from fembed.engine import Float32

@@ -19,7 +19,7 @@ BACKENDS: tuple[Backend, ...] = ("local", "dask")
 #: Times that a lost pool of processes, or lost shared data on a cluster, are made anew.
 ATTEMPTS = 3
 #: Seconds that a cluster may be waited for: a month.
-MOST_PATIENCE = 31 * 24 * 3600
+MAX_PATIENCE = 31 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Workers:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, checked_whole(name, value, 1, most))
-        if not is_number(self.patience_seconds) or not 0 <= self.patience_seconds <= MOST_PATIENCE:
+        if not is_number(self.patience_seconds) or not 0 <= self.patience_seconds <= MAX_PATIENCE:
             raise InputError(
                 f"patience_seconds is {shown(self.patience_seconds)}; choose a number from 0 to "
-                f"{MOST_PATIENCE}."
+                f"{MAX_PATIENCE}."
             )
         if self.backend == "dask" and self.scheduler is None:
             raise InputError(

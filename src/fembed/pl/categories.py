@@ -22,7 +22,7 @@ from fembed.pl.palette import FEW, MISSING_LABEL, STEPS, Style, extended, styles
 #: What a missing label reads once a program has made text of it; blank text is missing, too.
 _MISSING_TEXTS = frozenset(("", MISSING_LABEL, "<NA>", "nan", "NaN", "NaT"))
 #: More different numbers than this, and not all whole, are measured and no names of classes.
-_MOST_NUMBERS = 20
+_MAX_NUMBERS = 20
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def categories(values: Any, title: str = "", colours: Any = None) -> Categories:
 def _is_measured(values: NDArray[np.float64]) -> bool:
     """Whether numbers are too many, and too fine, to be names of classes."""
     finite = values[np.isfinite(values)]
-    return bool((finite != np.round(finite)).any()) and len(np.unique(finite)) > _MOST_NUMBERS
+    return bool((finite != np.round(finite)).any()) and len(np.unique(finite)) > _MAX_NUMBERS
 
 
 def _intervals(values: NDArray[np.float64], title: str) -> Categories:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.errors import InputError
 from fembed.model import Model
 from fembed.pl import canvas, maps

@@ -13,7 +13,7 @@ from fembed.pl.layout import checked, is_pair, rows_and_columns
 from fembed.pl.palette import SEQUENTIAL
 
 #: The colours span at least so much.
-LEAST_SPAN = 0.05
+MIN_SPAN = 0.05
 _CELL = 0.72  # inches across a cell
 
 
@@ -74,7 +74,7 @@ def accuracy_table(
     ax = canvas.axes_for(ax, save, width, height)
     low, high = float(np.nanmin(table)), float(np.nanmax(table))
     # Differences of a hundredth must not look like day and night.
-    low, high = min(low, (low + high - LEAST_SPAN) / 2), max(high, (low + high + LEAST_SPAN) / 2)
+    low, high = min(low, (low + high - MIN_SPAN) / 2), max(high, (low + high + MIN_SPAN) / 2)
     shown = ax.imshow(
         np.ma.masked_invalid(table), cmap=SEQUENTIAL, aspect="auto", vmin=low, vmax=high
     )

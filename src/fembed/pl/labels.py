@@ -33,9 +33,9 @@ _SHARE, _COVERED = 0.4, 0.22
 _ATTEMPTS = 2
 #: More labels are pushed for fewer rounds, and their lines may cross: in every round adjustText
 #: compares every two of them.
-_MOST_UNCROSSED = 45
+_MAX_UNCROSSED = 45
 #: More labels stay where they are: pushing 200 takes half a minute, and there is no room.
-_MOST_PUSHED = 100
+_MAX_PUSHED = 100
 
 
 def densest_places(points: Float, codes: NDArray[np.intp], n_codes: int) -> Float:
@@ -98,10 +98,10 @@ def write_labels(
     if not forms and must:
         forms = [_fitted(named, min(_FORMS[-1][0], _SHARE * across), fontsize, _FORMS[-1])]
     texts: list[Any] = []
-    attempts = _ATTEMPTS if len(named) <= _MOST_UNCROSSED else 1
+    attempts = _ATTEMPTS if len(named) <= _MAX_UNCROSSED else 1
     for attempt, form in enumerate(forms[:attempts], start=1):
         texts = _texts(ax, anchors, form)
-        pushed = 0 < len(texts) <= _MOST_PUSHED
+        pushed = 0 < len(texts) <= _MAX_PUSHED
         lines = _push_apart(ax, texts, anchors, around, clear_of_places) if pushed else []
         if attempt == len(forms[:attempts]) or not _overlap(texts):
             break
@@ -155,8 +155,8 @@ def _push_apart(
             target_x=anchors[:, 0],
             target_y=anchors[:, 1],
             avoid_self=clear_of_places,
-            iter_lim=max(2, round(_ROUNDS * min(1.0, _MOST_UNCROSSED / len(texts)) ** 2)),
-            prevent_crossings=len(texts) <= _MOST_UNCROSSED,
+            iter_lim=max(2, round(_ROUNDS * min(1.0, _MAX_UNCROSSED / len(texts)) ** 2)),
+            prevent_crossings=len(texts) <= _MAX_UNCROSSED,
             expand=(1.15, 1.8) if clear_of_places else (1.06, 1.12),
             force_explode=(0.1, 0.4) if clear_of_places else (0.02, 0.05),
             min_arrow_len=5 if clear_of_places else 12,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.data.expression import Expression
 from fembed.errors import InputError
 from fembed.inference.matching import training_rows
@@ -26,7 +26,7 @@ Float = NDArray[np.float64]
 #: Points along a side of the decoded grid: of one gene, and of whole profiles.
 SIDE, PROFILE_SIDE = 160, 56
 #: Genes that a correlation of profiles is taken over, evenly many of all.
-MOST_GENES = 2048
+MAX_GENES = 2048
 #: Farther from the nearest sample than this share of the map's width, a landscape fades out: there
 #: the decoder says what no sample has taught it.
 KNOWN = 0.06
@@ -135,7 +135,7 @@ def similarity_landscape(
     values, _ = expression.take_genes(model.gene_names)
     model.preprocessing.apply(values, expression.origin)
     genes = np.flatnonzero(np.isfinite(values[0]))
-    genes = genes[even_choice(len(genes), MOST_GENES)]
+    genes = genes[even_choice(len(genes), MAX_GENES)]
     limits = _box(model, place.sample_embedding)
     points = _grid(limits, PROFILE_SIDE)
     decoded = model.decode(points, genes, n_threads)

@@ -23,7 +23,7 @@ COLUMNS = 5
 _GAP = 0.35  # inches at the left and the top, for the names of rows and columns
 _BELOW = 0.06
 _BESIDE = 1.25  # inches at the right, for the legend
-_MOST_ROWS = 30  # of a legend below the panels
+_MAX_ROWS = 30  # of a legend below the panels
 _MARKER = 0.24  # inches of a legend's marker and the blanks around it
 
 
@@ -143,7 +143,7 @@ def shared_legend(
         longest = max(names.width(names.plain(label), 7.0) for label in labels) + _MARKER
         n_columns = max(1, int((width - _GAP) / min(max(1.1, longest), 2.4)))
         room = (width - _GAP) / n_columns
-        rows = _MOST_ROWS * n_columns
+        rows = _MAX_ROWS * n_columns
     kept = [labels[k] for k in largest(labels, counts, rows)]
     texts, entries = names.told_apart(kept, room - _MARKER, 7.0), maps.handles(kept, chosen, 4.5)
     if len(kept) < len(labels):

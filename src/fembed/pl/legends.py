@@ -18,7 +18,7 @@ LEGEND_SIZES = (7.0, 6.0)
 #: A legend takes at most so much of the width of its axes: they keep half of the figure.
 LEGEND_SHARE = 0.42
 #: Inches that a shortened name has at least; fewer columns rather than less.
-LEAST_NAME = 0.6
+MIN_NAME = 0.6
 HANDLE = 1.2  # the length of a legend's handle, in units of its type
 _ELLIPSIS = "…"
 
@@ -99,7 +99,7 @@ def fit_entries(
         )
         if total <= across:
             return Entries(list(range(n)), texts, columns, size, 0)
-    columns = max(1, min(columns, int(across / (LEAST_NAME + _beside_name(size)))))
+    columns = max(1, min(columns, int(across / (MIN_NAME + _beside_name(size)))))
     kept = largest(labels, counts, columns * rows, fixed)
     room = across / columns - _beside_name(size)
     longest = max((names.width(end, size) for end in ends), default=0.0)

@@ -26,7 +26,7 @@ Legend = Literal["both", "beside", "on map", "none"]
 LEGENDS: tuple[Legend, ...] = ("both", "beside", "on map", "none")
 
 #: More names than this are not written into a map by themselves.
-MOST_DIRECT_LABELS = 40
+MAX_DIRECT_LABELS = 40
 
 
 @canvas.drawing()
@@ -130,7 +130,7 @@ def draw_categories(
 
     palette = [chosen[name] for name in values.names]
     rgb = np.array([colors.to_rgb(style.colour) for style in palette])
-    if len(points) > raster.MOST_POINTS:
+    if len(points) > raster.MAX_POINTS:
         pixels = _pixels(points)
         image = raster.mixed(pixels, values.codes, rgb)
         if not values.known.all():  # grey only where nothing else is
@@ -189,7 +189,7 @@ def draw_numbers(
 
     colours = mpl.colormaps[cmap].with_extremes(bad=MISSING.colour)
     norm = Normalize(*limits)
-    if len(points) > raster.MOST_POINTS:
+    if len(points) > raster.MAX_POINTS:
         pixels = _pixels(points)
         count = pixels.sums()
         image = colours(norm(np.ma.masked_invalid(raster.averaged(pixels, values))))
@@ -234,7 +234,7 @@ def name_in_map(ax: Axes, points: Float, values: Categories, must: bool = False)
     Many names are left to the legend unless they must.
     """
     named = [k for k in np.flatnonzero(values.counts) if values.names[k] != MISSING_LABEL]
-    if named and (must or len(named) <= MOST_DIRECT_LABELS):
+    if named and (must or len(named) <= MAX_DIRECT_LABELS):
         places = densest_places(points, values.codes, len(values.names))[named]
         write_labels(ax, places, [values.names[k] for k in named], must=must)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.model import Model
 from fembed.pl import names
 from fembed.pl.categories import Categories

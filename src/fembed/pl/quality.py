@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.data.expression import Expression
 from fembed.errors import InputError
 from fembed.inference.matching import training_rows
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 #: Samples and genes of the reconstruction of a large data set, evenly chosen.
-MOST_SAMPLES, MOST_GENES = 1000, 2000
+MAX_SAMPLES, MAX_GENES = 1000, 2000
 PAIRS = 20_000
 #: Genes by which expression distances are taken at most, evenly chosen.
 DISTANCE_GENES = 2000
@@ -177,7 +177,7 @@ def expression_distances(
 
 def _predictions(model: Model, data: Any, n_threads: int | None) -> tuple[Float, Float]:
     """True and predicted values of evenly chosen samples and genes."""
-    expression = _some_samples(Expression.of(data, gene_names=model.gene_names), MOST_SAMPLES)
+    expression = _some_samples(Expression.of(data, gene_names=model.gene_names), MAX_SAMPLES)
     rows = training_rows(model, expression.sample_names, expression.origin)
     if (rows < 0).any():
         placed = project(model, expression, n_threads=n_threads, verbose=False)
@@ -186,7 +186,7 @@ def _predictions(model: Model, data: Any, n_threads: int | None) -> tuple[Float,
         points = model.sample_embedding[rows]
     values = _transformed(model, expression)
     genes = np.flatnonzero(np.isfinite(values).any(axis=0))
-    genes = genes[even_choice(len(genes), MOST_GENES)]
+    genes = genes[even_choice(len(genes), MAX_GENES)]
     return values[:, genes].astype(float), model.decode(points, genes, n_threads).astype(float)
 
 

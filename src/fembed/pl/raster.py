@@ -12,7 +12,7 @@ Float = NDArray[np.float64]
 Limits = tuple[tuple[float, float], tuple[float, float]]
 
 #: More points than this are drawn as pixels.
-MOST_POINTS = 50_000
+MAX_POINTS = 50_000
 #: Pixels across an image: about 0.8 points of type each in a map of page width.
 SIDE = 420
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.model import Model
 from fembed.pl.categories import Categories
 from fembed.pl.samples import MapSamples
@@ -18,7 +18,7 @@ from fembed.pl.samples import MapSamples
 PCA_ENTRIES = 20_000_000
 N_NEIGHBORS, N_FOLDS, N_PAIRS = 5, 5, 20_000
 #: Of a label with more classes than this share of its samples, hardly a neighbour can be right.
-MOST_CLASSES = 0.4
+MAX_CLASSES = 0.4
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _accuracy_rows(
     rows = []
     known = fitted[column.known[fitted]]
     _, counts = np.unique(codes[known], return_counts=True)
-    if len(counts) > MOST_CLASSES * len(known):
+    if len(counts) > MAX_CLASSES * len(known):
         return []
     if len(counts) > 1 and counts.max() < len(known) and len(known) >= 2 * N_FOLDS:
         what = f"{N_NEIGHBORS}-NN accuracy of {name}, training samples, {N_FOLDS} folds"

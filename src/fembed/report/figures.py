@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.model import Model
 from fembed.pl import canvas, curves, genes, maps, placed, quality
 from fembed.pl.samples import MapSamples

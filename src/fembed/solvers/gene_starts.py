@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.engine import Float32
 from fembed.parameters import Parameters
 from fembed.solvers.jacobian import network

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fembed import engine
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.engine import Float32, Solution
 from fembed.parameters import Parameters
 from fembed.solvers.gene_starts import GeneStarts

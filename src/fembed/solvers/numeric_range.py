@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fembed import engine
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.parameters import Parameters
 
 #: Beyond it the square of an entry leaves 32-bit floats.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri
 from threadpoolctl import threadpool_limits
 
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.engine import Float32, Solution
 from fembed.parameters import Parameters
 from fembed.solvers.jacobian import Jacobian

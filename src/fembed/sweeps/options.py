@@ -19,7 +19,7 @@ _TYPES = {field.name: str(field.type) for field in dataclasses.fields(FitConfig)
 #: What the command line calls an option, where it is not the option's own name.
 _ALIASES = {"components": "n_components"}
 #: More would take months, and no table or figure shows them.
-MOST_CASES = 10_000
+MAX_CASES = 10_000
 #: The number of threads changes no model.
 _FIXED = ("n_threads",)
 
@@ -51,11 +51,11 @@ class Grid:
             name = known_option(option)
             if isinstance(several, str | bytes | Mapping) or not np.iterable(several):
                 raise InputError(f"The values of {name} are {shown(several)}; give a list of them.")
-            made = tuple(_plain(name, value) for value in itertools.islice(several, MOST_CASES + 1))
+            made = tuple(_plain(name, value) for value in itertools.islice(several, MAX_CASES + 1))
             if not made:
                 raise InputError(f"The option {name} has no values; give at least one.")
-            if len(made) > MOST_CASES:
-                raise InputError(f"The option {name} has more than {MOST_CASES:,} values.")
+            if len(made) > MAX_CASES:
+                raise InputError(f"The option {name} has more than {MAX_CASES:,} values.")
             _refuse_repeats(name, made)
             checked[name] = made
         return cls(checked)
@@ -94,9 +94,9 @@ class Grid:
         """
         names = list(self.values)
         count = math.prod(len(values) for values in self.values.values())
-        if count > MOST_CASES:
+        if count > MAX_CASES:
             raise InputError(
-                f"The grid has {count:,} combinations, and {MOST_CASES:,} are the most; give fewer "
+                f"The grid has {count:,} combinations, and {MAX_CASES:,} are the most; give fewer "
                 "values."
             )
         return [

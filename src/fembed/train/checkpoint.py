@@ -25,7 +25,8 @@ from fembed.errors import DataWarning, InputError
 from fembed.files import arrayfile, atomic, paths
 from fembed.files.manifest import Arrays, Document, PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
-from fembed.model import MAX_VALUE, Model
+from fembed.model import Model
+from fembed.parameters import MAX_VALUE
 from fembed.train.early_stopping import EarlyStopping
 from fembed.train.result import TrainingLog
 from fembed.train.trainer import Trainer, TrainingState

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fembed import engine
 from fembed.config import FitConfig
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.engine import Float32
 from fembed.parameters import Parameters
 from fembed.solvers.samples import (

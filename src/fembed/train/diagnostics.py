@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import engine
-from fembed.data.choice import even_choice
+from fembed.data.chunks import even_choice
 from fembed.engine import Float32
 from fembed.errors import DataWarning
 from fembed.model import Calibration

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fembed.config import FitConfig
-from fembed.data.choice import even_choice
-from fembed.data.chunks import row_chunks
+from fembed.data.chunks import even_choice, row_chunks
 from fembed.engine import Float32
 from fembed.parameters import Parameters, layer_shapes
 from fembed.threads import limited

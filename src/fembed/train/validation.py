@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from fembed import engine
 from fembed.config import FitConfig
-from fembed.data.choice import even_choice
-from fembed.data.chunks import row_chunks
+from fembed.data.chunks import even_choice, row_chunks
 from fembed.engine import Float32
 from fembed.solvers.samples import best_starts, candidate_points
 from fembed.train.schedule import Schedule

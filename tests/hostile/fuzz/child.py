@@ -28,7 +28,7 @@ from tests.hostile.fuzz.hdf5 import REFUSE
 
 PLACE = Struct("<qd")  # number of the mutation, and when it began (time.monotonic)
 ADDRESS_SPACE = 6 << 30  # beyond it MemoryError, so that the machine survives
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 LONGEST_SENTENCE = 2000
 LOUD = False  # print mutation, sentence or traceback
 
@@ -86,7 +86,7 @@ def attempt(folder: Path, kind: Any, key: str) -> str | dict[str, str]:
     begun, before = time.monotonic(), _reset_peak()
     outcome = tried(kind, path, rng, words)
     seconds, grown = time.monotonic() - begun, _peak() - before
-    if not isinstance(outcome, dict) and grown > MOST_BYTES:
+    if not isinstance(outcome, dict) and grown > MAX_BYTES:
         outcome = {"what": "memory", "where": "", "says": f"{grown / 1e9:.1f} GB"}
     if isinstance(outcome, dict):
         outcome |= {"mutation": f"{name}: {words}"[:300], "seconds": f"{seconds:.1f}"}

@@ -25,7 +25,7 @@ _COLUMNS = {"categorical", "nullable-integer", "nullable-boolean", "nullable-str
 #: More categories than this, and than rows, are none.
 _MAX_CATEGORIES = 1_000_000
 #: More colours than this are no colours of categories that a figure shows.
-_MOST_COLOURS = 100_000
+_MAX_COLOURS = 100_000
 
 
 def read_zarr(path: Path, layer: str | None, raw: bool, transpose: bool) -> Expression:
@@ -100,7 +100,7 @@ def _colours(root: Any, path: Path) -> dict[str, Any]:
         if not str(key).endswith("_colors") or not hasattr(uns[key], "dtype"):
             continue
         try:
-            if getattr(uns[key], "size", 0) <= _MOST_COLOURS:
+            if getattr(uns[key], "size", 0) <= _MAX_COLOURS:
                 found[str(key)] = read_elem(uns[key])
         # As for a table: what anndata raises for a damaged one is not public.
         except Exception as error:

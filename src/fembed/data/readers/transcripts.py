@@ -22,7 +22,7 @@ from fembed.errors import DataWarning, InputError
 _TRANSCRIPT = re.compile(r'(?:transcript_id[ =]"?|ID=transcript:)([^";\s]+)')
 _GENE = re.compile(r'(?:gene_id[ =]"?|Parent=gene:)([^";\s]+)')
 _CALLED_GENE = re.compile(r"gene([ _.]?(stable )?(id|name)( version)?)?s?|geneid", re.IGNORECASE)
-_MOST_COLUMNS = 8
+_MAX_COLUMNS = 8
 
 
 def summed(expression: Expression, tx2gene: str | os.PathLike[str]) -> Expression:
@@ -138,7 +138,7 @@ def _read(path: Path, wanted: set[str]) -> dict[str, str]:
                 f"Line {number} of {path} has no second column; give a table with transcripts "
                 "in its first column and their genes in its second, separated by tabs or commas."
             )
-        rows.append(cells[:_MOST_COLUMNS])
+        rows.append(cells[:_MAX_COLUMNS])
     if rows:
         transcripts, genes = _columns(rows, wanted)
         for cells in rows:
@@ -163,7 +163,7 @@ def _columns(rows: list[list[str]], wanted: set[str]) -> tuple[int, int]:
 
     R writes the numbers of the rows first, and BioMart genes before transcripts.
     """
-    n = min(len(rows[0]), _MOST_COLUMNS)
+    n = min(len(rows[0]), _MAX_COLUMNS)
     n_known = [sum(len(row) > j and _bare(row[j]) in wanted for row in rows) for j in range(n)]
     transcripts = max(range(n), key=n_known.__getitem__)
     others = [j for j in range(n) if j != transcripts]
