@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,16 @@ from fembed.commands.arguments import (
 from fembed.output.log import JsonLog, check_log
 from fembed.output.streams import say
 from fembed.output.terminal import CaseBar, errors_told
+
+if TYPE_CHECKING:
+    from fembed.config import FitConfig
+    from fembed.data.expression import Expression
+    from fembed.data.preprocess import Preprocessing
+    from fembed.estimator import FactorizedEmbedding
+    from fembed.evaluation import Evaluation
+    from fembed.evaluation.annotations import LabelledSamples
+    from fembed.evaluation.result import CaseResult
+    from fembed.files.atomic import Place
 
 
 @errors_told()
@@ -94,22 +104,12 @@ def evaluate(
     In every fold the embedding is trained on the training samples, the rest are projected, a model
     of the label is fitted on the training coordinates and scored on the projected ones.
     """
-    from fembed import evaluation
     from fembed.commands import describe, options
-    from fembed.data import account, readers
+    from fembed.data import readers
     from fembed.data.preprocess import Preprocessing
-    from fembed.errors import DataWarning, InputError
-    from fembed.estimator import FactorizedEmbedding
-    from fembed.evaluation import folder
-    from fembed.evaluation.annotations import labelled
-    from fembed.evaluation.figure import check_drawing
-    from fembed.evaluation.result import CaseResult
 
     with JsonLog(log_json, overwrite) as log, errors_told(log):
-        if quiet and output is None and log_json is None:
-            raise InputError(
-                "--quiet without a folder (-o) or --log-json would show and keep nothing; give one."
-            )
+        _refuse_silence(quiet, output, log_json)
         columns = options.label_columns(label, time, event, task)
         config = options.config(
             gene_components=gene_components,
@@ -125,59 +125,27 @@ def evaluate(
         outputs = [] if output is None else [output]
         sources = [path for path in (data, annotations) if path is not None]
         check_log(log_json, overwrite=overwrite, sources=sources, outputs=outputs)
-        if output is not None:
-            place = folder.check(output, overwrite)
-            if figure:
-                check_drawing()
+        place = None if output is None else _checked_folder(output, overwrite, figure)
         expression = readers.read(
             data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
         )
-        expression.check()
-        samples = labelled(expression, columns, groups, annotations)
-        expression = samples.expression
-        account.warn_of_doubts(expression, transform)
-        # Each sample by itself, so it may come before the folds.
-        preprocessing.apply(
-            expression.values,
-            expression.origin,
-            sample_names=expression.sample_names,
-            gene_names=expression.gene_names,
-        )
-        embedding = FactorizedEmbedding(
-            gene_components=config.gene_components,
-            hidden=config.hidden,
-            recipe=config.recipe,
-            preprocessing="none",
-            epochs=config.epochs,
-            weight_decay=config.weight_decay,
-            random_state=config.seed,
-        )
+        samples = _prepared(expression, columns, groups, annotations, preprocessing)
         log.open()
-        # The units were judged above, under the name of the file; `evaluate` would judge "X" again.
-        warnings.filterwarnings("ignore", r"X \(", DataWarning)
-        with CaseBar("folds", quiet) as bar:
-
-            def show(n_done: int, n_cases: int, case: CaseResult) -> None:
-                bar(n_done, n_cases)
-                log.write("case", n_done=n_done, n_cases=n_cases, **case.facts())
-
-            found = evaluation.evaluate(
-                expression,
-                samples.y,
-                task="survival" if time else task,
-                estimator=model,
-                embedding=embedding,
-                dims=sizes,
-                baselines=[name.strip() for name in baselines.split(",") if name.strip()],
-                cv=folds,
-                repeats=repeats,
-                groups=samples.groups,
-                seed=seed,
-                workers=places,
-                verbose=False,
-                callback=show,
-            )
-        if output is not None:
+        found = _cross_validated(
+            samples,
+            log,
+            quiet,
+            task="survival" if time else task,
+            estimator=model,
+            embedding=_embedding(config),
+            dims=sizes,
+            baselines=[name.strip() for name in baselines.split(",") if name.strip()],
+            cv=folds,
+            repeats=repeats,
+            seed=seed,
+            workers=places,
+        )
+        if place is not None:
             settings = {
                 "data": data,
                 "columns": columns,
@@ -188,11 +156,104 @@ def evaluate(
                 "transform": transform,
                 "fit": config.to_dict(),
             }
-            try:
-                found.save(place, settings=settings, figure=figure)
-            except InputError:  # what was found is worth more than the folder
-                say("\n".join(describe.evaluation_lines(found)))
-                raise
+            _save(found, place, settings, figure)
             log.write("done", folder=output)
         if not (quiet or log.takes_stdout):
             say("\n".join(describe.evaluation_lines(found)))
+
+
+def _refuse_silence(quiet: bool, output: str | None, log_json: str | None) -> None:
+    from fembed.errors import InputError
+
+    if quiet and output is None and log_json is None:
+        raise InputError(
+            "--quiet without a folder (-o) or --log-json would show and keep nothing; give one."
+        )
+
+
+def _checked_folder(output: str, overwrite: bool, figure: bool) -> Place:
+    """Where the tables go, and the figure, which can be drawn if it is wanted."""
+    from fembed.evaluation import folder
+    from fembed.evaluation.figure import check_drawing
+
+    place = folder.check(output, overwrite)
+    if figure:
+        check_drawing()
+    return place
+
+
+def _prepared(
+    expression: Expression,
+    columns: list[str],
+    groups: str | None,
+    annotations: str | None,
+    preprocessing: Preprocessing,
+) -> LabelledSamples:
+    """The samples that have what the task needs, transformed."""
+    from fembed.data import account
+    from fembed.evaluation.annotations import labelled
+
+    expression.check()
+    samples = labelled(expression, columns, groups, annotations)
+    expression = samples.expression
+    account.warn_of_doubts(expression, preprocessing.transform)
+    # Each sample by itself, so it may come before the folds.
+    preprocessing.apply(
+        expression.values,
+        expression.origin,
+        sample_names=expression.sample_names,
+        gene_names=expression.gene_names,
+    )
+    return samples
+
+
+def _embedding(config: FitConfig) -> FactorizedEmbedding:
+    """The embedding of samples that are transformed already."""
+    from fembed.estimator import FactorizedEmbedding
+
+    return FactorizedEmbedding(
+        gene_components=config.gene_components,
+        hidden=config.hidden,
+        recipe=config.recipe,
+        preprocessing="none",
+        epochs=config.epochs,
+        weight_decay=config.weight_decay,
+        random_state=config.seed,
+    )
+
+
+def _cross_validated(
+    samples: LabelledSamples, log: JsonLog, quiet: bool, **options: Any
+) -> Evaluation:
+    """Evaluate, while a bar and the log tell of each fold."""
+    from fembed import evaluation
+    from fembed.errors import DataWarning
+
+    # The units were judged before, under the name of the file; `evaluate` would judge "X" again.
+    warnings.filterwarnings("ignore", r"X \(", DataWarning)
+    with CaseBar("folds", quiet) as bar:
+
+        def show(n_done: int, n_cases: int, case: CaseResult) -> None:
+            bar(n_done, n_cases)
+            log.write("case", n_done=n_done, n_cases=n_cases, **case.facts())
+
+        return evaluation.evaluate(
+            samples.expression,
+            samples.y,
+            groups=samples.groups,
+            verbose=False,
+            callback=show,
+            **options,
+        )
+
+
+def _save(found: Evaluation, place: Place, settings: dict[str, Any], figure: bool) -> None:
+    """Write the folder, or say what it would have held."""
+    from fembed.commands import describe
+    from fembed.errors import InputError
+
+    try:
+        found.save(place, settings=settings, figure=figure)
+    except InputError:  # what was found is worth more than the folder
+        say("\n".join(describe.evaluation_lines(found)))
+        raise

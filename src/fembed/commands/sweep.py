@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,9 @@ from fembed.commands.arguments import (
 from fembed.output.log import JsonLog, check_log
 from fembed.output.streams import say
 from fembed.output.terminal import CaseBar, errors_told
+
+if TYPE_CHECKING:
+    from fembed.sweeps.case import CaseResult
 
 
 @errors_told()
@@ -99,8 +103,7 @@ def sweep(
     from fembed.commands import describe, options
     from fembed.data import readers
     from fembed.data.preprocess import Preprocessing
-    from fembed.sweeps.case import CaseResult
-    from fembed.sweeps.folder import case_name, check
+    from fembed.sweeps.folder import check
 
     with JsonLog(log_json) as log, errors_told(log):
         chosen = options.grid(weight_decay, gene_components, grid or [])
@@ -128,18 +131,6 @@ def sweep(
         )
         log.open()
         with CaseBar("models", quiet) as bar:
-
-            def show(n_done: int, n_cases: int, case: CaseResult) -> None:
-                bar(n_done, n_cases)
-                log.write(
-                    "case",
-                    n_done=n_done,
-                    n_cases=n_cases,
-                    case=case_name(case.config),
-                    failure=case.failure,
-                    **case.measures,
-                )
-
             found = sweeps.sweep(
                 expression,
                 chosen,
@@ -154,7 +145,7 @@ def sweep(
                 keep_models=models,
                 workers=places,
                 verbose=False,
-                callback=show,
+                callback=_telling(bar, log),
             )
         if figures:
             from fembed.pl.swept import draw_sweep
@@ -163,3 +154,21 @@ def sweep(
         log.write("done", folder=output)
         if not (quiet or log.takes_stdout):
             say("\n".join(describe.sweep_lines(found)))
+
+
+def _telling(bar: CaseBar, log: JsonLog) -> Callable[[int, int, CaseResult], None]:
+    """What each finished case is given to: it tells of it in a bar and in the log."""
+    from fembed.sweeps.folder import case_name
+
+    def show(n_done: int, n_cases: int, case: CaseResult) -> None:
+        bar(n_done, n_cases)
+        log.write(
+            "case",
+            n_done=n_done,
+            n_cases=n_cases,
+            case=case_name(case.config),
+            failure=case.failure,
+            **case.measures,
+        )
+
+    return show

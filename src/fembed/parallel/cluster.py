@@ -45,56 +45,20 @@ def _run_once(
     finish: Finish,
 ) -> bool:
     """Submit what is ``waiting`` and take away what finishes; False if the shared data are lost."""
-    client, patience = scheduler.client, workers.patience_seconds
-    futures: dict[int, list[Future]] = {index: [] for index in waiting}
-
-    def submit_all() -> None:
-        threads = _threads_by_worker(scheduler, workers.n_threads)
-        sent = _scattered(scheduler, shared, set(threads))
-        # Strictly to those that answer, if some do not: Dask takes a silent worker for idle, and
-        # would let it steal what is meant for others.
-        places = sorted(scheduler.live) if scheduler.silent else None
-        with scheduler_lost():
-            for index, copies in futures.items():
-                case = waiting[index]
-                copies.append(
-                    client.submit(
-                        case_on_worker, task, sent, case, threads, pure=False, workers=places
-                    )
-                )
-
-    def everything() -> list[Future]:
-        return [future for copies in futures.values() for future in copies]
-
-    given_up: set[str] = set()
+    patience = workers.patience_seconds
+    submitted = _Submitted(scheduler, task, shared, waiting, workers)
     seen_workers = time.monotonic()
     try:
-        while futures:
+        while waiting:
             scheduler.look()
-            if not all(futures.values()) or (scheduler.silent - given_up and scheduler.live):
-                # What a silent worker has to do is only part of the loss: it may be the last to
-                # have the shared data. So all cases are submitted again; the first to come counts.
-                given_up |= scheduler.silent
+            if submitted.lacks_any():
                 try:
-                    submit_all()
+                    submitted.add_all()
                 except TimeoutError:
                     return False  # a worker that it was for has ended or fallen silent
-            _wait_for_change(everything())
-            for index in [i for i, copies in futures.items() if any(f.done() for f in copies)]:
-                future = next(future for future in futures[index] if future.done())
-                if future.cancelled():
-                    futures[index].remove(future)
-                    if futures[index]:
-                        continue
-                    scheduler.look()  # says so if it is the scheduler that is lost
-                    return False
-                found = _result(future, patience)
-                if not found:  # it lies on a worker that does not answer
-                    futures[index].remove(future)
-                    continue
-                (result,) = found
-                del waiting[index], futures[index]  # with it goes what else is left of the case
-                finish(index, result)
+            _wait_for_change(submitted.everything())
+            if not submitted.take_finished(finish):
+                return False
             if scheduler.live:
                 seen_workers = time.monotonic()
             elif time.monotonic() - seen_workers > (0 if scheduler.silent else patience):
@@ -104,8 +68,83 @@ def _run_once(
                 )
     finally:
         with suppress(WorkerError, TimeoutError):  # they are of no use to anybody
-            scheduler.ask(lambda: client.cancel(everything()), set())
+            scheduler.ask(lambda: scheduler.client.cancel(submitted.everything()), set())
     return True
+
+
+class _Submitted:
+    """The cases of a round on the cluster; of a case there may be several copies.
+
+    ``waiting`` loses each case that finishes; the other arguments are those of `run_on_dask`.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        task: Any,
+        shared: Any,
+        waiting: dict[int, Any],
+        workers: Workers,
+    ) -> None:
+        self._scheduler = scheduler
+        self._task = task
+        self._shared = shared
+        self._waiting = waiting
+        self._workers = workers
+        self._futures: dict[int, list[Future]] = {index: [] for index in waiting}
+        self._given_up: set[str] = set()  # workers whose silence has been answered
+
+    def everything(self) -> list[Future]:
+        return [future for copies in self._futures.values() for future in copies]
+
+    def lacks_any(self) -> bool:
+        """Whether a case has no copy, or a worker fell silent, so that some may never come.
+
+        What a silent worker has to do is only part of the loss: it may be the last to have the
+        shared data. So all cases are submitted again; the first to come counts.
+        """
+        scheduler = self._scheduler
+        fell_silent = scheduler.silent - self._given_up and scheduler.live
+        return not all(self._futures.values()) or bool(fell_silent)
+
+    def add_all(self) -> None:
+        """One more copy of every case; TimeoutError if a worker is lost meanwhile."""
+        scheduler = self._scheduler
+        self._given_up |= scheduler.silent
+        threads = _threads_by_worker(scheduler, self._workers.n_threads)
+        sent = _scattered(scheduler, self._shared, set(threads))
+        # Strictly to those that answer, if some do not: Dask takes a silent worker for idle, and
+        # would let it steal what is meant for others.
+        places = sorted(scheduler.live) if scheduler.silent else None
+        with scheduler_lost():
+            for index, copies in self._futures.items():
+                case = self._waiting[index]
+                copies.append(
+                    scheduler.client.submit(
+                        case_on_worker, self._task, sent, case, threads, pure=False, workers=places
+                    )
+                )
+
+    def take_finished(self, finish: Finish) -> bool:
+        """Give away the results that are there; False if the shared data are lost."""
+        futures = self._futures
+        for index in [i for i, copies in futures.items() if any(f.done() for f in copies)]:
+            future = next(future for future in futures[index] if future.done())
+            if future.cancelled():
+                futures[index].remove(future)
+                if futures[index]:
+                    continue
+                self._scheduler.look()  # says so if it is the scheduler that is lost
+                return False
+            found = _result(future, self._workers.patience_seconds)
+            if not found:  # it lies on a worker that does not answer
+                futures[index].remove(future)
+                continue
+            (result,) = found
+            # With it goes what else is left of the case.
+            del self._waiting[index], futures[index]
+            finish(index, result)
+        return True
 
 
 @dataclass(frozen=True)

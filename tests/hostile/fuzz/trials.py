@@ -51,7 +51,7 @@ def data(path: Path, rng: Random) -> None:
     if rng.random() < 0.2:
         options["transpose"] = True
     elif path.suffix in (".h5ad", ".zarr") and rng.random() < 0.2:
-        options = rng.choice(({"raw": True}, {"layer": "log"}))
+        options = rng.choice(({"use_raw": True}, {"layer": "log"}))
     _use(readers.read(path, **options), rng)
 
 
