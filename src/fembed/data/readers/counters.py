@@ -13,7 +13,7 @@ from fembed.data.names import gene_kind
 from fembed.data.readers.cells import is_number
 from fembed.data.readers.first_rows import FirstRows
 from fembed.data.readers.layout import Layout
-from fembed.data.readers.sample_names import sample_name
+from fembed.data.readers.table_names import sample_name
 from fembed.data.statistics import is_statistic
 from fembed.errors import DataWarning
 

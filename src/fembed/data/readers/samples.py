@@ -16,7 +16,7 @@ from fembed.data.expression import Expression
 from fembed.data.lookup import exact_positions
 from fembed.data.readers import binary, refused
 from fembed.data.readers.layout import Layout
-from fembed.data.readers.sample_names import sample_name
+from fembed.data.readers.table_names import sample_name
 from fembed.data.readers.tables import recognise
 from fembed.data.readers.text import TextFile
 from fembed.errors import DataWarning, InputError

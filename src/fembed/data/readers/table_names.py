@@ -1,7 +1,8 @@
-"""Names of rows and columns in a text table: numbers in their place, blanks around them, none."""
+"""Names in a text table: numbers in their place, blanks around them, none, those of its file."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,17 @@ from fembed.data.expression import Expression
 from fembed.data.readers.cells import is_missing, is_number
 from fembed.data.readers.layout import BLANKS, Columns, Layout, is_id_like
 from fembed.errors import DataWarning, InputError
+
+#: What programs and people add to the name of a sample.
+_SUFFIX = re.compile(
+    r"\.(gz|bz2|xz|zip|txt|tsv|tab|csv|out|sf|results|genes|isoforms|quant|counts?|htseq"
+    r"|fpkm(-uq)?|fpkm_tracking|star_counts|(rna_seq|mirnaseq)\.\w+|mirnas\.quantification)$"
+    r"|[._-]?ReadsPerGene$|[._-](gene_abund|abundance|geneCounts|(gene_|raw_|htseq_|star_)?counts)$",
+    re.IGNORECASE,
+)
+_OF_PROGRAMS = re.compile(
+    r"quant|abundance|readspergene|gene_abund|genes|isoforms|qc|counts", re.IGNORECASE
+)
 
 
 def refuse_lost_header(header: list[str], rows: list[list[str]], path: Path) -> None:
@@ -117,3 +129,21 @@ def without_unnamed(expression: Expression, columns_are_samples: bool) -> Expres
         )
     values = np.ascontiguousarray(expression.values[:, keep])
     return replace(expression, values=values, gene_names=expression.gene_names[keep])
+
+
+def sample_name(path: Path) -> str:
+    """What the sample in a file is called: as the file, or as its folder if that says nothing.
+
+    Examples
+    --------
+    >>> sample_name(Path("run/S1_ReadsPerGene.out.tab")), sample_name(Path("run/S2/quant.sf"))
+    ('S1', 'S2')
+    """
+    name = path.name
+    while shorter := _SUFFIX.sub("", name):
+        if shorter == name:
+            break
+        name = shorter
+    if _SUFFIX.sub("", name) and not _OF_PROGRAMS.fullmatch(name):
+        return name
+    return path.absolute().parent.name or name
