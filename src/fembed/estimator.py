@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import InputError
 from fembed.inference.projection import Projection, project
 from fembed.output.tables import component_names
-from fembed.threads import thread_count
+from fembed.threads import threads_of_jobs
 from fembed.train import fit
 
 if TYPE_CHECKING:
@@ -27,11 +28,7 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 
 #: Options of a fit that the estimator hands on under their own names.
-_OPTIONS = (
-    *("n_components", "gene_components", "recipe", "init", "epochs", "iterations"),
-    *("block_samples", "block_genes", "learning_rate", "weight_decay"),
-    *("validation_fraction", "validation_entries"),
-)
+_OPTIONS = {field.name for field in fields(FitConfig)} - {"hidden", "seed", "n_threads"}
 
 
 # scikit-learn has no types, so its classes are Any to mypy.
@@ -156,11 +153,7 @@ class FactorizedEmbedding(
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on ``X`` (n_samples x n_genes, in the units of ``preprocessing``).
 
-        Parameters
-        ----------
-        X : array, sparse matrix or DataFrame, n_samples x n_genes
-            NaN is a missing entry. It is copied, not changed.
-        y : ignored
+        ``X`` is an array, sparse matrix or DataFrame; it is not changed, and ``y`` is not used.
 
         Raises
         ------
@@ -172,7 +165,7 @@ class FactorizedEmbedding(
         checked = self._validated(X, ensure_min_samples=2)
         gene_names = getattr(self, "feature_names_in_", None)
         expression = Expression.from_array(checked, _sample_names(X), gene_names, origin="X")
-        gene_mean, n_observed = _gene_mean(expression.values, preprocessing)
+        gene_mean, n_observed = preprocessing.gene_means(expression.values)
         self.model_ = fit(
             expression,
             config,
@@ -188,8 +181,7 @@ class FactorizedEmbedding(
 
     def fit_transform(self, X: Any, y: Any = None) -> Float32:
         """Train on ``X`` and return the coordinates of its samples, n_samples x n_components."""
-        embedding: Float32 = self.fit(X, y).embedding_
-        return embedding
+        return self.fit(X, y).embedding_
 
     def transform(self, X: Any) -> Float32:
         """Coordinates of new samples (k x n_components), each placed alone in the frozen model.
@@ -204,11 +196,7 @@ class FactorizedEmbedding(
     def inverse_transform(self, X: ArrayLike) -> Float32:
         """Expression (k x n_genes) at points of the embedding, in the units of the input.
 
-        With ``preprocessing="cpm"`` that is counts per million.
-
-        Parameters
-        ----------
-        X : array, k x n_components
+        ``X`` is k x n_components. With ``preprocessing="cpm"`` that is counts per million.
         """
         check_is_fitted(self, "model_")
         points = check_array(X, dtype=np.float32, input_name="X")
@@ -225,10 +213,11 @@ class FactorizedEmbedding(
         projection = self._project(X)
         error = float(projection.loss @ projection.n_genes)
         values = Expression.from_array(self._validated(X, reset=False), origin="X").values
-        total = 0.0
-        for rows in row_chunks(*values.shape):
-            block = self.model_.preprocessing.apply(values[rows], "X")
-            total += float(np.nansum(np.square(block - self.gene_mean_)))
+        self.model_.preprocessing.apply(values, "X")
+        total = sum(
+            float(np.nansum(np.square(values[rows] - self.gene_mean_)))
+            for rows in row_chunks(*values.shape)
+        )
         if total == 0.0:  # every sample is the mean profile: as R^2 of a constant
             return 1.0 if error == 0.0 else 0.0
         return 1.0 - error / total
@@ -262,21 +251,15 @@ class FactorizedEmbedding(
         return self.model_.n_components
 
     def _config(self) -> FitConfig:
-        hidden = self.hidden if np.iterable(self.hidden) else (self.hidden,)
         return FitConfig(
-            **{name: _plain(getattr(self, name)) for name in _OPTIONS},
-            hidden=tuple(_plain(width) for width in hidden),
+            **{name: getattr(self, name) for name in _OPTIONS},
+            hidden=tuple(self.hidden) if np.iterable(self.hidden) else (self.hidden,),
             seed=_seed(self.random_state),
             n_threads=self._n_threads(),
         )
 
     def _n_threads(self) -> int | None:
-        n_jobs = _plain(self.n_jobs)
-        if n_jobs is None or n_jobs == -1:
-            return None
-        if not isinstance(n_jobs, int) or n_jobs == 0:
-            raise InputError(f"n_jobs is {n_jobs!r}; choose a whole number other than 0, or None.")
-        return n_jobs if n_jobs > 0 else max(1, thread_count() + 1 + n_jobs)
+        return threads_of_jobs(self.n_jobs)
 
     def _validated(self, X: Any, **options: Any) -> Any:
         """``X`` as an array or a CSR/CSC matrix, with the checks that scikit-learn expects."""
@@ -311,25 +294,6 @@ class FactorizedEmbedding(
 def _sample_names(X: Any) -> Any:
     """The index of a DataFrame, unless it repeats itself, as that of a bootstrap sample does."""
     return X.index if hasattr(X, "iloc") and X.index.is_unique else None
-
-
-def _gene_mean(values: Float32, preprocessing: Preprocessing) -> tuple[NDArray[np.float64], float]:
-    """Mean of each gene's observed entries on the model's scale, and the number of all of them.
-
-    ``values`` stay as they are.
-    """
-    total = np.zeros(values.shape[1])
-    n_observed = np.zeros(values.shape[1])
-    for rows in row_chunks(*values.shape):
-        block = preprocessing.apply(values[rows].copy(), "X")
-        total += np.nansum(block, axis=0, dtype=np.float64)
-        n_observed += (~np.isnan(block)).sum(axis=0)
-    return total / np.maximum(n_observed, 1), float(n_observed.sum())
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy number as Python's; parameter grids are full of them."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _seed(random_state: Any) -> int:

@@ -14,10 +14,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from fembed.config import MAX_THREADS, checked_whole
+from fembed.config import MAX_THREADS, checked_whole, is_whole
+from fembed.errors import InputError, shown
 
 #: A bit of the flags in /proc/self/stat: forked, and no other program begun since (Linux).
 _PF_FORKNOEXEC = 0x40
@@ -120,3 +122,20 @@ if hasattr(os, "register_at_fork"):
         _Fork.before()
         _Fork.in_child()
     os.register_at_fork(before=_Fork.before, after_in_child=_Fork.in_child)
+
+
+def threads_of_jobs(n_jobs: Any) -> int | None:
+    """What scikit-learn's ``n_jobs`` means: None and -1 all processors, -2 all but one, ...
+
+    Raises
+    ------
+    InputError
+        For what is no whole number other than 0.
+    """
+    if n_jobs is None:
+        return None
+    if not is_whole(n_jobs, -MAX_THREADS, MAX_THREADS) or n_jobs == 0:
+        raise InputError(f"n_jobs is {shown(n_jobs)}; choose a whole number other than 0, or None.")
+    if n_jobs == -1:
+        return None
+    return int(n_jobs) if n_jobs > 0 else max(1, thread_count() + 1 + int(n_jobs))

@@ -102,6 +102,18 @@ class Preprocessing:
                     flat[part] = np.maximum(linear, 0.0)
         return inverted.reshape(np.shape(values))
 
+    def gene_means(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:
+        """Every gene's mean after the transform, and the number of observed entries.
+
+        ``values`` (n_samples x n_genes, in the units of the file) stay as they are.
+        """
+        total, n_observed = np.zeros(values.shape[1]), np.zeros(values.shape[1], np.int64)
+        for rows in row_chunks(*values.shape):
+            block = self.apply(values[rows].copy(), "X")
+            total += np.nansum(block, axis=0, dtype=np.float64)
+            n_observed += (~np.isnan(block)).sum(axis=0)
+        return total / np.maximum(n_observed, 1), int(n_observed.sum())
+
     def _refuse_negative(
         self, values: NDArray[np.float32], origin: str, sample_names: Any, gene_names: Any
     ) -> None:
