@@ -37,32 +37,52 @@ def forms(table: pd.DataFrame, folder: Path) -> dict[str, Any]:
     }
 
 
-def test_every_form_by_every_door(tmp_path: Path) -> None:
-    table = frame()
-    given = forms(table, tmp_path)
-    models = {name: fembed.fit(data, CONFIG) for name, data in given.items()}
-    model = models["DataFrame"]
-    model.save(tmp_path / "model")
-    placed = fembed.project(model, table)
-    imputed = fembed.impute(model, table)
-    for name, data in given.items():
-        assert_array_equal(models[name].sample_embedding, model.sample_embedding, err_msg=name)
-        found = fembed.project(tmp_path / "model", data)
-        assert_array_equal(found.sample_embedding, placed.sample_embedding, err_msg=name)
-        assert_array_equal(fembed.impute(model, data).values, imputed.values, err_msg=name)
-    one = fembed.project(model, table.loc["s7"])
-    assert list(one.sample_names) == ["s7"]
-    assert_array_equal(one.sample_embedding, placed.sample_embedding[7:8])
+FORMS = (
+    "DataFrame",
+    "AnnData",
+    "Expression",
+    "array",
+    "sparse",
+    "path",
+    "Path",
+    "list",
+    "nullable",
+)
 
 
-@pytest.mark.parametrize("form", ["DataFrame", "AnnData", "Expression", "array", "sparse", "path"])
-def test_evaluation_of_every_form(form: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a DataFrame gives by every door, and the model's folder."""
+    model, folder = fembed.fit(frame(), CONFIG), tmp_path_factory.mktemp("doors") / "model"
+    model.save(folder)
+    return {"folder": folder, **by_every_door(frame(), folder)}
+
+
+def by_every_door(data: Any, folder: Path) -> dict[str, Any]:
     small = fembed.FactorizedEmbedding(hidden=(8,), gene_components=4, epochs=1, random_state=0)
     found = fembed.evaluate(
-        forms(frame(), tmp_path)[form], LABELS, embedding=small, dims=[2], cv=2, baselines=(),
+        data, LABELS, embedding=small, dims=[2], cv=2, baselines=(),
         workers=fembed.Workers(n_workers=1, n_threads=1),
     )  # fmt: skip
-    assert len(found.folds) == 2
+    return {
+        "fit": fembed.fit(data, CONFIG).sample_embedding,
+        "project": fembed.project(folder, data).sample_embedding,
+        "impute": fembed.impute(folder, data).values,
+        "evaluate": found.folds["accuracy"].to_numpy(),
+    }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_by_every_door(form: str, expected: dict[str, Any], tmp_path: Path) -> None:
+    data = forms(frame(), tmp_path)[form]
+    for door, found in by_every_door(data, expected["folder"]).items():
+        assert_array_equal(found, expected[door], err_msg=door)
+
+
+def test_a_series_is_one_sample(expected: dict[str, Any]) -> None:
+    one = fembed.project(expected["folder"], frame().loc["s7"])
+    assert list(one.sample_names) == ["s7"]
+    assert_array_equal(one.sample_embedding, expected["project"][7:8])
 
 
 @pytest.mark.parametrize(
