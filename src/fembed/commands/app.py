@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from fembed.commands import (
     calibrate,
@@ -41,6 +42,37 @@ FORMER_OPTIONS = {
     "validation": "validation-fraction",
     "workers": "n-workers",
 }
+
+#: Where an option stands in the help of its command; the others stand under "Options".
+PANELS = {
+    "Model": "n_components gene_components hidden recipe init transform dims model",
+    "Training": "epochs iterations block_samples block_genes learning_rate weight_decay "
+    "validation_fraction validation_entries seed fold_seed",
+    "Input": "layer use_raw transpose tx2gene annotations",
+    "Output": "output embedding label overwrite quiet log_json figure figures models limits "
+    "json browser title",
+    "Machine": "n_threads n_workers backend scheduler",
+}
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help shows its options in groups, and no type beside a flag."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        panel_of = {name: panel for panel, names in PANELS.items() for name in names.split()}
+        for option in self.params:
+            if isinstance(option, TyperOption):
+                option.rich_help_panel = panel_of.get(str(option.name))
+                if option.is_flag:
+                    option.metavar = ""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)
+        if isinstance(option, TyperOption):
+            option.rich_help_panel, option.metavar = "Output", ""
+        return option
+
 
 app = typer.Typer(
     name="fembed",
@@ -81,7 +113,7 @@ for command in (
     info.info,
     demo.demo,
 ):
-    app.command()(command)
+    app.command(cls=GroupedCommand)(command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
