@@ -55,7 +55,7 @@ def test_impossible_threads_workers_and_points(value: Any) -> None:
     ]
     calls += [
         lambda name=name: fembed.Workers(**{name: value})  # type: ignore[misc]
-        for name in ("backend", "n_workers", "threads")
+        for name in ("backend", "n_workers", "n_threads")
     ]
     for call in calls:
         with pytest.raises(InputError):
