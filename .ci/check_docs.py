@@ -7,6 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+import rooms
+
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 NAME = re.compile(r"`(fembed(?:\.[A-Za-z_]\w*)+)")
@@ -57,6 +59,8 @@ def main() -> int:
     built = ROOT / "docs" / "_build"
     pages = sorted(page for page in pages if not page.is_relative_to(built))
     faults: list[str] = []
+    if rooms.written(rooms.PAGE.read_text()) != rooms.PAGE.read_text():
+        faults.append("CONTRIBUTING.md: the table of rooms is not as it is; run .ci/rooms.py")
     for page in pages:
         text = page.read_text(encoding="utf-8")
         faults += broken_links(page, text) + unknown_names(page, text)

@@ -59,10 +59,8 @@ class FactorizedEmbedding(
         Passes over the matrix; by default chosen by the size of the data and by held-out samples.
     iterations : int, optional
         Steps instead of epochs.
-    block_samples, block_genes : int, optional
-        Size of a step's block.
-    learning_rate : float, optional
-        Of the network and the genes; 5e-3 by default.
+    block_samples, block_genes, learning_rate : int, int, float, optional
+        Size of a step's block; the rate of the network and the genes, 5e-3 by default.
     weight_decay : float, default 0
         Coupled L2 penalty.
     validation_fraction : float, optional
