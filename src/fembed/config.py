@@ -85,6 +85,12 @@ class FitConfig:
         Of everything random. The same seed and data give the same bits on one machine.
     n_threads : int, optional
         Threads of the engine; all processors by default.
+
+    Examples
+    --------
+    >>> config = fembed.FitConfig(n_components=8, weight_decay=1e-6)
+    >>> config.n_components, config.init
+    (8, None)
     """
 
     n_components: int = 2

@@ -69,6 +69,11 @@ class Model(ShowsFacts):
         Factors of what the map leaves of the expression, for imputation.
     calibration : Calibration, optional
         How sure its places are, and the losses of new samples of the same kind.
+
+    Examples
+    --------
+    >>> model.decode([[0.0, 0.0]]).shape
+    (1, 30)
     """
 
     parameters: Parameters

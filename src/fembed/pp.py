@@ -47,6 +47,12 @@ def transform(
     InputError
         A negative value with a log transform, no such layer, or the new layer would replace the
         one that is taken; ``adata`` is then unchanged.
+
+    Examples
+    --------
+    >>> fembed.pp.transform(adata, "cpm")
+    >>> adata.layers["cpm"].shape
+    (90, 30)
     """
     anndata_fields.check_writable(adata)
     prepared = Preprocessing(transform)
@@ -86,6 +92,12 @@ def mark_usable(adata: AnnData, *, layer: str | None = None, key: str = "usable"
     ------
     InputError
         No such layer, or no matrix of numbers.
+
+    Examples
+    --------
+    >>> fembed.pp.mark_usable(adata)
+    >>> bool(adata.obs["usable"].all())
+    True
     """
     anndata_fields.check_writable(adata)
     values = anndata_fields.expression_of(adata, anndata_fields.matrix_name(layer)).values

@@ -51,6 +51,12 @@ def load(path: PathLike) -> Model:
     InputError
         A file is absent, truncated, altered, of another model or of a newer fembed; or a field
         has a wrong shape, type, number of names or value. The message names file and field.
+
+    Examples
+    --------
+    >>> model.save(folder / "model")
+    >>> fembed.load(folder / "model").n_samples
+    90
     """
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"The path of a model is {shown(path)}; give the folder as a text.")

@@ -95,6 +95,12 @@ def fit(
     DataWarning
         As `fembed.fit`, for an ``X`` that has been through ``sc.pp.log1p`` and is to be logged
         again among others.
+
+    Examples
+    --------
+    >>> fembed.tl.fit(adata, transform="log10", hidden=(8,), gene_components=4, epochs=2)
+    >>> adata.obsm["X_fembed"].shape
+    (90, 2)
     """
     anndata_fields.check_writable(adata, copy)
     matrix = anndata_fields.matrix_name(layer, use_raw)
@@ -172,6 +178,13 @@ def project(
     -----
     DataWarning
         If less than half of the model's genes are in the data.
+
+    Examples
+    --------
+    >>> new = adata[:5].copy()
+    >>> fembed.tl.project(new, model)
+    >>> new.obsm["X_fembed"].shape
+    (5, 2)
     """
     anndata_fields.check_writable(adata, copy)
     trained, matrix = _model_and_matrix(model, key_added)
@@ -234,6 +247,11 @@ def decode(
     ------
     InputError
         No model, no coordinates, points of another dimension, an unknown gene or scale.
+
+    Examples
+    --------
+    >>> fembed.tl.decode(adata, model, points=[[0.0, 0.0]]).shape
+    (1, 30)
     """
     from anndata import AnnData
 
@@ -259,6 +277,12 @@ def model(adata: AnnData, key: str = anndata_fields.KEY) -> Model:
     ------
     InputError
         There is none under ``key``, or it has been altered.
+
+    Examples
+    --------
+    >>> fembed.tl.fit(adata, hidden=(8,), gene_components=4, epochs=2)
+    >>> fembed.tl.model(adata).n_genes
+    30
     """
     return anndata_fields.find_model(adata, key)[0]
 

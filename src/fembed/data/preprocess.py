@@ -29,6 +29,13 @@ class Preprocessing:
     transform : {"log10", "cpm", "none"}
         ``log10``: log10(x + 1). ``cpm``: counts per million of the sample's observed total, then
         log10(x + 1). ``none``: values that are on a log scale already.
+
+    Examples
+    --------
+    >>> logs = fembed.Preprocessing("log10")
+    >>> values = logs.apply(np.array([[0.0, 9.0, 99.0]], np.float32))
+    >>> values.tolist(), logs.invert(values).tolist()
+    ([[0.0, 1.0, 2.0]], [[0.0, 9.0, 99.0]])
     """
 
     transform: Transform = "log10"

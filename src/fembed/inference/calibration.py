@@ -51,6 +51,13 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     InputError
         Fewer than 20 samples, genes of the model that are absent, samples with names of training
         samples and other values, or as `fembed.project`.
+
+    Examples
+    --------
+    >>> some = fembed.fit(counts.iloc[:60], hidden=(8,), gene_components=4, epochs=2)
+    >>> sure = fembed.calibrate(some, counts)
+    >>> sure.calibration.held_out, fembed.project(sure, counts).p_value.shape
+    (True, (90,))
     """
     model = as_model(model)
     found = match(model, data)

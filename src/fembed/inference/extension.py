@@ -76,6 +76,13 @@ def extend(
         `fembed.project`.
     TrainingError
         If the loss is no longer finite.
+
+    Examples
+    --------
+    >>> old, new = counts.iloc[:60], counts.iloc[60:]
+    >>> some = fembed.fit(old, hidden=(8,), gene_components=4, epochs=2)
+    >>> fembed.extend(some, new, old, epochs=1).n_samples
+    90
     """
     if not is_number(epochs) or not 0 <= epochs <= MAX_EPOCHS:
         raise InputError(f"epochs is {shown(epochs)}; choose a number from 0 to {MAX_EPOCHS}.")

@@ -99,6 +99,12 @@ def impute(
     -----
     DataWarning
         If the panel has less than half of the model's genes.
+
+    Examples
+    --------
+    >>> whole = fembed.impute(model, counts.iloc[:3, :20])
+    >>> whole.values.shape, int(whole.observed[0].sum())
+    ((3, 30), 20)
     """
     model = as_model(model)
     check_scale(scale)

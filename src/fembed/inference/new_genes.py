@@ -62,6 +62,12 @@ def add_genes(
         No new gene; a gene that the model has, or that the data do not have; a gene with fewer
         than 10 observed samples; samples that cannot be placed; with the transform cpm, data
         without most of the model's genes.
+
+    Examples
+    --------
+    >>> small = fembed.fit(counts.iloc[:, :25], hidden=(8,), gene_components=4, epochs=2)
+    >>> fembed.add_genes(small, counts).n_genes
+    30
     """
     model = as_model(model)
     expression = _without_empty_samples(Expression.of(data, gene_names=model.gene_names))

@@ -131,6 +131,12 @@ def project(
         If less than half of the model's genes are in the data, if names match only in another
         spelling (blanks, dots for dashes, Ensembl versions), or if the values look like other units
         than those of the training data.
+
+    Examples
+    --------
+    >>> placed = fembed.project(model, counts.iloc[:3])
+    >>> placed.sample_embedding.shape
+    (3, 2)
     """
     model = as_model(model)
     found = match(model, data)

@@ -42,6 +42,11 @@ class Workers:
         How long a cluster may be without any worker, or its scheduler without an answer, before
         that is an error; a worker that is silent for so long (stopped, or cut off) loses its cases
         to the others.
+
+    Examples
+    --------
+    >>> fembed.Workers(n_workers=2, n_threads=1).backend
+    'local'
     """
 
     backend: Backend = "local"

@@ -56,6 +56,10 @@ def training_curve(
     ------
     InputError
         The model has no history.
+
+    Examples
+    --------
+    >>> axes = fembed.pl.training_curve(model)
     """
     training: Mapping[str, Any] = getattr(model, "training", model)
     history = [point for point in training.get("history", []) if point.get("step") is not None]

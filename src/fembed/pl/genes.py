@@ -72,6 +72,10 @@ def gene_map(
     ------
     InputError
         An unknown method or gene, values that do not fit, or umap-learn is not installed.
+
+    Examples
+    --------
+    >>> axes = fembed.pl.gene_map(model)
     """
     decoded = model.decode(
         model.sample_embedding[even_choice(model.n_samples, SAMPLES)], n_threads=n_threads

@@ -58,6 +58,10 @@ def density(
     ------
     InputError
         As `embedding`.
+
+    Examples
+    --------
+    >>> axes = fembed.pl.density(adata)
     """
     points = plane(data, basis, components)
     ax = canvas.axes_for(ax, save, 4.6, 3.9)

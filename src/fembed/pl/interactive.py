@@ -68,7 +68,9 @@ def interactive_map(
 
     Examples
     --------
-    >>> fembed.pl.interactive_map(model, adata, labels="cohort", save="map.html")  # doctest: +SKIP
+    >>> page = fembed.pl.interactive_map(model, adata, labels="kind")
+    >>> page.startswith("<!doctype html>")  # page alone, at the end of a cell, shows the map
+    True
     """
     if data is not None:
         data = Expression.of(data, gene_names=model.gene_names)

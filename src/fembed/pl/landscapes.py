@@ -70,6 +70,10 @@ def gene_landscape(
     ------
     InputError
         The model is no map, the gene is not in it, or none of its samples is in the data.
+
+    Examples
+    --------
+    >>> axes = fembed.pl.gene_landscape(model, "G3")
     """
     _check_map(model)
     limits = _box(model)
@@ -123,6 +127,10 @@ def similarity_landscape(
     ------
     InputError
         The model is no map; or the profile is not one sample with genes of the model.
+
+    Examples
+    --------
+    >>> axes = fembed.pl.similarity_landscape(model, counts.iloc[0])
     """
     _check_map(model)
     expression = Expression.of(_row(profile), gene_names=model.gene_names)

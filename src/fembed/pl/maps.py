@@ -89,7 +89,7 @@ def embedding(
 
     Examples
     --------
-    >>> fembed.pl.embedding(adata, color="cohort", save="map.png")  # doctest: +SKIP
+    >>> axes = fembed.pl.embedding(adata, color="kind", save=folder / "map.png")
     """
     if legend not in LEGENDS:
         raise InputError(f"legend is {legend!r}; choose {', '.join(LEGENDS)}.")

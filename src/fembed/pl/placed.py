@@ -70,6 +70,11 @@ def projection(
     ------
     InputError
         As `fembed.pl.embedding`; or for covariances of another shape.
+
+    Examples
+    --------
+    >>> placed = fembed.project(model, counts.iloc[:5])
+    >>> axes = fembed.pl.projection(model, placed)
     """
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence!r}; choose a share between 0 and 1.")

@@ -62,6 +62,10 @@ def reconstruction(
     ------
     InputError
         Data that cannot be placed, or arrays of different shapes.
+
+    Examples
+    --------
+    >>> axes = fembed.pl.reconstruction(model, counts)
     """
     if hasattr(model, "decode"):
         true, predicted = _predictions(model, data, n_threads)
@@ -128,6 +132,10 @@ def distance_preservation(
     Notes
     -----
     Expression distance is the root mean square difference over the genes observed in both.
+
+    Examples
+    --------
+    >>> axes = fembed.pl.distance_preservation(model, counts, n_pairs=200)
     """
     points, values = _matched(embedding, data, basis)
     n = len(points)

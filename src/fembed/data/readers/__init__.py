@@ -97,6 +97,12 @@ def read(
     -----
     DataWarning
         If something was taken for what it may not be, or left out: see ``Expression.source``.
+
+    Examples
+    --------
+    >>> counts.to_csv(folder / "counts.csv")
+    >>> fembed.read(folder / "counts.csv").values.shape
+    (90, 30)
     """
     if use_raw and layer is not None:
         raise InputError("Choose either a layer or raw, not both.")
