@@ -104,10 +104,8 @@ def fit(
     """
     anndata_fields.check_writable(adata, copy)
     matrix = anndata_fields.matrix_name(layer, use_raw)
-    if random_state is not None:
-        if "seed" in options:
-            raise InputError("seed and random_state are one option; give one of them.")
-        options["seed"] = random_state
+    if random_state is not None and options.setdefault("seed", random_state) != random_state:
+        raise InputError("seed and random_state are one option; give one of them.")
     config = FitConfig.of(None, n_components=n_components, **options)
     trained = train.fit(
         anndata_fields.expression_of(adata, matrix, mask_var),
@@ -181,10 +179,9 @@ def project(
 
     Examples
     --------
-    >>> new = adata[:5].copy()
-    >>> fembed.tl.project(new, model)
-    >>> new.obsm["X_fembed"].shape
-    (5, 2)
+    >>> fembed.tl.project(adata, model)
+    >>> adata.obsm["X_fembed"].shape
+    (90, 2)
     """
     anndata_fields.check_writable(adata, copy)
     trained, matrix = _model_and_matrix(model, key_added)
@@ -257,15 +254,13 @@ def decode(
 
     check_scale(scale)
     trained, _ = _model_and_matrix(adata if model is None else model, key)
-    places = _places(adata, key) if points is None else points
+    places = anndata_fields.coordinates(adata, key) if points is None else points
     rows = None if genes is None else trained.gene_rows(list(genes))
     values = trained.decode(places, rows, n_threads)
     if scale == "input":
         values = trained.preprocessing.invert(values)
-    if points is None:
-        obs = adata.obs.copy()
-    else:
-        obs = _frame([f"point_{row}" for row in range(len(values))])
+    names = [f"point_{row}" for row in range(len(values))]
+    obs = adata.obs.copy() if points is None else _frame(names)
     var = _frame(trained.gene_names if rows is None else trained.gene_names[rows])
     return AnnData(values, obs=obs, var=var, obsm={f"X_{key}": np.asarray(places, np.float32)})
 
@@ -296,17 +291,6 @@ def _model_and_matrix(source: Any, key: str) -> tuple[Model, str]:
         f"A model is needed (of fembed.load, or an AnnData object that has one), not "
         f"{type(source).__name__}."
     )
-
-
-def _places(adata: AnnData, key: str) -> NDArray[np.float32]:
-    name = f"X_{key}"
-    if name not in adata.obsm:
-        there = ", ".join(map(str, adata.obsm)) or "nothing"
-        raise InputError(
-            f"The AnnData object has no obsm['{name}'] (obsm has {there}); place its samples "
-            "with fembed.tl.project, or give points."
-        )
-    return np.asarray(adata.obsm[name], np.float32)
 
 
 def _frame(names: Any) -> Any:

@@ -183,6 +183,18 @@ def find_model(adata: AnnData, key: str = KEY) -> tuple[Model, str]:
     return store.rebuild(arrays, document, origin), str(stored["matrix"])
 
 
+def coordinates(adata: AnnData, key: str = KEY) -> NDArray[np.float32]:
+    """The samples' coordinates in ``obsm``; InputError where there are none."""
+    name = f"X_{key}"
+    if name not in adata.obsm:
+        there = ", ".join(map(str, adata.obsm)) or "nothing"
+        raise InputError(
+            f"The AnnData object has no obsm['{name}'] (obsm has {there}); place its samples "
+            "with fembed.tl.project, or give points."
+        )
+    return np.asarray(adata.obsm[name], np.float32)
+
+
 def _gene_rows(model: Model, gene_names: Any) -> NDArray[np.float32]:
     """The gene embedding in the order of ``gene_names``; NaN for those the model lacks."""
     found = look_up(model.gene_names, map(str, gene_names))
