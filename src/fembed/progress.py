@@ -43,11 +43,11 @@ class Bar:
             self._display = _Terminal()
         elif verbose and lines is not None:
             self._display = _Lines(lines)
-        self._furthest = (0, 0.0)
+        self._furthest = (0, 0)
 
     @property
     def shown(self) -> bool:
-        """Whether anything is shown, so that work is worth cutting into parts."""
+        """Whether anything is shown."""
         return self._display is not None
 
     def show(self, stage: str, done: int, total: int, detail: str = "") -> None:
@@ -58,13 +58,9 @@ class Bar:
         if self._display is None:
             return
         if total == self._furthest[0]:
-            done = max(done, int(self._furthest[1]))
+            done = max(done, self._furthest[1])
         self._furthest = total, done
         self._display.show(stage, done, total, detail)
-
-    def cases(self, what: str, done: int, total: int) -> None:
-        """Tell that so many of the ``what`` have finished."""
-        self.show(what, done, total)
 
     def training(self, progress: Progress) -> None:
         """Show a report of a training."""

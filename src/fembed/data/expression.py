@@ -91,7 +91,7 @@ class Expression(ShowsFacts):
     def of(cls, data: Any, *, gene_names: Iterable[Any] | None = None) -> Expression:
         """``data`` as an Expression: itself, or a copy of the values with names.
 
-        Every function that takes expression takes it by this one.
+        Functions take expression by this one; `evaluate` leaves arrays and tables as they are.
 
         Parameters
         ----------
