@@ -7,8 +7,8 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 from fembed.errors import WorkerError
@@ -31,7 +31,7 @@ def run_on_processes(
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    _start_tracker()
+    _start_trackers()
     waiting = dict(enumerate(cases))
     for _ in range(ATTEMPTS):
         calls = [
@@ -42,7 +42,9 @@ def run_on_processes(
             follow = {"initializer": follow_parent, "initargs": (os.getpid(),)}
             with joblib.parallel_config("loky", inner_max_num_threads=n_threads, **follow):
                 pool = joblib.Parallel(n_workers, return_as="generator_unordered", batch_size=1)
-                with warnings.catch_warnings(), closing(pool(calls)) as outputs:
+                with _blocked("SIGINT"):  # until a worker ignores it, see `follow_parent`
+                    started = pool(calls)
+                with warnings.catch_warnings(), closing(started) as outputs:
                     # Of results that nobody waits for, when the caller gives up.
                     warnings.filterwarnings("ignore", r"\d+ tasks ")
                     for index, result in outputs:
@@ -57,19 +59,34 @@ def run_on_processes(
     )
 
 
-def _start_tracker() -> None:
-    """Start joblib's tracker of shared files where a terminal's SIGHUP does not reach it.
+def _start_trackers() -> None:
+    """Start the trackers of shared files where a terminal's SIGHUP does not reach them.
 
-    It heeds no other signal either, and ends with this process. Were it ended first, another would
-    take its place that knows of nothing, and say so in tracebacks.
+    They heed no other signal either, and end with this process. Were one ended first, another would
+    take its place that knows of nothing, and say so in tracebacks. Both are started here, Python's
+    and joblib's: Python 3.11 unblocks SIGINT as it starts its own, in the middle of a worker's
+    start.
     """
-    from joblib.externals.loky.backend import resource_tracker
+    from multiprocessing import resource_tracker
 
-    if not hasattr(signal, "pthread_sigmask"):  # on Windows, which has no SIGHUP
+    from joblib.externals.loky.backend import resource_tracker as joblib_tracker
+
+    if os.name == "nt":  # which has no SIGHUP
         return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # processes inherit it
-    try:
+    with _blocked("SIGHUP"):
         resource_tracker.ensure_running()
+        joblib_tracker.ensure_running()
+
+
+@contextmanager
+def _blocked(name: str) -> Iterator[None]:
+    """Hold a signal back in this thread; processes that are started in the meantime inherit it."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name)})
+    try:
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -80,6 +97,8 @@ def follow_parent(parent: int) -> None:
     Ctrl-C reaches all processes of a terminal, and is for that one alone to heed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if os.name == "nt":  # there a process keeps the number of a parent that is gone
         return
 
