@@ -37,7 +37,7 @@ MAX_SEED = 2**63 - 1
 #: scikit-learn's generators, which make folds, take 32 bits; each repeat adds one.
 MAX_FOLD_SEED, MAX_REPEATS = 2**32 - 1001, 1000
 #: A whole number beyond this is none that a float can hold.
-LARGEST = 2**63
+MAX_INTEGER = 2**63
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ def is_whole(value: Any, low: int, high: float = math.inf) -> bool:
 def is_number(value: Any) -> bool:
     """Whether ``value`` is a finite number (not True or False)."""
     if isinstance(value, int | np.integer):
-        return not isinstance(value, bool) and abs(int(value)) <= LARGEST
+        return not isinstance(value, bool) and abs(int(value)) <= MAX_INTEGER
     return isinstance(value, float | np.floating) and math.isfinite(value)
 
 

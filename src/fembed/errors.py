@@ -9,7 +9,7 @@ from typing import Any
 #: Characters of a wrong value that a message repeats.
 SHOWN = 60
 #: Of a message, and of a word in it: names, cells and what libraries say can be of any length.
-LONGEST, LONGEST_WORD = 1500, 300
+MAX_LENGTH, MAX_WORD_LENGTH = 1500, 300
 
 
 class _Sentence(Exception):
@@ -66,9 +66,9 @@ def sentence(text: str) -> str:
     """``text`` on one line, its longest words and itself cut in the middle, without escapes."""
     text = re.sub(r"\s*[\r\n]+\s*", " ", text)
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", lambda it: repr(it[0])[1:-1], text)
-    if len(text) > LONGEST_WORD:
-        text = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda it: _cut(it[0], LONGEST_WORD), text)
-    return _cut(text, LONGEST)
+    if len(text) > MAX_WORD_LENGTH:
+        text = re.sub(rf"\S{{{MAX_WORD_LENGTH},}}", lambda it: _cut(it[0], MAX_WORD_LENGTH), text)
+    return _cut(text, MAX_LENGTH)
 
 
 def _cut(text: str, most: int) -> str:

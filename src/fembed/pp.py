@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.chunks import row_chunks
+from fembed.data.lookup import exact_positions
+from fembed.data.names import as_text, refuse_duplicates
 from fembed.data.preprocess import Preprocessing, Transform
 from fembed.errors import InputError
 from fembed.output import anndata_fields
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from fembed.data.expression import Expression
 
 __all__ = ["mark_usable", "transform"]
 
@@ -63,13 +67,8 @@ def transform(
             "in 'added'."
         )
     expression = anndata_fields.expression_of(adata, anndata_fields.matrix_name(layer))
-    values = prepared.apply(
-        expression.values,
-        expression.origin,
-        sample_names=expression.sample_names,
-        gene_names=expression.gene_names,
-    )
-    anndata_fields.put_layer(adata, name, values)
+    prepared.apply_to(expression)
+    anndata_fields.put_layer(adata, name, _every_column(expression, adata))
 
 
 def mark_usable(adata: AnnData, *, layer: str | None = None, key: str = "usable") -> None:
@@ -100,7 +99,8 @@ def mark_usable(adata: AnnData, *, layer: str | None = None, key: str = "usable"
     True
     """
     anndata_fields.check_writable(adata)
-    values = anndata_fields.expression_of(adata, anndata_fields.matrix_name(layer)).values
+    expression = anndata_fields.expression_of(adata, anndata_fields.matrix_name(layer))
+    values = _every_column(expression, adata)
     by_sample, by_gene, varied = _observed(values)
     n_samples, n_genes = values.shape
     anndata_fields.put_columns(
@@ -108,6 +108,18 @@ def mark_usable(adata: AnnData, *, layer: str | None = None, key: str = "usable"
         obs={key: by_sample > 0, "observed_share": by_sample / max(1, n_genes)},
         var={key: varied, "observed_share": by_gene / max(1, n_samples)},
     )
+
+
+def _every_column(expression: Expression, adata: AnnData) -> NDArray[np.float32]:
+    """The values, and NaN in the columns of ``adata`` that were left out: they are no genes."""
+    if expression.n_genes == adata.n_vars:
+        return expression.values
+    refuse_duplicates(expression.gene_names, "gene", expression.origin)
+    values = np.full(adata.shape, np.nan, np.float32)
+    # Genes come first: an antibody may have the name of its gene.
+    columns = exact_positions(expression.gene_names, map(as_text, adata.var_names))
+    values[:, columns] = expression.values
+    return values
 
 
 def _observed(

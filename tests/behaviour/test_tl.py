@@ -96,6 +96,16 @@ def test_raw_brings_its_own_genes() -> None:
     np.testing.assert_array_equal(adata.varm["fembed"][1:], model.gene_embedding[5:])
 
 
+@pytest.mark.parametrize("raw", [False, True])
+def test_what_a_mask_keeps_beside_genes_is_left_out(raw: bool) -> None:
+    adata = small()
+    adata.var["feature_types"] = ["Gene Expression"] * 20 + ["Antibody Capture"] * 4
+    adata.raw = adata
+    with pytest.warns(DataWarning, match="not genes, which are left out: 2 Antibody Capture"):
+        tl.fit(adata, mask_var=np.arange(24) % 2 == 0, use_raw=raw, transform="cpm", **QUICK)
+    assert tl.model(adata).n_genes == 10
+
+
 def test_another_key_keeps_two_models_apart() -> None:
     adata = fitted()
     tl.fit(adata, 3, key_added="wide", random_state=1, **QUICK)
@@ -116,6 +126,10 @@ def test_a_mask_chooses_the_genes(raw: bool) -> None:
     np.testing.assert_array_equal(adata.obsm["X_fembed"], some.obsm["X_fembed"])
     assert tl.model(adata).n_genes == 8
     refused("no column var", tl.fit, small(), mask_var="absent")
+    refused("keeps no gene", tl.fit, small(), mask_var=np.zeros(24, bool))
+    no_raw = small()
+    del no_raw.raw
+    refused("no raw matrix", tl.fit, no_raw, mask_var=np.ones(24, bool), use_raw=True)
     refused("True and False for each of the 24 genes", tl.fit, small(), mask_var=np.ones(3, bool))
     refused("one option", tl.fit, small(), seed=1, random_state=2)
 
@@ -389,6 +403,19 @@ def test_the_transformed_layer_is_what_a_model_is_trained_on() -> None:
 def test_a_transform_never_replaces_what_it_is_made_of() -> None:
     with pytest.raises(InputError, match="give another name"):
         pp.transform(small(), layer="log", added="log")
+
+
+def test_antibodies_are_neither_transformed_nor_usable() -> None:
+    adata, genes = small(), small()[:, :20].copy()
+    adata.var["feature_types"] = ["Gene Expression"] * 20 + ["Antibody Capture"] * 4
+    with pytest.warns(DataWarning, match="4 Antibody Capture"):
+        pp.transform(adata, "cpm")
+    pp.transform(genes, "cpm")
+    np.testing.assert_array_equal(adata.layers["cpm"][:, :20], genes.layers["cpm"])
+    assert np.isnan(adata.layers["cpm"][:, 20:]).all()
+    with pytest.warns(DataWarning, match="4 Antibody Capture"):
+        pp.mark_usable(adata)
+    assert adata.var["usable"].tolist() == [True] * 20 + [False] * 4
 
 
 def test_usable_samples_and_genes_are_those_that_fit_takes() -> None:

@@ -103,6 +103,19 @@ def test_impossible_evaluation_is_refused_in_one_sentence(y, options, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (frame().iloc[0], "shape .24,.; give a matrix"),
+        ([[1.0, 2.0], [3.0]], "different lengths"),
+        ({"a": 1}, "of type dict"),
+    ],
+)
+def test_what_is_no_matrix_is_refused(data, words):
+    with pytest.raises(InputError, match=words):
+        evaluate(data, GROUPS, embedding=SMALL, dims=[2], baselines=(), workers=HERE)
+
+
 def test_cox_model_refuses_more_genes_than_samples():
     wide = np.tile(COUNTS, (1, 2))
     options = {"embedding": SMALL, "dims": [2], "baselines": ["raw"], "workers": HERE}

@@ -198,12 +198,7 @@ def _prepared(
     expression = samples.expression
     account.warn_of_doubts(expression, preprocessing.transform)
     # Each sample by itself, so it may come before the folds.
-    preprocessing.apply(
-        expression.values,
-        expression.origin,
-        sample_names=expression.sample_names,
-        gene_names=expression.gene_names,
-    )
+    preprocessing.apply_to(expression)
     return samples
 
 

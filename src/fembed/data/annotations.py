@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fembed.data.names import Names, as_text
 from fembed.errors import InputError
@@ -46,15 +47,19 @@ def is_path(data: Any) -> bool:
     return isinstance(data, str | os.PathLike)
 
 
-def refuse_other_objects(data: Any) -> None:
-    """Raise InputError for an object in memory that is no expression of samples x genes."""
+def checked_object(data: Any) -> Any:
+    """An object in memory that may be expression, samples x genes; InputError for any other.
+
+    A list of masked arrays comes back as one array, for NumPy would drop their masks; a memoryview
+    as an array; all else as it is.
+    """
     if hasattr(data, "mod") and hasattr(data, "obs_names"):
         there = ", ".join(map(str, data.mod))
         raise InputError(
             f"The MuData object holds {there}; give one of them, such as data.mod[..]."
         )
     if hasattr(data, "obs_names") or (hasattr(data, "iloc") and not hasattr(data, "compute")):
-        return
+        return data
     if hasattr(data, "iloc"):
         raise InputError(f"The {type(data).__name__} is not computed yet; give data.compute().")
     if isinstance(data, list | tuple):
@@ -70,6 +75,9 @@ def refuse_other_objects(data: Any) -> None:
             f"Expression is needed, but this is of type {type(data).__name__}; give an AnnData, a "
             "DataFrame, an array (n_samples x n_genes), a sparse matrix or a path."
         )
+    if isinstance(data, list | tuple) and any(map(np.ma.isMaskedArray, data)):
+        return np.ma.stack(data)
+    return np.asarray(data) if isinstance(data, memoryview) else data
 
 
 def _refuse_rows(rows: Sequence[Any]) -> None:
@@ -84,13 +92,6 @@ def _refuse_rows(rows: Sequence[Any]) -> None:
         raise InputError(
             "The rows of the list have different lengths; give every sample the same genes."
         )
-
-
-def rows_together(data: Any) -> Any:
-    """A list of masked arrays as one, for NumPy drops their masks; anything else as it is."""
-    if isinstance(data, list | tuple) and any(map(np.ma.isMaskedArray, data)):
-        return np.ma.stack(data)
-    return np.asarray(data) if isinstance(data, memoryview) else data
 
 
 def as_labels(column: pd.Series) -> Names:
@@ -120,21 +121,55 @@ def one_column(table: pd.DataFrame, name: str, origin: str) -> pd.Series:
     return table.iloc[:, places[0]]
 
 
-def matrix_in(adata: AnnData, layer: str | None, raw: bool, origin: str) -> tuple[Any, Any]:
-    """The matrix of an AnnData object that was asked for, and the names of its genes."""
+def refuse_two_matrices(layer: str | None, use_raw: bool) -> None:
+    """Raise InputError if both a layer and ``raw`` of an AnnData object are asked for."""
+    if use_raw and layer is not None:
+        raise InputError("Choose either a layer or raw, not both.")
+
+
+def matrix_in(
+    adata: AnnData,
+    layer: str | None,
+    use_raw: bool,
+    mask_var: str | NDArray[np.bool_] | None,
+    origin: str,
+) -> tuple[Any, pd.DataFrame]:
+    """The matrix of an AnnData object that was asked for, and the ``var`` of its genes."""
+    refuse_two_matrices(layer, use_raw)
     layers = sorted(map(str, adata.layers))
-    if raw and layer is not None:
-        raise InputError("Choose either a layer or raw of the AnnData object, not both.")
-    if raw:
-        if adata.raw is None:
-            raise InputError(f"{origin} has no raw matrix; {layers_there(layers)}.")
-        return adata.raw.X, adata.raw.var_names
+    if use_raw and adata.raw is None:
+        raise InputError(f"{origin} has no raw matrix; {layers_there(layers)}.")
     if layer is not None and layer not in layers:
         raise InputError(f"{origin} has no layer '{layer}'; {layers_there(layers)}.")
-    matrix = adata.X if layer is None else adata.layers[layer]
+    holder = adata.raw if use_raw else adata
+    matrix, var = holder.X if layer is None else adata.layers[layer], holder.var
     if matrix is None:
         raise InputError(f"{origin} has no X; {layers_there(layers)}.")
-    return matrix, adata.var_names
+    if mask_var is None:
+        return matrix, var
+    genes = _masked(var, mask_var)
+    return matrix[:, genes], var.iloc[genes]
+
+
+def _masked(var: pd.DataFrame, mask: str | NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The numbers of the genes that a mask keeps."""
+    if isinstance(mask, str):
+        if mask not in var.columns:
+            there = ", ".join(map(str, var.columns)) or "nothing"
+            raise InputError(
+                f"There is no column var['{mask}'] (var has {there}); mark the genes first, as "
+                "scanpy.pp.highly_variable_genes does, or leave mask_var out."
+            )
+        mask = var[mask].to_numpy()
+    chosen = np.asarray(mask)
+    if chosen.dtype != bool or chosen.shape != (len(var),):
+        raise InputError(
+            f"mask_var is of {chosen.dtype} and shape {chosen.shape}; give a column of var, or an "
+            f"array, of True and False for each of the {len(var)} genes."
+        )
+    if not chosen.any():
+        raise InputError("mask_var keeps no gene; give a mask that keeps some.")
+    return np.flatnonzero(chosen)
 
 
 def layers_there(layers: list[str]) -> str:

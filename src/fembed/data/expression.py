@@ -14,12 +14,11 @@ from fembed.data import checks
 from fembed.data.annotations import (
     Source,
     as_labels,
+    checked_object,
     colours_in,
     is_path,
     matrix_in,
     one_column,
-    refuse_other_objects,
-    rows_together,
 )
 from fembed.data.chunks import frame_to_float32, row_chunks, to_float32, values_hash
 from fembed.data.lookup import Lookup, look_up
@@ -117,14 +116,13 @@ class Expression(ShowsFacts):
             return data
         if is_path(data) or (isinstance(data, list | tuple) and data and is_path(data[0])):
             return cls.reader(data)
-        refuse_other_objects(data)
+        data = checked_object(data)
         if hasattr(data, "obs_names"):
             return cls.from_anndata(data)
         if hasattr(data, "iloc"):
             if data.ndim == 1:
                 data = data.to_frame("sample" if data.name is None else data.name).T
             return accounted(cls.from_array(data, origin="the table"))
-        data = rows_together(data)
         names = None if gene_names is None else list(gene_names)
         shape = getattr(data, "shape", None) or np.shape(data)
         if names is not None and len(shape) == 2 and shape[1] != len(names):
@@ -200,21 +198,26 @@ class Expression(ShowsFacts):
 
     @classmethod
     def from_anndata(
-        cls, adata: AnnData, layer: str | None = None, use_raw: bool = False
+        cls,
+        adata: AnnData,
+        layer: str | None = None,
+        use_raw: bool = False,
+        mask_var: str | NDArray[np.bool_] | None = None,
     ) -> Expression:
         """Copy ``X``, a layer or ``raw`` of an AnnData object (in memory or backed).
 
-        Raises InputError if that is not there, or both a layer and ``raw`` are asked for.
+        ``mask_var``, a column of ``var`` or an array of n_genes bool, keeps some of the genes.
+        Raises InputError if what is asked for is not there, or both a layer and ``raw`` are.
         """
         origin = "the AnnData object"
-        matrix, gene_names = matrix_in(adata, layer, use_raw, origin)
+        matrix, var = matrix_in(adata, layer, use_raw, mask_var, origin)
         logged = not use_raw and layer is None and "log1p" in adata.uns
         found = cls.from_array(
-            matrix, adata.obs_names, gene_names, origin=origin, obs=adata.obs.copy()
+            matrix, adata.obs_names, var.index, origin=origin, obs=adata.obs.copy()
         )
         source = Source("AnnData", "log1p" if logged else None, oriented=True)
         found = replace(found, source=source, colours=colours_in(adata.uns))
-        return accounted(found, adata.raw.var if use_raw else adata.var)
+        return accounted(found, var)
 
     def check(self, *, min_samples: int = 2, allow_unobserved_genes: bool = False) -> None:
         """Raise for anything that no model can be trained on.
@@ -267,27 +270,18 @@ class Expression(ShowsFacts):
         refuse_duplicates((n for n in self.gene_names if n in known), "gene", self.origin)
         return look_up(wanted, self.gene_names)
 
-    def take_genes(self, gene_names: Iterable[str] | Lookup) -> tuple[NDArray[np.float32], int]:
-        """The values for ``gene_names``, in that order, matched by name.
+    def take_genes(self, gene_names: Names, found: Lookup | None = None) -> Expression:
+        """A copy with the genes ``gene_names``, in that order, matched by name.
 
-        Returns
-        -------
-        values : float32 array, n_samples x len(gene_names)
-            A new array; genes that are not in this data are NaN. Other genes are left out.
-        n_matched : int
-            How many of ``gene_names`` are in this data.
-
-        Raises
-        ------
-        InputError
-            As `find_genes`.
+        A gene that is not in this data is NaN throughout. ``found`` is what `find_genes` says of
+        these names, where that is known already; otherwise it is asked, and raises what it raises.
         """
-        found = gene_names if isinstance(gene_names, Lookup) else self.find_genes(gene_names)
+        found = found or self.find_genes(gene_names)
         to = np.flatnonzero(found.found)
-        values = np.full((self.n_samples, len(found.position)), np.nan, np.float32)
-        for rows in row_chunks(self.n_samples, len(found.position)):
+        values = np.full((self.n_samples, len(gene_names)), np.nan, np.float32)
+        for rows in row_chunks(*values.shape):
             values[rows, to] = self.values[rows, found.position[to]]
-        return values, found.n_found
+        return replace(self, values=values, gene_names=gene_names)
 
     def take_samples(self, rows: ArrayLike) -> Expression:
         """The samples of some rows (numbers or a mask), with copies of their values."""

@@ -119,8 +119,8 @@ _SAMPLE_KINDS: dict[str, re.Pattern[str]] = {
 }
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
-#: A share of names that settles what a list holds, and one that speaks against it.
-_MOST, _FEW = 0.5, 0.05
+#: More than this share of the names must be of one kind for a list to be of that kind.
+_MIN_SHARE = 0.5
 #: Of a list of gene symbols at least this share, and number, is of the families above.
 _SYMBOL_SHARE, _SYMBOL_COUNT = 0.05, 3
 _LOOKED_AT = 2000  # names of a long list that decide, at even distances
@@ -183,6 +183,6 @@ def _most_common(names: list[str], kinds: dict[str, re.Pattern[str]]) -> str | N
         kind = next((kind for kind, form in kinds.items() if form.fullmatch(name)), None)
         if kind is not None:
             found[kind] += 1
-    if not names or found.total() <= _MOST * len(names):
+    if not names or found.total() <= _MIN_SHARE * len(names):
         return None
     return found.most_common(1)[0][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,10 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from fembed.data.chunks import row_chunks
 from fembed.errors import InputError, shown
 
+if TYPE_CHECKING:
+    from fembed.data.expression import Expression
+
 Transform = Literal["log10", "cpm", "none"]
 TRANSFORMS: tuple[str, ...] = get_args(Transform)
 #: Of a value on the model's scale: sums of squares of larger ones leave 32-bit floats.
-LARGEST = 1e12
+MAX_VALUE = 1e12
 _LN_10 = math.log(10.0)
 
 
@@ -72,7 +75,7 @@ class Preprocessing:
         ------
         InputError
             For a negative value; with ``cpm`` for a sample whose counts add up to zero; with
-            ``none`` for a value beyond `LARGEST`.
+            ``none`` for a value beyond `MAX_VALUE`.
         """
         if values.dtype != np.float32 or values.ndim != 2:
             raise TypeError("values must be a two-dimensional float32 array.")
@@ -91,6 +94,15 @@ class Preprocessing:
             np.log1p(block, out=block)
             np.multiply(block, np.float32(1 / _LN_10), out=block)
         return values
+
+    def apply_to(self, expression: Expression) -> NDArray[np.float32]:
+        """Transform an Expression's ``values`` in place and return them; raises as `apply`."""
+        return self.apply(
+            expression.values,
+            expression.origin,
+            sample_names=expression.sample_names,
+            gene_names=expression.gene_names,
+        )
 
     def invert(self, values: ArrayLike) -> NDArray[np.float32]:
         """Values on the model's scale in the units of the input, as a new float32 array.
@@ -155,14 +167,14 @@ def _refuse_extreme(
     values: NDArray[np.float32], origin: str, sample_names: Any, gene_names: Any
 ) -> None:
     for rows in row_chunks(*values.shape):
-        extreme = np.abs(values[rows]) > LARGEST
+        extreme = np.abs(values[rows]) > MAX_VALUE
         if extreme.any():
             row, gene = (int(k) for k in np.argwhere(extreme)[0])
             sample = rows.start + row
             raise InputError(
                 f"{origin} holds the value {values[sample, gene]:g} for sample "
                 f"{_called(sample_names, sample)} and gene {_called(gene_names, gene)}, which is "
-                f"too large for squares in 32-bit floats (the limit is {LARGEST:g}); give values "
+                f"too large for squares in 32-bit floats (the limit is {MAX_VALUE:g}); give values "
                 "in larger units, or take logarithms."
             )
 

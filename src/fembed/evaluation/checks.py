@@ -13,8 +13,10 @@ from sklearn.utils import _safe_indexing
 
 from fembed.config import MAX_COMPONENTS, checked_whole
 from fembed.data import account
+from fembed.data.annotations import checked_object
 from fembed.data.chunks import even_choice
 from fembed.data.expression import Expression
+from fembed.data.names import listed
 from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import DataWarning, InputError, shown
 from fembed.evaluation.folds import Fold
@@ -26,14 +28,13 @@ TASKS: dict[str, Task] = {task.name: task for task in (Classification(), Regress
 
 
 def matrix(X: Any) -> tuple[Any, NDArray[np.object_]]:
-    """What estimators are given, and the samples' names."""
+    """What estimators are given, n_samples x n_genes, and the samples' names.
+
+    A table, array or sparse matrix goes to them as it is: baselines calculate with its own digits.
+    """
     if isinstance(X, Expression):
         return X.values, X.sample_names
-    if hasattr(X, "obs_names"):
-        names = np.array([str(name) for name in X.obs_names], dtype=object)
-        return Expression.from_anndata(X).values, names
-    if hasattr(X, "iloc"):
-        return X, np.array([str(name) for name in X.index], dtype=object)
+    X = checked_object(X)
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     if len(X.shape) != 2:
@@ -41,7 +42,7 @@ def matrix(X: Any) -> tuple[Any, NDArray[np.object_]]:
     if is_sparse(X):
         check_sparse(X, "X")
         X = X.tocsr()  # rows are taken
-    return X, np.array([f"sample_{i}" for i in range(X.shape[0])], dtype=object)
+    return X, listed(getattr(X, "index", None), X.shape[0], "sample", "X")
 
 
 def warn_of_units(X: Any, transform: str) -> None:

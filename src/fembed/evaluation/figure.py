@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Okabe and Ito's colours, which colour-blind readers tell apart; ours first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_LONGEST_NAME = 40
+_MAX_NAME_LENGTH = 40
 TITLES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -82,7 +82,7 @@ def dimension_figure(summary: pd.DataFrame, measure: str) -> Figure:
 def _short(name: str) -> str:
     """A name in one line, with its middle left out if it is long."""
     text = " ".join(name.split())
-    return text if len(text) <= _LONGEST_NAME else f"{text[:22]}…{text[-17:]}"
+    return text if len(text) <= _MAX_NAME_LENGTH else f"{text[:22]}…{text[-17:]}"
 
 
 def check_drawing() -> None:

@@ -150,7 +150,7 @@ def evaluate(
     seed = checked_whole("seed", seed, 0, MAX_FOLD_SEED)
     if embedding is not None:
         checked_kind("embedding", embedding, FactorizedEmbedding, "a fembed.FactorizedEmbedding")
-    if is_path(data):
+    if is_path(data) or hasattr(data, "obs_names"):
         data = Expression.of(data)
     y, groups = checks.column_of(data, label), checks.column_of(data, groups)
     X, names = checks.matrix(data)

@@ -18,7 +18,7 @@ from fembed.errors import InputError
 #: Levels of lists and objects in each other; ours have five.
 MAX_LEVELS = 32
 #: Numbers of a document; no loss, size or time of ours is near it, and its square is still finite.
-LARGEST = 1e100
+MAX_NUMBER = 1e100
 #: Digits of a whole number: Python itself refuses to read or write some thousand.
 MAX_DIGITS = 40
 
@@ -152,10 +152,14 @@ class Record:
 _ABSENT, _UNKNOWN = object(), object()
 
 
-def number(low: float = -LARGEST, high: float = LARGEST, *, above: float | None = None) -> Kind:
+def number(
+    low: float = -MAX_NUMBER, high: float = MAX_NUMBER, *, above: float | None = None
+) -> Kind:
     """A kind: a number from ``low`` to ``high``, perhaps only above a bound."""
     begin = f"above {above:g}" if above is not None else f"from {low:g}"
-    wanted = "a number" if (low, high) == (-LARGEST, LARGEST) else f"a number {begin} to {high:g}"
+    wanted = (
+        "a number" if (low, high) == (-MAX_NUMBER, MAX_NUMBER) else f"a number {begin} to {high:g}"
+    )
 
     def kind(value: Any) -> Problem:
         right = isinstance(value, int | float) and not isinstance(value, bool)

@@ -22,7 +22,9 @@ from pathlib import Path
 
 #: Seconds after which what another machine has not touched is taken to be left.
 ABANDONED = 86_400.0
-_LONGEST = 80  # bytes of a target's name in a temporary one, which must not be too long itself
+_MAX_NAME_BYTES = (
+    80  # bytes of a target's name in a temporary one, which must not be too long itself
+)
 
 _OWNED = re.compile(
     r"\.(?P<stem>.+)\."
@@ -106,10 +108,10 @@ def _left(entry: Path, owner: dict[str, str], alone: bool) -> bool:
 def _stem(name: str) -> str:
     """``name``, or so much of it that a temporary name fits wherever ``name`` does."""
     encoded = os.fsencode(name)
-    if len(encoded) <= _LONGEST:
+    if len(encoded) <= _MAX_NAME_BYTES:
         return name
     # Where a letter is cut, its first bytes are left out with it.
-    start = encoded[: _LONGEST - 9].decode("utf-8", "ignore")
+    start = encoded[: _MAX_NAME_BYTES - 9].decode("utf-8", "ignore")
     return f"{start}~{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 

@@ -121,7 +121,7 @@ def impute(
         if model.preprocessing.transform == "none":
             measured = measured.copy()
         elif model.preprocessing.transform == "log10":  # the very numbers of the panel
-            measured = panel.take_genes(model.gene_names)[0]
+            measured = panel.take_genes(model.gene_names).values
         else:
             measured = model.preprocessing.invert(measured)
         if model.preprocessing.transform != "none":

@@ -70,17 +70,12 @@ def match(model: Model, data: Any) -> Matched:
     found = expression.find_genes(model.gene_names)
     _check_overlap(found.n_found, model, expression)
     account.warn_of_spelling(found, "gene", expression.origin, stacklevel=4)
-    profiles, n_matched = expression.take_genes(found)
+    taken = expression.take_genes(model.gene_names, found)
     transform = model.preprocessing.transform
     doubt = account.model_unit_doubt(
-        profiles, transform, expression.origin, expression.source.units
+        taken.values, transform, expression.origin, expression.source.units
     )
-    model.preprocessing.apply(
-        profiles,
-        expression.origin,
-        sample_names=expression.sample_names,
-        gene_names=model.gene_names,
-    )
+    profiles = model.preprocessing.apply_to(taken)
     if transform == "cpm":
         library_size.rescale(model.parameters, profiles)
     n_observed = np.array([np.count_nonzero(~np.isnan(profile)) for profile in profiles])
@@ -91,7 +86,7 @@ def match(model: Model, data: Any) -> Matched:
             "model's genes; remove it."
         )
     parameters, genes = model.parameters, np.arange(model.n_genes)
-    if n_matched < model.n_genes:
+    if found.n_found < model.n_genes:
         # By name and not by what is observed: batch mates must not choose a sample's genes.
         genes = np.flatnonzero(found.found)
         parameters = parameters.take_genes(genes)

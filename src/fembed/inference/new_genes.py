@@ -163,14 +163,8 @@ def _places(model: Model, expression: Expression, n_common: int, n_threads: int 
 def _values(model: Model, expression: Expression, names: list[str]) -> Float32:
     """The new genes on the model's scale; counts per million are of all genes at hand."""
     whole = model.preprocessing.transform == "cpm"
-    taken = list(expression.gene_names) if whole else names
-    values, _ = expression.take_genes(taken)
-    model.preprocessing.apply(
-        values,
-        expression.origin,
-        sample_names=expression.sample_names,
-        gene_names=np.array(taken, dtype=object),
-    )
+    taken = expression.gene_names if whole else np.array(names, dtype=object)
+    values = model.preprocessing.apply_to(expression.take_genes(taken))
     if whole:
         values = np.ascontiguousarray(values[:, exact_positions(names, taken)])
     few = np.flatnonzero((~np.isnan(values)).sum(axis=0) < MIN_SAMPLES)

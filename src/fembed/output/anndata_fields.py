@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import store
+from fembed.data.annotations import refuse_two_matrices
 from fembed.data.expression import Expression
 from fembed.data.lookup import look_up
 from fembed.errors import InputError
@@ -56,8 +57,7 @@ def check_writable(adata: AnnData, copy: bool = False) -> None:
 
 def matrix_name(layer: str | None, use_raw: bool = False) -> str:
     """``X``, ``raw`` or ``layers/NAME``; InputError if both a layer and raw are asked for."""
-    if use_raw and layer is not None:
-        raise InputError("Choose either a layer or raw of the AnnData object, not both.")
+    refuse_two_matrices(layer, use_raw)
     return "raw" if use_raw else "X" if layer is None else f"{_LAYERS}{layer}"
 
 
@@ -65,39 +65,8 @@ def expression_of(
     adata: AnnData, matrix: str, mask_var: str | NDArray[np.bool_] | None = None
 ) -> Expression:
     """A copy of the matrix that `matrix_name` names, of the genes of a mask if there is one."""
-    if mask_var is not None:
-        frame = adata.raw if matrix == "raw" else adata
-        genes = _masked(frame.var, mask_var)
-        if matrix == "raw":
-            return Expression.from_array(
-                frame.X[:, genes], adata.obs_names, frame.var_names[genes],
-                origin="the AnnData object", obs=adata.obs.copy(),
-            )  # fmt: skip
-        adata = adata[:, genes]
-    if matrix.startswith(_LAYERS):
-        return Expression.from_anndata(adata, layer=matrix.removeprefix(_LAYERS))
-    return Expression.from_anndata(adata, use_raw=matrix == "raw")
-
-
-def _masked(var: Any, mask: str | NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The numbers of the genes that a mask keeps."""
-    if isinstance(mask, str):
-        if mask not in var.columns:
-            there = ", ".join(map(str, var.columns)) or "nothing"
-            raise InputError(
-                f"There is no column var['{mask}'] (var has {there}); mark the genes first, as "
-                "scanpy.pp.highly_variable_genes does, or leave mask_var out."
-            )
-        mask = var[mask].to_numpy()
-    chosen = np.asarray(mask)
-    if chosen.dtype != bool or chosen.shape != (len(var),):
-        raise InputError(
-            f"mask_var is of {chosen.dtype} and shape {chosen.shape}; give a column of var, or an "
-            f"array, of True and False for each of the {len(var)} genes."
-        )
-    if not chosen.any():
-        raise InputError("mask_var keeps no gene; give a mask that keeps some.")
-    return np.flatnonzero(chosen)
+    layer = matrix.removeprefix(_LAYERS) if matrix.startswith(_LAYERS) else None
+    return Expression.from_anndata(adata, layer, matrix == "raw", mask_var)
 
 
 def put_model(adata: AnnData, model: Model, matrix: str, key: str = KEY) -> None:
@@ -165,11 +134,12 @@ def find_model(adata: AnnData, key: str = KEY) -> tuple[Model, str]:
             "it, or give the model itself."
         )
     stored = adata.uns[key]
-    if not isinstance(stored, Mapping) or not {"arrays", "model", "matrix"} <= set(stored):
-        raise InputError(
-            f"{origin} is not a fembed model; run fembed.tl.fit on it, or give the model itself."
-        )
-    if not isinstance(stored["model"], str) or not isinstance(stored["arrays"], Mapping):
+    if not (
+        isinstance(stored, Mapping)
+        and {"arrays", "model", "matrix"} <= set(stored)
+        and isinstance(stored["model"], str)
+        and isinstance(stored["arrays"], Mapping)
+    ):
         raise InputError(
             f"{origin} is not a fembed model; run fembed.tl.fit on it, or give the model itself."
         )

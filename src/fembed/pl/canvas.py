@@ -24,7 +24,7 @@ SavePath = str | os.PathLike[str]
 
 #: Inches of a printed page's text, for which all sizes of type are chosen.
 PAGE_WIDTH = 7.1
-INK, SOFT, LINE, PALE = "#1f2530", "#5b6470", "#c3c8ce", "#d9dce0"
+INK, SOFT, LINE = "#1f2530", "#5b6470", "#c3c8ce"
 OURS, OTHER = "#0072B2", "#D55E00"  # Okabe and Ito's blue and vermilion
 STYLE: dict[Any, Any] = {
     "font.size": 8,

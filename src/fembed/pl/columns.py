@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Whole numbers beyond this are written as floats are.
-_LARGEST_WHOLE = 1e15
+_MAX_WHOLE = 1e15
 
 
 def column_of(values: Any) -> pd.Series:
@@ -136,7 +136,7 @@ def category_texts(own: Any) -> list[str]:
 
     if pd.api.types.is_float_dtype(own.dtype):
         values = np.asarray(own, np.float64)
-        if ((values == np.round(values)) & (np.abs(values) < _LARGEST_WHOLE)).all():
+        if ((values == np.round(values)) & (np.abs(values) < _MAX_WHOLE)).all():
             return [str(int(value)) for value in values]
     if pd.api.types.is_datetime64_any_dtype(own.dtype):
         times = pd.DatetimeIndex(own)

@@ -140,8 +140,7 @@ def similarity_landscape(
             "one, so choose it."
         )
     place = project(model, expression, n_threads=n_threads, verbose=False)
-    values, _ = expression.take_genes(model.gene_names)
-    model.preprocessing.apply(values, expression.origin)
+    values = model.preprocessing.apply_to(expression.take_genes(model.gene_names))
     genes = np.flatnonzero(np.isfinite(values[0]))
     genes = genes[even_choice(len(genes), MAX_GENES)]
     limits = _box(model, place.sample_embedding)
@@ -273,13 +272,10 @@ def _measured(model: Model, gene: str, data: Any) -> tuple[NDArray[np.intp], Flo
             f"None of the model's samples is in {expression.origin} by name; give the training "
             "data, or leave the data out."
         )
-    if model.preprocessing.transform == "cpm":  # it needs the whole profile
-        values, _ = expression.take_genes(model.gene_names)
-        model.preprocessing.apply(values, expression.origin)
-        column = values[:, int(model.gene_rows([gene])[0])]
-    else:
-        values, _ = expression.take_genes([gene])
-        column = model.preprocessing.apply(values, expression.origin)[:, 0]
+    row = model.gene_rows([gene])
+    whole = model.preprocessing.transform == "cpm"  # it needs the whole profile
+    taken = expression.take_genes(model.gene_names if whole else model.gene_names[row])
+    column = model.preprocessing.apply_to(taken)[:, int(row[0]) if whole else 0]
     return at[there], column[there].astype(np.float64)
 
 

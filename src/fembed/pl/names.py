@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 #: The rest of a name longer than this is never seen.
-_LONGEST = 1000
+_MAX_LENGTH = 1000
 _CUT = "…"
 # What a terminal takes as a command: colours, titles, and what else begins with an escape.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -~]?")
@@ -19,8 +19,8 @@ _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\ufeff]")
 def plain(name: str) -> str:
     """A name in one line, without control characters."""
     text = _TURNS.sub("", _ESCAPES.sub("", str(name)))
-    if len(text) > _LONGEST:
-        text = text[: _LONGEST // 2] + _CUT + text[-_LONGEST // 2 :]
+    if len(text) > _MAX_LENGTH:
+        text = text[: _MAX_LENGTH // 2] + _CUT + text[-_MAX_LENGTH // 2 :]
     kinds = {"Cc": " ", "Zl": " ", "Zp": " ", "Cs": "\ufffd"}
     text = "".join(kinds.get(unicodedata.category(letter), letter) for letter in text)
     return " ".join(text.split())

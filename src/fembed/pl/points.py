@@ -18,7 +18,7 @@ Float = NDArray[np.float64]
 BASIS = "X_fembed"
 #: Coordinates beyond those of 32-bit floats, and numbers near the end of 64-bit ones, overflow when
 #: axes and scales are made.
-_FARTHEST, _LARGEST = 1e39, 1e300
+_MAX_DISTANCE, _MAX_NUMBER = 1e39, 1e300
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def coordinates(data: Any, basis: str = BASIS) -> Float:
         raise InputError(
             f"Sample {row} (counted from 0) has a coordinate that is not finite; leave it out."
         )
-    if np.abs(points).max() > _FARTHEST:
+    if np.abs(points).max() > _MAX_DISTANCE:
         row = int(np.argmax(np.abs(points).max(axis=1)))
         raise InputError(
-            f"Sample {row} (counted from 0) has a coordinate beyond {_FARTHEST:g}, which cannot be "
-            "drawn; leave it out."
+            f"Sample {row} (counted from 0) has a coordinate beyond {_MAX_DISTANCE:g}, which "
+            "cannot be drawn; leave it out."
         )
     return points
 
@@ -137,7 +137,7 @@ def _numbers(values: Float, title: str) -> Categories | Numbers:
     finite = np.isfinite(values)
     if not finite.any():  # what pandas makes of an empty column of any kind, too
         return categories([None] * len(values), title)
-    return Numbers(np.where(finite, np.clip(values, -_LARGEST, _LARGEST), values), title)
+    return Numbers(np.where(finite, np.clip(values, -_MAX_NUMBER, _MAX_NUMBER), values), title)
 
 
 def names_in(data: Any) -> Any:

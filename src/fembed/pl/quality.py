@@ -203,15 +203,10 @@ def _some_samples(expression: Expression, most: int) -> Expression:
 
 
 def _transformed(model: Model, expression: Expression) -> NDArray[np.float32]:
-    values, n_matched = expression.take_genes(model.gene_names)
-    if n_matched == 0:
+    found = expression.find_genes(model.gene_names)
+    if found.n_found == 0:
         raise InputError(f"{expression.origin} and the model have no gene in common.")
-    return model.preprocessing.apply(
-        values,
-        expression.origin,
-        sample_names=expression.sample_names,
-        gene_names=model.gene_names,
-    )
+    return model.preprocessing.apply_to(expression.take_genes(model.gene_names, found))
 
 
 def _matched(embedding: Any, data: Any, basis: str) -> tuple[Float, NDArray[Any]]:

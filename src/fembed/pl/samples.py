@@ -147,23 +147,20 @@ def _measured(model: Model, data: Expression, rows: NDArray[np.intp]) -> NDArray
     there = rows >= 0
     some = data.take_samples(rows[there])
     found = some.find_genes(model.gene_names)
-    values, n_matched = some.take_genes(found)
+    values = model.preprocessing.apply_to(some.take_genes(model.gene_names, found))
     only_training = len(rows) == model.n_samples  # or `project` has said it
     if only_training:
         warn_of_spelling(found, "gene", data.origin, stacklevel=3)
-    if only_training and there.any() and n_matched < 0.5 * model.n_genes:
+    if only_training and there.any() and found.n_found < 0.5 * model.n_genes:
         warnings.warn(
-            f"{data.origin} has only {n_matched} of the model's {model.n_genes} genes; the others "
-            "have no measured expression.",
+            f"{data.origin} has only {found.n_found} of the model's {model.n_genes} genes; the "
+            "others have no measured expression.",
             DataWarning,
             stacklevel=3,
         )
-    model.preprocessing.apply(
-        values, data.origin, sample_names=some.sample_names, gene_names=model.gene_names
-    )
     of_training = np.flatnonzero(rows[: model.n_samples] >= 0)
     doubt = other_values_doubt(model, values[: len(of_training)], of_training)
-    if n_matched == model.n_genes and doubt is not None:
+    if found.n_found == model.n_genes and doubt is not None:
         warnings.warn(doubt, DataWarning, stacklevel=3)
     if there.all():
         return values

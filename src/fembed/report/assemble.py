@@ -97,7 +97,7 @@ def report_page(
             title=title,
             data=map_data(payload),
             subtitle=_subtitle(model, samples),
-            tiles=_tiles(model, samples, comparison),
+            tiles=_tiles(model, comparison),
             checks=all_checks(model, samples, batches, label, batch or ""),
             comparison=comparison,
             n_projected=int(samples.projected.sum()),
@@ -122,7 +122,7 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _tiles(model: Model, samples: MapSamples, comparison: Comparison) -> list[tuple[str, str, str]]:
+def _tiles(model: Model, comparison: Comparison) -> list[tuple[str, str, str]]:
     """The numbers at the top: title, value, and what to hold beside it."""
     training = model.training
     tiles = [("samples", f"{model.n_samples:,}", "in training")]

@@ -69,8 +69,8 @@ def compare(model: Model, samples: MapSamples, labels: Sequence[str] = ()) -> Co
     if len(fitted) <= model.n_components:
         notes.append("Too few training samples are in the data for PCA.")
         return Comparison(rows, notes)
-    values, mean = _complete(samples.measured, genes, fitted)
-    pca, decoded = _pca(values, mean, fitted, model)
+    values = _complete(samples.measured, genes, fitted)
+    pca, decoded = _pca(values, fitted, model)
     rows += _distance_rows(samples, values, pca, fitted)
     new = np.flatnonzero(samples.projected)
     if new.size:
@@ -84,17 +84,17 @@ def compare(model: Model, samples: MapSamples, labels: Sequence[str] = ()) -> Co
 
 def _complete(
     measured: NDArray[np.float32], genes: NDArray[np.intp], fitted: NDArray[np.intp]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> NDArray[np.float32]:
     """The entries of ``genes``, missing ones filled with the gene's mean over ``fitted``."""
     values = measured[:, genes]
     some = values[fitted]
     count = np.maximum(1, np.isfinite(some).sum(axis=0))
     mean = (np.nansum(some, axis=0, dtype=np.float64) / count).astype(np.float32)
-    return np.where(np.isnan(values), mean, values), mean
+    return np.where(np.isnan(values), mean, values)
 
 
 def _pca(
-    values: NDArray[np.float32], mean: NDArray[np.float32], fitted: NDArray[np.intp], model: Model
+    values: NDArray[np.float32], fitted: NDArray[np.intp], model: Model
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coordinates of all samples in PCA of the fitted ones, and the matrix they decode to."""
     from sklearn.decomposition import PCA

@@ -128,12 +128,7 @@ def fit(
         kept = Checkpoint(checkpoint, of_fit)
     if expression is data and not overwrite_values:
         expression = replace(expression, values=expression.values.copy())
-    values = preprocessing.apply(
-        expression.values,
-        expression.origin,
-        sample_names=expression.sample_names,
-        gene_names=expression.gene_names,
-    )
+    values = preprocessing.apply_to(expression)
     missing_share = expression.missing_share
     _check_constant(values, expression)
     schedule = schedule_of(config, *values.shape)

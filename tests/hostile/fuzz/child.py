@@ -29,7 +29,7 @@ from tests.hostile.fuzz.hdf5 import REFUSE
 PLACE = Struct("<qd")  # number of the mutation, and when it began (time.monotonic)
 ADDRESS_SPACE = 6 << 30  # beyond it MemoryError, so that the machine survives
 MAX_BYTES = 1 << 30
-LONGEST_SENTENCE = 2000
+MAX_SENTENCE = 2000
 LOUD = False  # print mutation, sentence or traceback
 
 
@@ -122,7 +122,7 @@ def tried(kind: Any, path: Path, rng: Random, words: str) -> str | dict[str, str
 def _faulty_sentence(error: Exception) -> dict[str, str] | None:
     sentence = str(error)
     if isinstance(error, InputError) and (
-        not sentence.endswith(".") or "\n" in sentence or len(sentence) > LONGEST_SENTENCE
+        not sentence.endswith(".") or "\n" in sentence or len(sentence) > MAX_SENTENCE
     ):
         return {**_described(error), "what": "sentence"}
     return None

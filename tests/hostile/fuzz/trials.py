@@ -21,7 +21,7 @@ from fembed.evaluation.annotations import labelled
 from fembed.model import Model
 from tests.hostile.fuzz import seeds
 
-LARGEST = 30_000  # entries of a matrix that is also trained on
+MAX_TRAINED = 30_000  # entries of a matrix that is also trained on
 USED = seeds.CONFIG
 
 
@@ -34,7 +34,7 @@ def _use(expression: Expression, rng: Random) -> None:
     """What was accepted can be described, placed and trained on."""
     describe.lines(describe.data_facts(expression))
     expression.check(min_samples=1)
-    if expression.values.size > LARGEST:
+    if expression.values.size > MAX_TRAINED:
         return
     if expression.n_samples == 1 or rng.random() < 0.5:
         placed = None

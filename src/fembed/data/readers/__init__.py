@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fembed.data import account, statistics
+from fembed.data.annotations import refuse_two_matrices
 from fembed.data.expression import Expression
 from fembed.data.odd_names import warn_of_names
 from fembed.data.readers import (
@@ -104,8 +105,7 @@ def read(
     >>> fembed.read(folder / "counts.csv").values.shape
     (90, 30)
     """
-    if use_raw and layer is not None:
-        raise InputError("Choose either a layer or raw, not both.")
+    refuse_two_matrices(layer, use_raw)
 
     def read_one(one: Path) -> Expression:
         expression = _read(one, layer, use_raw, transpose, tx2gene is not None)

@@ -13,7 +13,7 @@ _WITH_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 _THOUSANDS_BY_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 #: As many numbers of three digits after a point, among whole ones below a thousand, are thousands.
-_FEWEST_BY_POINTS = 5
+_MIN_BY_POINTS = 5
 
 
 def is_number(cell: str) -> bool:
@@ -58,7 +58,7 @@ def _refuse_thousands_by_points(rows: list[list[str]], path: Path) -> None:
                 if len(cell) > 3:
                     return
                 n_whole += cell != "0"
-    if len(found) >= _FEWEST_BY_POINTS and n_whole:
+    if len(found) >= _MIN_BY_POINTS and n_whole:
         raise InputError(
             f"{path} holds numbers such as '{found[0]}' beside whole ones below 1000, in which the "
             "point may part thousands or decimals; write numbers without thousands separators."

@@ -22,7 +22,7 @@ _BLOCK = 1 << 20
 #: The longest line that is read, in bytes: ten million cells of ten characters would fit.
 MAX_LINE = 100_000_000
 #: How much of a file decides what it is: lines, but of long ones fewer, for each takes its time.
-HEAD_LINES, HEAD_BYTES, FEWEST_LINES = 100, 100_000, 6
+MAX_HEAD_LINES, MAX_HEAD_BYTES, MIN_HEAD_LINES = 100, 100_000, 6
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"PK\x03\x04": "zip"}
 _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zip": "zip"}
@@ -190,8 +190,8 @@ class TextFile:
             self._refuse_wide(line)
             lines.append((number, decoded(line, self.path, number)))
             n_bytes += len(line)
-            enough = n_bytes > HEAD_BYTES and len(lines) >= FEWEST_LINES
-            if len(lines) == HEAD_LINES or enough or n_bytes > MAX_LINE:
+            enough = n_bytes > MAX_HEAD_BYTES and len(lines) >= MIN_HEAD_LINES
+            if len(lines) == MAX_HEAD_LINES or enough or n_bytes > MAX_LINE:
                 return Head(self.path, lines, whole=False)
         return Head(self.path, lines, whole=True)
 
