@@ -69,10 +69,10 @@ class Bar:
             losses += f", held out {progress.held_out_loss:.4g}"
         self.show(progress.stage, progress.step, progress.n_steps, losses)
 
-    def told_too(
+    def training_callback(
         self, callback: Callable[[Progress], None] | None
     ) -> Callable[[Progress], None] | None:
-        """``callback``, and this bar with it."""
+        """A callback of a training that moves this bar and then calls ``callback``."""
         if self._display is None:
             return callback
 
@@ -80,6 +80,18 @@ class Bar:
             self.training(progress)
             if callback is not None:
                 callback(progress)
+
+        return told
+
+    def case_callback(
+        self, what: str, callback: Callable[[int, int, Any], None] | None
+    ) -> Callable[[int, int, Any], None]:
+        """A callback ``(n_done, n_cases, result)`` that moves this bar and calls ``callback``."""
+
+        def told(n_done: int, n_cases: int, result: Any) -> None:
+            self.show(what, n_done, n_cases)
+            if callback is not None:
+                callback(n_done, n_cases, result)
 
         return told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -176,17 +177,13 @@ def evaluate(
     checks.check_sizes(chosen, compared, folds, X.shape[1], estimator)
     shared = _Shared(X, y, groups, chosen)
     cases = [_Case(fold, method) for method in _longest_first(compared) for fold in folds]
-    n_done = 0
-
-    def done(index: int, result: CaseResult) -> None:
-        nonlocal n_done
-        n_done += 1
-        bar.show("folds", n_done, len(cases))
-        if callback is not None:
-            callback(n_done, len(cases), result)
-
+    numbers = itertools.count(1)
     with Bar(verbose) as bar:
-        results = parallel.run(run_case, shared, cases, workers, done)
+        told = bar.case_callback("folds", callback)
+        results = parallel.run(
+            run_case, shared, cases, workers,
+            lambda _, result: told(next(numbers), len(cases), result),
+        )  # fmt: skip
     order = {(method.name, method.dimension): k for k, method in enumerate(compared)}
     results.sort(key=lambda r: (r.repeat, r.fold, order[r.method, r.dimension]))
     return Evaluation.of(results, chosen, y, names)

@@ -111,7 +111,7 @@ def extend(
     loss = before
     if epochs > 0:
         with Bar(verbose) as bar:
-            told = bar.told_too(callback)
+            told = bar.training_callback(callback)
             grown = grow(together, values, model.n_samples, config, epochs, told)
         together, loss, report = grown.parameters, grown.sample_loss, grown.report
     report |= {"n_new": len(new.profiles), "epochs": epochs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from fembed import parallel
 from fembed.config import MAX_FOLD_SEED, MAX_STEPS, FitConfig, checked_kind, checked_whole
 from fembed.data import account
+from fembed.data.annotations import Source
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing, Transform
 from fembed.errors import InputError
@@ -134,26 +136,18 @@ def sweep(
     labels = task.checked(labels, expression.sample_names)
     group_values = checked_groups(group_values, expression.sample_names)
     shared = Shared(
-        expression=Expression.adopt(
-            expression.values, expression.sample_names, expression.gene_names,
-            origin=expression.origin,
-        ),
+        expression=replace(expression, obs=None, source=Source(), colours={}),
         labels=labels,
         folds=make_folds(task, labels, group_values, FOLDS, 1, fold_seed),
         preprocessing=preprocessing,
         protocol=Protocol(held_out, classifier_steps),
-    )  # fmt: skip
+    )
     place = None if folder is None else SweepFolder(folder)
     if place is not None:
         names = [_called(given, what) for given, what in ((label, "labels"), (groups, "groups"))]
         place.open(settings_of(shared, names[0] or "", names[1], group_values, fold_seed))
     with Bar(verbose) as bar:
-
-        def told(n_done: int, n_cases: int, result: CaseResult) -> None:
-            bar.show("models", n_done, n_cases)
-            if callback is not None:
-                callback(n_done, n_cases, result)
-
+        told = bar.case_callback("models", callback)
         results = _run(shared, cases, place, keep_models, workers, told)
     column, colours = label, None
     if isinstance(label, str):

@@ -136,7 +136,7 @@ def fit(
     run = fit_fast if config.recipe == "fast" else fit_published
     enough = len(values) >= uncertainty.MIN_SAMPLES
     with Bar(verbose) as bar:
-        told = bar.told_too(callback)
+        told = bar.training_callback(callback)
         trained = run(values, config, schedule, told, calibrate and enough, kept)
     report = _report(trained, values) | {
         "missing_share": missing_share,
