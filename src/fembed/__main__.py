@@ -1,6 +1,6 @@
 """The command ``fembed``, also as ``python -m fembed``.
 
-Almost nothing is imported before it is known that there is room for it.
+Almost nothing is imported before the process is known to have enough memory for it.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ RECIPES: tuple[Recipe, ...] = ("fast", "published")
 
 Init = Literal["tsne", "pca"]
 INITS: tuple[Init, ...] = ("tsne", "pca")
-#: Barnes-Hut t-SNE is for up to three dimensions.
+#: Barnes-Hut t-SNE works in up to three dimensions.
 MAX_TSNE_COMPONENTS = 3
-#: Fewer samples have no neighbourhoods.
+#: With fewer samples, t-SNE has no neighbourhoods to keep together.
 MIN_TSNE_SAMPLES = 20
 
 #: Options, and their values, in models, checkpoints and sweeps up to schema version 2.
@@ -28,15 +28,15 @@ FORMER_INITS = {"neighbours": "tsne", "components": "pca"}
 MAX_COMPONENTS = 128
 MAX_HIDDEN_LAYERS = 32
 MAX_THREADS, MAX_WORKERS = 256, 1024
-#: Of a hidden layer, and of the gene embedding: as wide as the largest matrices have genes.
+#: Width of a hidden layer and of the gene embedding: about the genes of the largest matrices.
 MAX_WIDTH = 100_000
 #: Beyond these a training would not end in a lifetime, or its numbers would leave 32-bit floats.
 MAX_STEPS, MAX_EPOCHS, MAX_WEIGHT_DECAY = 10**12, 10**9, 1000
-#: Of generators of random numbers, some of which take 64 bits and no sign.
+#: Seeds beyond this are refused by some generators of random numbers.
 MAX_SEED = 2**63 - 1
 #: scikit-learn's generators, which make folds, take 32 bits; each repeat adds one.
 MAX_FOLD_SEED, MAX_REPEATS = 2**32 - 1001, 1000
-#: A whole number beyond this is none that a float can hold.
+#: Larger whole numbers are refused: not all of them can be turned into a float.
 MAX_INTEGER = 2**63
 
 
@@ -69,20 +69,20 @@ class FitConfig:
         Size of a step's block. Fast: 32 samples x 128 genes. Published: 4 whole profiles (the
         chapter's text; its stored runs say 10).
     learning_rate : float, optional
-        Of the network and the genes: 5e-3 in both recipes (the chapter's text; its stored runs
-        say 1e-2). The fast recipe moves samples ten times as fast, but 0.3 times in maps that
-        start at neighbours.
+        Learning rate of the network and the genes: 5e-3 in both recipes (the chapter's text; its
+        stored runs say 1e-2). The fast recipe moves samples ten times as fast, but 0.3 times as
+        fast in maps that start at t-SNE.
     weight_decay : float
-        Coupled L2: Adam sees ``gradient + weight_decay * value`` (0, the chapter's best).
+        Coupled L2 penalty: Adam sees ``gradient + weight_decay * value`` (0, the chapter's best).
     validation_fraction : float, optional
         Share held out to choose when to stop. Fast: share of the samples (0.1), which join for
         the last part of the training. With ``validation_entries`` it is a share of the entries.
         0 trains the whole schedule.
     validation_entries : bool
-        Hold out a share of the single entries of the matrix instead of whole samples. All of
-        them are kept out; those of at most 256 samples are looked at.
+        Hold out a share of the single entries of the matrix instead of whole samples. All of them
+        are kept out of the training; the loss is measured on those of at most 256 samples.
     seed : int
-        Of everything random. The same seed and data give the same bits on one machine.
+        Seed of all random numbers. The same seed and data give the same bits on one machine.
     n_threads : int, optional
         Threads of the engine; all processors by default.
 
@@ -212,8 +212,8 @@ class FitConfig:
     def identity(self) -> dict[str, Any]:
         """What tells two fits apart, for digests: all options but the number of threads.
 
-        Names and values are those of schema versions 1 and 2, so that the sweeps and checkpoints
-        of before are known again.
+        Names and values are those of schema versions 1 and 2, so that sweeps and checkpoints
+        written under them are recognised.
         """
         former = {new: old for old, new in FORMER_NAMES.items()}
         options = {former.get(name, name): value for name, value in self.to_dict().items()}

@@ -37,7 +37,7 @@ Names = NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Tour:
-    """What the tour made: the model, the held-out cells in it, the labels of both, the facts."""
+    """What the tour gives: the model, the held-out cells in it, the labels of both, the facts."""
 
     model: Model
     projection: Projection

@@ -8,7 +8,7 @@ from typing import Any
 
 #: Characters of a wrong value that a message repeats.
 SHOWN = 60
-#: Of a message, and of a word in it: names, cells and what libraries say can be of any length.
+#: Characters of a message, and of a word in it: names, cells and library messages can be long.
 MAX_LENGTH, MAX_WORD_LENGTH = 1500, 300
 
 

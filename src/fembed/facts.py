@@ -1,4 +1,4 @@
-"""Objects that show themselves: a title and a few facts, as text or as a table in a notebook."""
+"""How objects are shown: a title and a few facts, as text or as a table in a notebook."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How sure a model may be, as measured on data; see `fembed.calibrate`.
+    """The uncertainty of a model, as measured on data; see `fembed.calibrate`.
 
     Attributes
     ----------
     ellipse_factor : float
-        Covariances of places are multiplied by it.
+        The covariances of projected samples are multiplied by it.
     reference_loss : float64, n
         Losses of samples that the model was not trained on; none after a fit, whose held-out
         samples join the training.
@@ -54,9 +54,9 @@ class Model(ShowsFacts):
     parameters : Parameters
         The float32 arrays; see `fembed.parameters.Parameters`.
     sample_names : array of str, n_samples
-        The training samples, one a row of ``sample_embedding``.
+        The training samples, one per row of ``sample_embedding``.
     gene_names : array of str, n_genes
-        The genes, one a row of ``gene_embedding``.
+        The genes, one per row of ``gene_embedding``.
     preprocessing : Preprocessing
         How the input was transformed before training, so that it can be inverted.
     config : FitConfig
@@ -66,9 +66,9 @@ class Model(ShowsFacts):
     training : dict
         A JSON-able summary of the training: seconds, steps, losses, history.
     residual_factors : ResidualFactors, optional
-        Factors of what the map leaves of the expression, for imputation.
+        Factors of the variation that the map leaves out, for imputation.
     calibration : Calibration, optional
-        How sure its places are, and the losses of new samples of the same kind.
+        Measured uncertainty of its places, and the losses of new samples of the same kind.
 
     Examples
     --------
@@ -243,7 +243,7 @@ class Model(ShowsFacts):
         if given.ndim != 2 or given.shape[1] != self.n_components:
             raise InputError(
                 f"The points to decode have shape {given.shape}, but this model needs "
-                f"k x {self.n_components}, one row a point."
+                f"k x {self.n_components}, one row per point."
             )
         with np.errstate(over="ignore"):  # to infinity, which is refused next
             array = np.ascontiguousarray(given, dtype=np.float32)

@@ -90,8 +90,8 @@ def save(model: Model, path: PathLike | Place, overwrite: bool = False) -> None:
     model : Model
         The model; it is checked first, so whatever is written can be loaded.
     path : path
-        The folder to make; folders above it are made too. Or what `check_output` said of it before
-        long work: if another process wrote it since then, the model is kept beside it, and an
+        The folder to make; folders above it are made too. Or what `check_output` returned before
+        long work: if another process has written it since, the model is kept beside it, and an
         error says where.
     overwrite : bool
         Replace an earlier model there, once the new one is complete.

@@ -14,10 +14,10 @@ from fembed.errors import InputError
 Array = NDArray[np.floating[Any]]
 
 
-#: Of a single parameter. Those of a fit are below it for any data that a fit takes; beyond it, sums
-#: of squares leave 32-bit floats.
+#: Largest value of a parameter. Those of a fit are below it for any data that a fit takes; sums of
+#: squares of larger ones overflow 32-bit floats.
 MAX_VALUE = 1e15
-#: Of a loss, a factor or a number of genes.
+#: Largest loss, factor or number of genes.
 MAX_LOSS = 1e100
 
 
@@ -49,9 +49,9 @@ class Parameters:
     Attributes
     ----------
     sample_embedding : array, n_samples x n_components
-        U, one row a sample.
+        U, one row per sample.
     gene_embedding : array, n_genes x gene_components
-        V, one row a gene.
+        V, one row per gene.
     network : array, n_weights
         Weights and biases of every layer, first layer first, each layer's weight
         (n_out x n_in, row-major) followed by its bias. The first layer's input is

@@ -1,4 +1,4 @@
-"""Preparation of AnnData for a map: the transforms of a model, and what a map can be made of.
+"""Preparation of AnnData for a map: its transforms, and which samples and genes it can use.
 
 `fembed.tl.fit` applies its own transform, so nothing here is needed before it. Selection of genes
 and samples by other criteria is scanpy's (``sc.pp.filter_genes``, ``sc.pp.highly_variable_genes``).
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.chunks import row_chunks
+from fembed.data.chunks import gene_limits, row_chunks
 from fembed.data.lookup import exact_positions
 from fembed.data.names import as_text, refuse_duplicates
 from fembed.data.preprocess import Preprocessing, Transform
@@ -38,13 +38,13 @@ def transform(
     Parameters
     ----------
     adata : AnnData
-        Missing entries (NaN) stay missing.
+        Missing entries (NaN) stay missing, and features that are no genes become so.
     transform : {"log10", "cpm", "none"}
         As in `fembed.tl.fit`.
     layer : str, optional
         The layer to take; ``X`` by default.
     added : str, optional
-        The new layer, dense float32; by default called as the transform.
+        The name of the new layer, dense float32; by default that of the transform.
 
     Raises
     ------
@@ -72,11 +72,12 @@ def transform(
 
 
 def mark_usable(adata: AnnData, *, layer: str | None = None, key: str = "usable") -> None:
-    """Mark the samples and genes that a map can be made of; nothing is removed.
+    """Mark the samples and genes that a map can be made of, in ``obs`` and ``var``.
 
     A sample is usable if it has an observed entry, a gene if it has two different ones: without
-    any, `fembed.tl.fit` refuses the data, and a constant gene carries nothing about the samples.
-    ``adata[adata.obs["usable"], adata.var["usable"]]`` takes the usable ones.
+    any, `fembed.tl.fit` refuses the data, and a constant gene says nothing about the samples.
+    Features that are no genes, such as antibodies, are not usable. Nothing is removed;
+    ``adata[adata.obs["usable"], adata.var["usable"]]`` has the usable ones.
 
     Parameters
     ----------
@@ -128,13 +129,9 @@ def _observed(
     """Observed entries of samples and of genes, and whether a gene's entries differ."""
     by_sample = np.zeros(values.shape[0], np.int64)
     by_gene = np.zeros(values.shape[1], np.int64)
-    low = np.full(values.shape[1], np.inf, np.float32)
-    high = np.full(values.shape[1], -np.inf, np.float32)
     for rows in row_chunks(*values.shape):
-        block = values[rows]
-        observed = ~np.isnan(block)
+        observed = ~np.isnan(values[rows])
         by_sample[rows] = observed.sum(axis=1)
         by_gene += observed.sum(axis=0)
-        low = np.fmin(low, np.fmin.reduce(block, axis=0))
-        high = np.fmax(high, np.fmax.reduce(block, axis=0))
+    low, high = gene_limits(values)
     return by_sample, by_gene, low < high

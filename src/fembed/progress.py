@@ -1,6 +1,6 @@
-"""How far a long call is: a bar in a terminal or a notebook, a line now and then for a command.
+"""Progress of a long call: a bar in a terminal or a notebook, a line now and then for a command.
 
-Nothing is shown where nobody looks: not in a pipeline, a log or a worker.
+Nothing is shown in a pipeline, a log or a worker.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Bar:
         return self._display is not None
 
     def show(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        """Tell that ``done`` of ``total`` is done, in a stage with a name.
+        """Show that ``done`` of ``total`` is done, in a stage with a name.
 
-        A step back, as to the best state so far, is not one of the bar.
+        The bar does not move back when training returns to its best state.
         """
         if self._display is None:
             return

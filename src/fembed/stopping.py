@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-#: Said where a command is stopped.
+#: The message of a command that is stopped.
 STOPPED = "Interrupted; no output is half-written."
 #: Seconds in which a command may tidy up. A library that computes for longer without a look at
 #: signals, or one that swallows the exception, is ended with the process.

@@ -86,7 +86,7 @@ def is_forked() -> bool:
 
 
 class _Fork:
-    """What a forked process knows, and what its parent prepared for it."""
+    """What a process prepares for its forks, and what a fork does with it."""
 
     one_thread = False
     #: The libraries with pools, found before the fork: no lock may be waited for after it.

@@ -53,14 +53,14 @@ def fit(
     n_components : int
         Dimensions of the sample embedding.
     transform : {"log10", "cpm", "none"}
-        Of the values: log10(x + 1); counts per million and then log10(x + 1); none, for values
-        that are on a log scale already, as after ``sc.pp.log1p``.
+        The transform of the values: log10(x + 1); counts per million and then log10(x + 1); or
+        none, for values that are on a log scale already, as after ``sc.pp.log1p``.
     layer, use_raw : str or bool
         Fit on this layer, or on ``adata.raw`` with its genes, instead of on ``adata.X``.
-    mask_var : str or bool, n_genes, optional
+    mask_var : str, or bool array, n_genes, optional
         The genes to fit on, as a column of ``var`` (``"highly_variable"``, say) or an array. All
-        genes by default, also where highly variable ones are marked: the network shares its
-        strength among genes, and imputation knows no others.
+        genes by default, also where highly variable ones are marked: the network learns from all of
+        them, and only genes of the model can be imputed.
     key_added : str
         What the results are called; another name keeps several models in one object.
     random_state : int, optional
@@ -79,7 +79,7 @@ def fit(
     Returns
     -------
     AnnData or None
-        With ``copy`` the copy. Written are ``obsm["X_fembed"]``, ``obs["fembed_loss"]``,
+        The copy if ``copy``, else None. Written are ``obsm["X_fembed"]``, ``obs["fembed_loss"]``,
         ``varm["fembed"]`` (NaN for a gene that the model lacks) and ``uns["fembed"]``.
 
     Raises
@@ -93,8 +93,8 @@ def fit(
     Warns
     -----
     DataWarning
-        As `fembed.fit`, for an ``X`` that has been through ``sc.pp.log1p`` and is to be logged
-        again among others.
+        As `fembed.fit`: for an ``X`` that has been through ``sc.pp.log1p`` and would be logged
+        again, for instance.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def project(
         A model, or the object that `fit` put one into.
     layer, use_raw : str or bool
         Where the values are. By default in the same place as those that the object in ``model``
-        was fitted on, and in ``X`` for a `fembed.Model`, which does not know.
+        was fitted on, and in ``X`` for a `fembed.Model`, which does not record it.
     key_added : str
         What the results are called, and the model in the object in ``model``.
     covariance : bool
@@ -162,7 +162,7 @@ def project(
     Returns
     -------
     AnnData or None
-        With ``copy`` the copy. Written are ``obsm["X_fembed"]``,
+        The copy if ``copy``, else None. Written are ``obsm["X_fembed"]``,
         ``obsm["X_fembed_covariance"]``, ``obs["fembed_loss"]``, ``obs["fembed_n_genes"]``,
         ``obs["fembed_outlier"]``, with a calibrated model ``obs["fembed_p_value"]``,
         ``varm["fembed"]`` and the model in ``uns["fembed"]``.

@@ -176,7 +176,7 @@ def test_the_published_network_learns_what_a_line_cannot_tell():
 
 
 def scores(**by_rival):
-    """Of each rival a list of values, one a fold, as kNN-5 and as logistic regression."""
+    """Of each rival a list of values, one per fold, as kNN-5 and as logistic regression."""
     return summary.Scores(
         {
             case(rival, 2, fold): {"knn": value, "logistic": value, "gap": 0.01}

@@ -33,10 +33,11 @@ def calibrate(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn from DATA how sure MODEL may be, and what genes share beside the map.
+    """Measure on DATA how certain MODEL is, and learn factors that improve imputation.
 
     Samples that the model was not trained on (by name) calibrate ellipses and p-values; training
-    samples give the residual factors that make imputation better. Best both in one file.
+    samples give the residual factors that make imputation better. It is best to give both in one
+    file.
     """
     from fembed import inference, store
     from fembed.commands import describe, finish, options

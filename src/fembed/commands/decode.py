@@ -27,7 +27,7 @@ def decode(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Expression at POINTS of the map of MODEL: one row a point, one column a gene."""
+    """Expression at POINTS of the map of MODEL: one row per point, one column per gene."""
     import numpy as np
 
     from fembed import store

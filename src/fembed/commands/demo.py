@@ -29,7 +29,7 @@ def demo(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole job on 700 blood cells: train, place a held-out fifth, and a report of it all."""
+    """A tour with 700 blood cells: train a map, place a held-out fifth, and write a report."""
     import webbrowser
 
     from fembed import demo as tour

@@ -26,7 +26,7 @@ Facts = dict[str, Any]
 
 def is_model(path: str | Path) -> bool:
     """Whether ``path`` is meant to be a model: a folder with one of a model's two files."""
-    # Of a path that cannot be, whoever reads it says why; pathlib's is_file would raise.
+    # os.path is used because pathlib's is_file raises for an impossible path; its reader says why.
     names = ("model.json", "model.safetensors")
     return any(os.path.isfile(os.path.join(path, name)) for name in names)
 
@@ -68,7 +68,7 @@ def model_facts(model: Model) -> Facts:
 
 
 def data_facts(expression: Expression) -> Facts:
-    """What a data file holds, what was taken for what, and the transform that fits its values."""
+    """What a data file holds, how it was interpreted, and the transform that fits its values."""
     lowest, highest = np.inf, -np.inf
     for rows in row_chunks(*expression.values.shape):
         block = expression.values[rows]
@@ -92,7 +92,7 @@ def data_facts(expression: Expression) -> Facts:
 
 
 def taken_facts(expression: Expression) -> Facts:
-    """What was taken for what, for the summary of a command that has read ``expression``."""
+    """How the data were interpreted, for the summary of a command that has read ``expression``."""
     return {"data": expression.origin, **account.facts(expression)}
 
 
@@ -183,7 +183,7 @@ def evaluation_lines(found: Evaluation) -> list[str]:
 
 
 def sweep_lines(found: Sweep) -> list[str]:
-    """A row a case: its options, loss and accuracies."""
+    """One row per case: its options, loss and accuracies."""
     from fembed.sweeps.options import option_text
 
     measured = ("loss", "held_out_loss", *MEASURED_ACCURACIES)

@@ -96,7 +96,7 @@ def evaluate(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     log_json: Annotated[
-        str | None, typer.Option(help="One JSON object a line to this file; - is stdout.")
+        str | None, typer.Option(help="One JSON object per line to this file; - is stdout.")
     ] = None,
 ) -> None:
     """Predict LABEL from embeddings of DATA that never saw the test samples.
@@ -172,7 +172,7 @@ def _refuse_silence(quiet: bool, output: str | None, log_json: str | None) -> No
 
 
 def _checked_folder(output: str, overwrite: bool, figure: bool) -> Place:
-    """Where the tables go, and the figure, which can be drawn if it is wanted."""
+    """The place of the output folder; InputError if it, or the figure, could not be made."""
     from fembed.evaluation import folder
     from fembed.evaluation.figure import check_drawing
 
@@ -197,7 +197,7 @@ def _prepared(
     samples = labelled(expression, columns, groups, annotations)
     expression = samples.expression
     account.warn_of_doubts(expression, preprocessing.transform)
-    # Each sample by itself, so it may come before the folds.
+    # Each sample is transformed by itself, so nothing leaks if this comes before the folds.
     preprocessing.apply_to(expression)
     return samples
 
@@ -243,12 +243,12 @@ def _cross_validated(
 
 
 def _save(found: Evaluation, place: Place, settings: dict[str, Any], figure: bool) -> None:
-    """Write the folder, or say what it would have held."""
+    """Write the folder; if that fails, print the results."""
     from fembed.commands import describe
     from fembed.errors import InputError
 
     try:
         found.save(place, settings=settings, figure=figure)
-    except InputError:  # what was found is worth more than the folder
+    except InputError:  # the results must not be lost with the folder
         say("\n".join(describe.evaluation_lines(found)))
         raise

@@ -39,7 +39,7 @@ def extend(
 ) -> None:
     """Add the samples of DATA to MODEL; the old samples stay near where they were.
 
-    Drift is the root mean square way of the old samples over the size of the map.
+    Drift is the root mean square distance that old samples move, over the size of the map.
     """
     from fembed import store
     from fembed.commands import describe, finish, options

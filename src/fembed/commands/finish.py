@@ -1,9 +1,9 @@
-"""The outputs of a fit: looked at before it, and written so that a kill loses none of them.
+"""The outputs of a fit: checked before it starts, and written so that a kill loses none of them.
 
-They are written in an order: the model, the table, and then the checkpoint goes. Whatever is absent
-after a kill, the same command finishes: without a model it trains, from the checkpoint on if there
-is one; with a model of this very fit (it holds the fit's checksum) it writes what else was asked
-for and trains nothing.
+The model is written first, then the table; then the checkpoint is removed. After a kill, the same
+command finishes what is absent: without a model it trains, from the checkpoint if there is one;
+with a model of this very fit (it holds the fit's checksum) it writes the other outputs and trains
+nothing.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class FitOutputs:
     Attributes
     ----------
     model, table : Place
-        The table may not be wanted, or be there already after a kill.
+        ``table`` is None if no table is wanted, or if a run that was killed has written it already.
     checkpoint : Path
     unfinished : bool
-        There is a model, perhaps of this fit, and something else is to be done.
+        Whether there is a model already, perhaps of this fit, but another output is missing.
     """
 
     model: atomic.Place
@@ -55,7 +55,7 @@ class FitOutputs:
         Raises
         ------
         InputError
-            It is of another fit, and was not to be replaced.
+            The model is of another fit, and may not be replaced.
         """
         if not self.unfinished:
             return None
@@ -67,8 +67,8 @@ class FitOutputs:
     def write(self, model: Model, table: tables.Table) -> None:
         """Write the model and the table, and remove the checkpoint; InputError for what cannot be.
 
-        What another process wrote meanwhile is not replaced; then all of this fit is kept beside,
-        and the error tells of every place.
+        What another process wrote meanwhile is not replaced: the outputs of this fit are then kept
+        under other names, which the error lists.
         """
         told: list[InputError] = []
         try:
@@ -86,7 +86,7 @@ class FitOutputs:
         try:
             if self.table is not None:
                 tables.write(table, self.table)
-        except InputError as error:  # told with what became of the model
+        except InputError as error:  # reported together with the model's error
             told.append(error)
         if all(isinstance(error, atomic.KeptElsewhere) for error in told):
             checkpoint.discard(self.checkpoint, model)
@@ -95,7 +95,7 @@ class FitOutputs:
 
 
 def _all_told(errors: Sequence[InputError]) -> InputError:
-    """One error for those that several outputs of one command met: it names every place."""
+    """One error that reports the errors of several outputs and names every place."""
     if len(errors) == 1:
         return errors[0]
     late = [error for error in errors if isinstance(error, atomic.KeptElsewhere)]
@@ -110,7 +110,7 @@ def _all_told(errors: Sequence[InputError]) -> InputError:
 
 
 def save(model: Model, place: atomic.Place) -> None:
-    """Write a model that took long to make, of a command that keeps no state as a fit does.
+    """Write a model that took long to make, for commands that keep no checkpoint as a fit does.
 
     Where its place cannot be written after all (the disk is full), the model is kept in the
     system's folder for temporary files, if that can be written, and the error says where.

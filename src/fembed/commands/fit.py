@@ -66,7 +66,7 @@ def fit(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     log_json: Annotated[
-        str | None, typer.Option(help="One JSON object a line to this file; - is stdout.")
+        str | None, typer.Option(help="One JSON object per line to this file; - is stdout.")
     ] = None,
 ) -> None:
     """Train a map of the samples in DATA and save the model.
@@ -112,7 +112,7 @@ def fit(
             data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
         )
         labels = {name: expression.labels(name) for name in label or []}
-        taken = describe.taken_facts(expression)  # before its values are those of the training
+        taken = describe.taken_facts(expression)  # before training overwrites the values
         log.open()
         model = outputs.finished(expression, preprocessing, config)
         if model is not None:

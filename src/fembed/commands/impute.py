@@ -41,7 +41,7 @@ def impute(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """All genes of MODEL for the samples of PANEL: one row a sample, one column a gene."""
+    """All genes of MODEL for the samples of PANEL: one row per sample, one column per gene."""
     from fembed import inference, store
     from fembed.commands import describe, options
     from fembed.data import readers

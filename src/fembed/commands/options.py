@@ -1,4 +1,4 @@
-"""From the words of a command line to checked options; messages name the option, not a field."""
+"""Options of the command line, checked; messages name the option, not a field of FitConfig."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def check_request(
 ) -> tuple[str, Place]:
     """The ending of ``output`` and its place; InputError for what could not be shown or written.
 
-    A check before anything is read; the columns are looked up when the data are.
+    This is checked before anything is read; the columns are looked up once the data are read.
     """
     name = Path(output).name.lower()
     ending = next((end for end in endings if name.endswith(end)), None)
@@ -178,7 +178,7 @@ def read_data(
     transpose: bool | None,
     tx2gene: str | None,
 ) -> Expression | None:
-    """The data, where there are any."""
+    """The data, or None where no file was given."""
     if data is None:
         return None
     from fembed.data import readers

@@ -40,8 +40,8 @@ def project(
 ) -> None:
     """Place the samples of DATA in the map of MODEL: coordinates, loss, genes used, outlier score.
 
-    An .h5ad output also holds the covariance of every point. Without --n-workers or --backend, all
-    is done in this process by several threads, which is enough but for very many samples.
+    An .h5ad output also holds the covariance of every point. Without --n-workers or --backend,
+    several threads of this process do the work, which is fast enough except for very many samples.
     """
     from fembed import store
     from fembed.commands import describe, options

@@ -92,7 +92,7 @@ def sweep(
     tx2gene: TxToGene = None,
     quiet: Quiet = False,
     log_json: Annotated[
-        str | None, typer.Option(help="One JSON object a line to this file; - is stdout.")
+        str | None, typer.Option(help="One JSON object per line to this file; - is stdout.")
     ] = None,
 ) -> None:
     """Train a model for every combination of options; table, densities, maps and heat maps.
@@ -157,7 +157,7 @@ def sweep(
 
 
 def _telling(bar: CaseBar, log: JsonLog) -> Callable[[int, int, CaseResult], None]:
-    """What each finished case is given to: it tells of it in a bar and in the log."""
+    """A callback that reports each finished case in the bar and in the log."""
     from fembed.sweeps.folder import case_name
 
     def show(n_done: int, n_cases: int, case: CaseResult) -> None:

@@ -1,4 +1,4 @@
-"""The expression matrix: files (`readers`), values with names, transforms, walks over its rows."""
+"""The expression matrix: files (`readers`), values with names, transforms, passes over its rows."""
 
 from fembed.data import readers
 from fembed.data.expression import Expression

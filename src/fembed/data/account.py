@@ -1,8 +1,8 @@
-"""What was taken for what: the axes, the names and the units of a matrix, and what looks wrong.
+"""How a matrix was interpreted: its axes, names and units, and what looks wrong.
 
-A matrix says nothing of itself, so each of these is a judgement from names and values. `facts` are
-shown by ``fembed info`` and in summaries; `oriented` and `doubts` speak up where names or values
-contradict what was asked for.
+A matrix does not say what its numbers are, so all this is judged from names and values. `facts` are
+shown by ``fembed info`` and in summaries; `oriented` and `warn_of_doubts` warn where names or
+values contradict the options.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from fembed.errors import DataWarning
 
 Kind = Literal["counts", "linear", "log", "centred", "shares", "unknown"]
 
-#: Samples that are looked at: units are the same in all of them.
+#: So many samples are looked at; the others have the same units.
 MAX_SAMPLES = 512
-#: 2^30 or e^30 of anything would be more than is ever counted, so larger values are linear.
+#: Larger values are no logarithms: nobody counts 2^30 or e^30 of anything.
 MAX_LOG = 30.0
-#: Largest over mean positive value: logarithms are bunched (seen: 2 to 8), linear values are not
-#: (seen: 40 up).
+#: The largest value over the mean positive one is small for logarithms (2 to 8 in data sets seen)
+#: and large for linear values (40 and more).
 MAX_LOG_SKEW = 10.0
 MIN_LINEAR_SKEW = 20.0
-#: From here on every 32-bit float is a whole number, which says nothing.
+#: From here on every 32-bit float is a whole number, so being whole does not mean being a count.
 ALWAYS_WHOLE = 2.0**23
-#: Fewer positive entries than this say nothing.
+#: Units are not judged by fewer positive entries than this.
 MIN_ENTRIES = 50
-#: Between the tenth and the ninetieth of a hundred samples' totals: libraries differ by more.
+#: Where library sizes matter, their 90th percentile is at least this many times their 10th.
 MIN_DEPTH_RATIO = 1.5
 
 
@@ -49,7 +49,7 @@ class Units:
         Whole numbers; other values that are not on a log scale; log values from 0 up; values below
         zero too; values from 0 to 1; too little to tell.
     lowest, highest : float
-        Of the entries looked at.
+        The smallest and the largest of the entries looked at.
     depth_ratio : float
         How far the totals of the samples are apart: their 90 % point over their 10 % point.
     declared : str or None
@@ -138,7 +138,7 @@ def _kind(
 def unit_doubt(
     values: NDArray[np.float32], transform: str, origin: str, declared: str | None = None
 ) -> str | None:
-    """The sentence for values that a transform was hardly meant for; None where nothing is wrong.
+    """A warning about values that do not suit the transform; None where nothing is wrong.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def unit_doubt(
 def model_unit_doubt(
     values: NDArray[np.float32], transform: str, origin: str, declared: str | None = None
 ) -> str | None:
-    """As `unit_doubt`, for new samples and the transform that a model brings."""
+    """As `unit_doubt`, for new samples and the transform of a trained model."""
     units = units_of(values, declared)
     if units.kind == "log" and transform != "none":
         return (
@@ -194,7 +194,7 @@ def _is_linear(units: Units, values: NDArray[np.float32]) -> bool:
 
 
 def name_doubts(expression: Expression) -> Iterator[str]:
-    """Sentences for names that are hardly those of samples and genes."""
+    """Warnings about names that do not look like those of samples and genes."""
     origin = expression.origin
     samples, genes = expression.sample_names, expression.gene_names
     if reversed_axes(samples, genes):
@@ -217,7 +217,7 @@ def name_doubts(expression: Expression) -> Iterator[str]:
 
 
 def warn_of_doubts(expression: Expression, transform: str, stacklevel: int = 2) -> None:
-    """Issue a `DataWarning` for every doubt about names and units of data to be learnt from."""
+    """Issue a `DataWarning` for every doubt about names and units of training data."""
     doubts = list(name_doubts(expression))
     unit = unit_doubt(expression.values, transform, expression.origin, expression.source.units)
     for doubt in [*doubts, *([] if unit is None else [unit])]:
@@ -232,10 +232,10 @@ def warn_of_spelling(found: Lookup, what: str, origin: str, stacklevel: int = 2)
 
 
 def oriented(expression: Expression) -> Expression:
-    """The matrix with samples in rows: transposed, with a word, where its names say it is not.
+    """The matrix with samples in rows: transposed, with a warning, if its names say that genes are.
 
-    For files whose format leaves open which axis is which (tables, arrays with names). Genes x
-    samples is how portals and counters write, so such a file is more often right than its reader.
+    For files whose format does not say which axis is which (tables, arrays with names). Portals and
+    counting programs write genes x samples, so the names of such a file are believed.
 
     Warns
     -----
@@ -265,7 +265,7 @@ def oriented(expression: Expression) -> Expression:
 
 
 def facts(expression: Expression) -> dict[str, Any]:
-    """What was taken for what, for ``fembed info`` and summaries: only what is known."""
+    """How the matrix was interpreted, as far as it is known, for ``fembed info`` and summaries."""
     known = {
         "format": expression.source.format or None,
         "sample_names": sample_kind(expression.sample_names),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """How a file was taken: what its format says, and what the reader did with it.
+    """Where a matrix comes from: what the format of its file says, and what the reader did.
 
     Attributes
     ----------
@@ -30,10 +30,10 @@ class Source:
         What the format itself says of its values, such as ``"counts"``, ``"TPM"`` or ``"log1p"``;
         None where it says nothing.
     oriented : bool
-        The format says which axis holds the samples, so that the names need not.
+        The format says which axis holds the samples, so that names are not consulted.
     notes : tuple of str
-        Sentences about what the reader took for what, or left out. (What a user should see at
-        once is a `DataWarning` besides.)
+        Sentences about what the reader assumed or left out. (What a user should see at once is also
+        issued as a `DataWarning`.)
     """
 
     format: str = ""
@@ -97,7 +97,7 @@ def _refuse_rows(rows: Sequence[Any]) -> None:
 def as_labels(column: pd.Series) -> Names:
     """A column of annotations as an array of str; a missing label reads ``"NA"``."""
     known = column.dropna()
-    # Whole numbers become decimals where one is missing, and are identifiers all the same.
+    # pandas makes floats of whole numbers where one is missing; they are identifiers all the same.
     whole = all(isinstance(label, float) and label.is_integer() for label in known)
     text: Names = np.array([as_text(x) if whole else str(x) for x in column], dtype=object)
     text[column.isna().to_numpy()] = "NA"

@@ -1,4 +1,4 @@
-"""What no model can be trained on, and no sample placed by."""
+"""Checks of data that no model could be trained on, or no sample placed with."""
 
 from __future__ import annotations
 

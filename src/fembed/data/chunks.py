@@ -218,7 +218,17 @@ def values_hash(values: NDArray[np.float32]) -> hashlib._Hash:
     return total
 
 
+def gene_limits(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The lowest and the highest observed entry of each column; inf and -inf where none is."""
+    low = np.full(values.shape[1], np.inf, np.float32)
+    high = np.full(values.shape[1], -np.inf, np.float32)
+    for rows in row_chunks(*values.shape):
+        low = np.fmin(low, np.fmin.reduce(values[rows], axis=0))
+        high = np.fmax(high, np.fmax.reduce(values[rows], axis=0))
+    return low, high
+
+
 def even_choice(total: int, most: int) -> NDArray[np.intp]:
-    """All of ``total`` things, or ``most`` of them at even distances."""
+    """Indices of all ``total`` things, or of ``most`` of them at even distances."""
     chosen: NDArray[np.intp] = np.linspace(0, total - 1, min(total, most)).round().astype(np.intp)
     return chosen

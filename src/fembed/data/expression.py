@@ -44,13 +44,13 @@ class Expression(ShowsFacts):
         C-contiguous, writable, owned by this object; NaN is a missing entry.
     sample_names, gene_names : object array of str
     obs : pandas.DataFrame or None
-        Annotations of the samples, one row a sample in the order of ``values``.
+        Annotations of the samples, one row per sample in the order of ``values``.
     origin : str
         What to call the data in a message, the path of its file for instance.
     source : Source
-        How the file was taken, where there was one.
+        What is known of the file or object that the data are from.
     colours : mapping
-        Of the categories of a column, from ``uns["<column>_colors"]`` of an AnnData object.
+        By column, the colours of its categories: ``uns["<column>_colors"]`` of an AnnData object.
     """
 
     values: NDArray[np.float32]
@@ -90,7 +90,8 @@ class Expression(ShowsFacts):
     def of(cls, data: Any, *, gene_names: Iterable[Any] | None = None) -> Expression:
         """``data`` as an Expression: itself, or a copy of the values with names.
 
-        Functions take expression by this one; `evaluate` leaves arrays and tables as they are.
+        Every function that takes expression calls this; `evaluate` leaves arrays and tables as they
+        are.
 
         Parameters
         ----------
@@ -273,8 +274,9 @@ class Expression(ShowsFacts):
     def take_genes(self, gene_names: Names, found: Lookup | None = None) -> Expression:
         """A copy with the genes ``gene_names``, in that order, matched by name.
 
-        A gene that is not in this data is NaN throughout. ``found`` is what `find_genes` says of
-        these names, where that is known already; otherwise it is asked, and raises what it raises.
+        A gene that is not in this data is NaN in all samples. ``found`` is the result of
+        `find_genes` for these names, if it is at hand; otherwise `find_genes` is called, and raises
+        its errors.
         """
         found = found or self.find_genes(gene_names)
         to = np.flatnonzero(found.found)

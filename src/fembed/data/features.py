@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fembed.data.expression import Expression
 
 GENES = "gene expression"
-#: What Cell Ranger, Space Ranger and Xenium call features that are no genes. A list in which none
-#: of these nor `GENES` stands is of something else (biotypes, chromosomes) and says nothing.
+#: What Cell Ranger, Space Ranger and Xenium call features that are no genes. A list with neither
+#: one of these nor `GENES` is about something else (biotypes, chromosomes) and is ignored.
 _OTHERS = {
     "antibody capture",
     "antigen capture",
@@ -45,7 +45,7 @@ _OTHERS = {
 def genes_only(expression: Expression, var: Any) -> Expression:
     """A matrix of an AnnData object without features that its ``var`` says are no genes.
 
-    Where none is a gene the matrix is wanted for what it is (proteins, say) and left alone.
+    If none of them is a gene, the matrix (of proteins, say) is left as it is.
 
     Warns
     -----
@@ -72,7 +72,7 @@ def genes_only(expression: Expression, var: Any) -> Expression:
 def kept_genes(
     types: Sequence[str], origin: str
 ) -> tuple[NDArray[np.intp] | None, tuple[str, ...]]:
-    """Places of the features that are genes, -1 for others; None if all are.
+    """The new position of each feature that is a gene, -1 for the others; None if all are genes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which names of two lists mean the same sample or gene, though spelled otherwise."""
+"""Which names of two lists mean the same sample or gene, even if they are spelled differently."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VERSION = re.compile(r"(ENS[A-Z]*[GTP]\d{11})\.\d+")
 
 
 def _without_blanks(name: str) -> str:
-    """In one Unicode form (an accent may be a sign of its own), without blanks and quotes."""
+    """In one Unicode form (an accent may be a separate character), without blanks and quotes."""
     if not name.isascii():
         shown = (sign for sign in name if unicodedata.category(sign) != "Cf")
         name = unicodedata.normalize("NFKC", "".join(shown))
@@ -51,7 +51,7 @@ _JOINS = frozenset("._- \u2010\u2011\u2012\u2013\u2014\u2212")
 
 
 def _same_signs(one: str, other: str) -> bool:
-    """Whether names that are one to R are so without a loss: CD4+ and CD4- are two."""
+    """Whether names that R writes alike are one name: CD4+ and CD4- are two."""
     one, other = (_without_version(name) for name in (one, other))
     longer, shorter = sorted((one, other), key=len, reverse=True)
     if len(longer) > len(shorter):
@@ -88,9 +88,9 @@ class Lookup:
     position : intp array, a number for every name looked up
         Its place in the other list, -1 where it is not there.
     respelled : dict of str to list of (name, name)
-        For every spelling that found any: the names looked up, and as what they were found.
+        For every kind of spelling: the names that were found by it, and what they were found as.
     unclear : list of (name, name, name)
-        Names that were left alone because a spelling is shared by several, with two of those.
+        Names that were not matched because several names share a spelling, with two of those.
     """
 
     position: NDArray[np.intp]
@@ -145,7 +145,7 @@ def _first_places(names: Iterable[str]) -> dict[Any, int]:
 
 
 def look_up(wanted: Iterable[str], there: Iterable[str]) -> Lookup:
-    """Find names in another list, by themselves or else by a spelling that only they share.
+    """Find names in another list as they are written, or else by a spelling that is unique there.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def _case_matters(names: Collection[str]) -> bool:
 
 
 def _only_shared(first: dict[int, str], second: dict[int, str]) -> dict[int, int]:
-    """Pairs of numbers whose texts are equal, and no other's on either side is."""
+    """Pairs of keys with the same text, where no other key on either side has that text."""
     counts = Counter(first.values()), Counter(second.values())
     by_text = {text: number for number, text in second.items() if counts[1][text] == 1}
     return {

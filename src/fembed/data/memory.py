@@ -1,4 +1,4 @@
-"""Sizes against the memory there is, before anything of that size is made."""
+"""Whether there is memory for something, asked before it is made."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 from fembed.errors import InputError
 
-#: A Python text of a dozen letters and the pointer to it: what a name costs.
+#: Bytes of a name: a Python string of a dozen letters and the pointer to it.
 BYTES_PER_NAME = 70
-#: No real data are as empty as this (CellRanger's matrices of all droplets hold 1 entry in 10^4),
-#: and a matrix of half a gigabyte is worth the doubt: a damaged shape looks so.
+#: A matrix of more bytes (when dense) that has fewer entries than this share has a damaged shape:
+#: even CellRanger's matrices of all droplets hold 1 entry in 10^4.
 MIN_DENSITY, DOUBTFUL_BYTES = 1e-6, 5e8
 
 
 def available_bytes() -> int | None:
     """Memory that can still be had on this machine, None where that is unknown.
 
-    Linux gives memory away that it does not have and ends the process later, so waiting for a
+    Linux promises memory that it does not have and kills the process later, so waiting for a
     MemoryError is not enough.
     """
     free = _free_of_machine()
@@ -55,7 +55,7 @@ def refuse_bytes(n_bytes: int, what: str, origin: str) -> None:
 
 
 def refuse_implausible(n_rows: int, n_columns: int, n_entries: int, origin: str) -> None:
-    """Raise `InputError` for a sparse matrix that is large and next to empty: a damaged shape."""
+    """Raise `InputError` for a sparse matrix that is large and almost empty: damaged."""
     few = n_entries < MIN_DENSITY * n_rows * n_columns
     if few and _needed(n_rows, n_columns) > DOUBTFUL_BYTES:
         raise InputError(

@@ -16,17 +16,17 @@ Names = NDArray[np.object_]
 
 # ------------------------------------------------------------------------- names as they are kept
 
-#: How missing values show, which as a name are none: NaN, pandas.NA and NaT (not these as text).
+#: What NaN, pandas.NA and NaT read as text. (A text that reads so is a name.)
 _NO_NAME = frozenset(("nan", "<NA>", "NaT"))
 
 
 def as_text(name: Any) -> str:
     """A name as text, empty where it is missing (None, NaN, NA).
 
-    An index with gaps makes floats of whole numbers, which they are not.
+    pandas makes floats of whole numbers in an index with gaps; they become whole again.
     """
     if isinstance(name, str):
-        return readable(name)  # or a model could not be read again by its own names
+        return readable(name)  # otherwise a model could not be read again
     if isinstance(name, bytes):
         try:
             return name.decode()
@@ -70,9 +70,9 @@ def refuse_duplicates(names: Iterable[str], what: str, origin: str) -> None:
     if repeated:
         name, count = repeated[0]
         how = ""
-        if what == "gene":  # portals keep a row a probe, or two genes of one symbol
+        if what == "gene":  # portals write one row per probe, or two genes with one symbol
             how = (
-                ", or take their mean (with pandas, of a table with a row a gene: "
+                ", or take their mean (with pandas, of a table with a row per gene: "
                 "table.groupby(level=0).mean(), or .sum() of counts)"
             )
         raise InputError(
@@ -96,8 +96,8 @@ _GENE_KINDS: dict[str, re.Pattern[str]] = {
     "symbols with Entrez IDs": re.compile(r"(\?|[A-Za-z][\w.@-]*)\|\d+"),
     "array probe sets": re.compile(r"(AFFX-)?[\w/-]+_at|ILMN_\d+|A_\d{2}_P\d+"),
 }
-# A gene symbol looks like any other word, but no list of symbols is without members of the large
-# families (HGNC, https://www.genenames.org/data/genegroup/) and the genes everybody measures.
+# A gene symbol looks like any other word, but every list of symbols has members of the large
+# families (HGNC, https://www.genenames.org/data/genegroup/) and genes that everybody measures.
 _SYMBOL = re.compile(
     r"RP[LS]P?\d+[AXYL]?\d*|M[TtRr][-.].+|M?RP[LS]\d+|ZNF\d+|Zfp\d+|SLC\d+A\d+|TMEM\d+[A-Z]?"
     r"|FAM\d+[A-Z]\d?|COL\d+A\d|KRT\d+|CD\d{1,3}[A-Z]?|IL\d+[AR]?[A-Z]?\d?|HLA[-.].+|H2[-.].+"
@@ -121,13 +121,13 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 #: More than this share of the names must be of one kind for a list to be of that kind.
 _MIN_SHARE = 0.5
-#: Of a list of gene symbols at least this share, and number, is of the families above.
+#: At least this share, and this number, of a list of gene symbols is of the families above.
 _SYMBOL_SHARE, _SYMBOL_COUNT = 0.05, 3
 _LOOKED_AT = 2000  # names of a long list that decide, at even distances
 
 
 def gene_kind(names: Sequence[str] | Names) -> str | None:
-    """What kind of gene names these are, such as ``"Ensembl gene IDs"``; None if they look none.
+    """What kind of gene names these are, such as ``"Ensembl gene IDs"``; None if no kind fits.
 
     Examples
     --------
@@ -154,15 +154,15 @@ def sample_kind(names: Sequence[str] | Names) -> str | None:
 
 
 def are_numbers(names: Sequence[str] | Names) -> bool:
-    """Whether every name is a number, as values that were taken for names are."""
+    """Whether every name is a number, which happens if values are mistaken for names."""
     return len(names) > 0 and all(_NUMBER.fullmatch(name) for name in names)
 
 
 def reversed_axes(rows: NDArray[np.object_], columns: Names) -> bool:
     """Whether the names say that a matrix taken for samples x genes is genes x samples.
 
-    They say so where the rows are genes and the columns are not, or where the columns are samples
-    and the rows are neither samples nor genes of which the columns hold some too.
+    They say so where the rows are genes and the columns are not; or, where neither look like genes,
+    if the columns look like samples and the rows do not.
     """
     rows_are, columns_are = gene_kind(rows), gene_kind(columns)
     if rows_are is not None:

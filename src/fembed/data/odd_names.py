@@ -1,4 +1,4 @@
-"""Names that are hardly those of genes or samples: of annotations, totals, spoilt by programs."""
+"""Names that are hardly those of genes or samples: annotations, totals, dates."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d[.,]?\d*E\+\d{1,3}", re.IGNORECASE)
-#: What stands beside genes and samples in a table of numbers, with blanks for `_PARTS`. A gene
-#: that is called so costs a warning and nothing else.
+#: Names of columns and rows that are no genes or samples, with blanks in place of `_PARTS`. A gene
+#: with such a name causes a warning and nothing else.
 _BESIDE = re.compile(
     r"(grand )?total( ?(counts?|umis?|reads))?|sum|mean|median|average"
     r"|(row|col|column) ?(sums?|means?)|n ?(counts?|genes?|features?|umis?)( rna)?"
@@ -45,18 +45,18 @@ _PARTS = re.compile(r"[\s_.:/-]+")
 
 
 def accounted(expression: Expression, var: pd.DataFrame | None = None) -> Expression:
-    """An object's matrix without features and statistics that are no genes, others told.
+    """The matrix without features and read statistics that are no genes; odd names are warned of.
 
     Parameters
     ----------
     expression : Expression
     var : pandas.DataFrame, optional
-        What an AnnData object says of its genes.
+        ``var`` of an AnnData object, one row per gene.
 
     Warns
     -----
     DataWarning
-        Of what was left out, and as `warn_of_names`.
+        About what was left out, and as `warn_of_names`.
     """
     if var is not None:
         expression = features.genes_only(expression, var)
@@ -72,7 +72,7 @@ def warn_of_names(expression: Expression, stacklevel: int = 2) -> None:
 
 
 def odd_names(samples: Names, genes: Names, origin: str) -> Iterator[str]:
-    """Sentences for names that are hardly those of genes or samples."""
+    """Warnings about names that are hardly those of genes or samples."""
     found = mangled(list(genes))
     if found:
         yield (
@@ -91,7 +91,7 @@ def odd_names(samples: Names, genes: Names, origin: str) -> Iterator[str]:
 
 
 def mangled(names: Sequence[str]) -> list[str]:
-    """Those of the names that look like genes that a spreadsheet turned into dates or numbers.
+    """The names that look like genes that a spreadsheet turned into dates or numbers.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def mangled(names: Sequence[str]) -> list[str]:
 
 
 def beside(names: Sequence[str] | Names) -> list[str]:
-    """Those of the names that annotations, totals and comments have; none where all are so.
+    """The names that look like annotations, totals or comments; none if all of them do.
 
     Examples
     --------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Transform = Literal["log10", "cpm", "none"]
 TRANSFORMS: tuple[str, ...] = get_args(Transform)
-#: Of a value on the model's scale: sums of squares of larger ones leave 32-bit floats.
+#: Largest value on the model's scale; sums of squares of larger ones overflow 32-bit floats.
 MAX_VALUE = 1e12
 _LN_10 = math.log(10.0)
 

@@ -1,4 +1,4 @@
-"""Rows that count reads but no gene: counters add them to their tables, and no map wants them."""
+"""Read statistics: rows of a count table that belong to no gene, such as unmapped reads."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-#: What people write where a value is missing, and what spreadsheets do; it may be a label, too.
+#: What people and spreadsheets write where a value is missing, though it may be a label.
 _PLACEHOLDER = re.compile(
     r"[-.?*\u2013\u2014]+|na|n\.?[ad]\.?|#(div/0|value|ref|name|num|null)[!?]?"
     r"|\[?(not[ _])?(available|applicable|evaluated|reported|known|determined)\]?"
@@ -69,11 +69,11 @@ def labelled(
     Warns
     -----
     DataWarning
-        Of samples left out because something is missing.
+        About samples left out because something is missing.
     """
     table = None if annotations is None else read_annotations(annotations, expression)
     found = [_column(expression, table, name) for name in columns]
-    # AnnData and tables keep a label that nobody gave as empty text, too.
+    # In AnnData and in tables, a missing label may also be an empty text.
     kept = np.logical_and.reduce(
         [(column.notna() & (column.astype(str).str.strip() != "")).to_numpy() for column in found]
     )
@@ -128,7 +128,7 @@ def read_annotations(path: str, expression: Expression) -> pd.DataFrame:
     Warns
     -----
     DataWarning
-        Of samples that the table spells otherwise.
+        About samples that the table spells differently.
     """
     table = read_table(path)
     _refuse_two_columns_of_names(table, expression, path)
@@ -175,7 +175,7 @@ def _where_names_are(table: pd.DataFrame, expression: Expression) -> str:
 
 
 def _column(expression: Expression, table: pd.DataFrame | None, name: str) -> Any:
-    """A pandas Series, a value a sample."""
+    """A pandas Series, a value per sample."""
     if table is not None and name in table.columns:
         return table[name]
     if table is not None and (expression.obs is None or name not in expression.obs.columns):
@@ -190,7 +190,7 @@ def _plain_array(column: Any) -> Labels:
     cells = column.tolist()
     if any(isinstance(cell, list | tuple | dict | np.ndarray) for cell in cells):
         raise InputError(
-            f"The column '{column.name}' holds lists or tables; give one with a value a sample."
+            f"The column '{column.name}' holds lists or tables; give one with a value per sample."
         )
     array: Labels = np.asarray(cells)
     return array if array.dtype.kind in "biuf" else np.array(cells, dtype=object)

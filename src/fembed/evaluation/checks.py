@@ -30,7 +30,7 @@ TASKS: dict[str, Task] = {task.name: task for task in (Classification(), Regress
 def matrix(X: Any) -> tuple[Any, NDArray[np.object_]]:
     """What estimators are given, n_samples x n_genes, and the samples' names.
 
-    A table, array or sparse matrix goes to them as it is: baselines calculate with its own digits.
+    A table, array or sparse matrix is passed on as it is, so that baselines keep its precision.
     """
     if isinstance(X, Expression):
         return X.values, X.sample_names
@@ -46,7 +46,7 @@ def matrix(X: Any) -> tuple[Any, NDArray[np.object_]]:
 
 
 def warn_of_units(X: Any, transform: str) -> None:
-    """Once for all folds, in which warnings are not shown."""
+    """Warn of unlikely units once, since warnings are not shown within folds."""
     rows = even_choice(X.shape[0], account.MAX_SAMPLES)
     some = Expression.from_array(_safe_indexing(X, rows), origin="X")
     doubt = account.unit_doubt(some.values, transform, "X")
@@ -66,7 +66,7 @@ def column_of(X: Any, column: Any) -> Any:
 
 
 def task_of(name: str | None, y: Any) -> Task:
-    """The task of that name; without one, what ``y`` looks like."""
+    """The task of that name; without a name, the one that ``y`` looks like."""
     if name is None:
         name = guess(y)
     if not isinstance(name, str) or name not in TASKS:
@@ -94,7 +94,7 @@ def checked_dims(dims: Sequence[int]) -> list[int]:
         dims = [int(dims)]
     if isinstance(dims, str | bytes) or not np.iterable(dims):
         raise InputError(f"dims is {shown(dims)}; give whole numbers, such as [2, 8].")
-    # No more than may be different, of whatever is without an end.
+    # Only so many, since an iterable may be endless.
     some = itertools.islice(dims, MAX_COMPONENTS + 1)
     checked = [checked_whole("A dimension in dims", d, 1, MAX_COMPONENTS) for d in some]
     if not checked or len(set(checked)) < len(checked):
@@ -113,7 +113,7 @@ def check_sizes(
             f"{largest} dimensions need more than the {smallest} training samples of a fold; ask "
             "for fewer dimensions or more folds."
         )
-    # Newton's method on all genes; and no more coefficients than samples are determined.
+    # Cox's model on all genes would have a coefficient per gene, which needs more samples.
     own_model = estimator is None or isinstance(estimator, str)
     raw = task.name == "survival" and own_model and any(m.name == "raw" for m in compared)
     if raw and n_genes >= smallest:

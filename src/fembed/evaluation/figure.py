@@ -1,4 +1,4 @@
-"""A measure against the dimension of the embedding, a line a method, as in the thesis chapter."""
+"""A measure against the dimension of the embedding, a line per method, as in the thesis chapter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is tested when, and the refusal of folds that would leak or measure nothing."""
+"""Which samples are tested in which fold; folds that would leak or measure nothing are refused."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def make_folds(
 
 
 def checked_groups(groups: Any, names: Names) -> Labels | None:
-    """One group a sample, as an array; InputError for a missing one."""
+    """One group per sample, as an array; InputError for a missing one."""
     if groups is None:
         return None
     array = np.asarray(groups)
     if array.shape != names.shape:
         raise InputError(
-            f"The groups have shape {array.shape} for {len(names)} samples; give one a sample."
+            f"The groups have shape {array.shape} for {len(names)} samples; give one per sample."
         )
     refuse_missing(array, "group", names)
     return array.astype(str) if array.dtype.kind == "O" else array

@@ -1,4 +1,4 @@
-"""Tables of labels, groups and survival times: text or Parquet, a row a sample."""
+"""Tables of labels, groups and survival times: text or Parquet, a row per sample."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 def read_table(path: str) -> pd.DataFrame:
     """A table of annotations, its first column as the index; identifiers stay texts.
 
-    A column is one of numbers only if every cell is, and none is written as an identifier, with a
+    A column holds numbers only if every cell does, and none is written as an identifier, with a
     zero before other digits.
 
     Raises
@@ -84,7 +84,7 @@ def _text_cells(path: str) -> tuple[list[str], dict[str, list[str]]]:
     table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows = [[cell.strip() for cell in row] for row in table if any(row)]
     if not rows:
-        raise InputError(f"The table {path} cannot be read (it is empty); give one row a sample.")
+        raise InputError(f"The table {path} cannot be read (it is empty); give one row per sample.")
     header, body = rows[0], rows[1:]
     lengths = {len(row) for row in body}
     if lengths == {len(header) + 1}:

@@ -1,4 +1,4 @@
-"""What is compared: an estimator with a place for an embedding, and what is put there.
+"""The methods that are compared: an estimator with a place for an embedding, and what is put there.
 
 Every method is one scikit-learn estimator that is fitted on the training part of a fold and asked
 for predictions of the rest, so that whatever learns (a mean that fills missing entries, a scale,
@@ -64,7 +64,7 @@ class UMAPEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # n
             n_components=self.n_components, random_state=self.random_state, n_jobs=1
         )
         with warnings.catch_warnings():
-            # That fewer samples than neighbours are there, and it takes fewer.
+            # With fewer samples than neighbours it takes fewer neighbours, and says so.
             warnings.filterwarnings("ignore", "n_neighbors is larger than the dataset size")
             self.umap_.fit(X)
         return self
@@ -88,17 +88,17 @@ def methods(
     Parameters
     ----------
     estimator : scikit-learn estimator
-        The task's model, to be put behind ``embedding``; or a whole that has a
-        `FactorizedEmbedding` inside, in whose place the baselines are put.
+        The task's model, to be put behind ``embedding``; or a pipeline (or search) that contains a
+        `FactorizedEmbedding`, in whose place the baselines are put.
     dims : sequence of int, optional
-        Default: of a whole, its own; else ``default_dims``.
+        By default that of the embedding in such a pipeline, and else ``default_dims``.
     baselines : names of baselines, or transformers by name
 
     Raises
     ------
     InputError
         For an unknown baseline, one whose package is missing, or dimensions and baselines that a
-        whole has no place for.
+        pipeline has no place for.
     """
     compared = _baselines(baselines, embedding)
     place = find_place(estimator)

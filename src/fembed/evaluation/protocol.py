@@ -1,4 +1,4 @@
-"""The way through a fold: fit on the training part, project and score the rest."""
+"""Cross-validation: in every fold, fit on the training part, project and score the rest."""
 
 from __future__ import annotations
 
@@ -85,30 +85,33 @@ def evaluate(
         Labels; numbers; or time and event (also a structured array as scikit-survival has it). A
         str is a column of the annotations of an Expression or AnnData.
     task : {"classification", "regression", "survival"}, optional
-        By default told from ``label``: two columns are survival; decimals, and more than 20
+        By default chosen by ``label``: two columns are survival; decimals, and more than 20
         different numbers, are regression.
     estimator : scikit-learn estimator or str, optional
-        The task's model, fitted on coordinates; a pipeline or search, too. Or a whole that has a
-        `FactorizedEmbedding` inside, whose place the baselines take. Or a name: "logistic" (the
-        default), "knn"; "ridge", "knn"; "cox".
+        The task's model, fitted on coordinates; it may be a pipeline or a search. Or a pipeline
+        that contains a `FactorizedEmbedding`, in whose place the baselines are put. Or a name:
+        "logistic" (the default) or "knn" for classes, "ridge" or "knn" for numbers, "cox" for
+        survival.
     embedding : FactorizedEmbedding, optional
-        All its settings but the dimension. By default its defaults, with ``seed``.
+        The embedding with all its settings but the dimension. By default one with default settings
+        and ``seed``.
     dims : sequence of int, optional
         Dimensions of the embeddings: 2, 8, 32, or that of an embedding inside ``estimator``.
     baselines : sequence of {"pca", "umap", "raw"}, or dict of transformers by name
-        What it is compared with. A transformer that has ``n_components`` is run in every dimension.
+        What the embedding is compared with. A transformer that has ``n_components`` is run in every
+        dimension.
     cv : int, splitter, or iterable of (training, test) rows, default 5
         A number makes shuffled folds: stratified by class (survival: by event), with no group in
         two folds.
     repeats : int, default 1
-        Of a number of folds, each time shuffled anew.
+        How many times the folds are made, shuffled anew each time, if ``cv`` is a number.
     groups : array, n_samples, or str, optional
         Samples of one group (a patient) are never parted between training and test. They also
         reach a search (``GridSearchCV``), whose own ``cv`` should then be one for groups.
     seed : int, default 0
-        Of the folds, the default embedding and the baselines.
+        Seed of the folds, of the default embedding and of the baselines.
     workers : Workers, optional
-        Where folds run; by default one process a core.
+        Where folds run; by default one process per core.
     verbose : bool, optional
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in
         notebooks.
@@ -118,7 +121,7 @@ def evaluate(
     Returns
     -------
     Evaluation
-        ``folds`` (one row a fold, repeat, method and dimension), ``predictions``, ``summary()``,
+        ``folds`` (one row per fold, repeat, method and dimension), ``predictions``, ``summary()``,
         ``differences()``, ``confusion()``, ``figure()``, ``save(folder)``.
 
     Raises
@@ -159,7 +162,7 @@ def evaluate(
         checks.warn_of_units(X, "log10" if embedding is None else embedding.preprocessing)
     if len(np.asarray(y)) != X.shape[0]:
         raise InputError(
-            f"There are {len(np.asarray(y))} labels for {X.shape[0]} samples; give one a sample."
+            f"There are {len(np.asarray(y))} labels for {X.shape[0]} samples; give one per sample."
         )
     chosen = checks.task_of(task, y)
     y = chosen.checked(y, names)
@@ -190,7 +193,7 @@ def evaluate(
 
 
 def run_case(shared: _Shared, case: _Case, n_threads: int) -> CaseResult:
-    """One fold of one method: everything that learns, learns on the training part."""
+    """One fold of one method: whatever is fitted is fitted on the training part."""
     fold, method = case.fold, case.method
     model = clone(method.estimator)
     limit_embeddings(model, n_threads)
@@ -200,7 +203,7 @@ def run_case(shared: _Shared, case: _Case, n_threads: int) -> CaseResult:
         more["groups"] = shared.groups[fold.training]
     begin = time.perf_counter()
     with warnings.catch_warnings():
-        # A gene may well be constant in the training part of a fold.
+        # A gene may be constant in the training part of a fold; that needs no warning.
         warnings.simplefilter("ignore", DataWarning)
         try:
             model.fit(training, shared.y[fold.training], **more)

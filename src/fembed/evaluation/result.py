@@ -1,4 +1,4 @@
-"""What an evaluation found: a tidy table, its summary, differences, confusion, figure, files."""
+"""The result of an evaluation: a tidy table, its summary, differences, confusion, figure, files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Evaluation(ShowsFacts):
         The columns of ``folds`` that hold measures; the first is the main one. Of all but
         ``log_loss``, more is better.
     folds : pandas.DataFrame
-        One row a repeat, fold, method and dimension: ``n_training``, ``n_test``, the measures,
+        One row per repeat, fold, method and dimension: ``n_training``, ``n_test``, the measures,
         ``seconds_fit`` and ``seconds_score``; after a search, ``chosen``: its settings as JSON.
         ``raw``, which has no embedding, has no dimension (NA).
     predictions : pandas.DataFrame
@@ -119,7 +119,7 @@ class Evaluation(ShowsFacts):
         return cls(task.name, task.measures, folds, pd.concat(predictions, ignore_index=True))
 
     def summary(self) -> pd.DataFrame:
-        """Mean and standard error of each measure, one row a method and dimension.
+        """Mean and standard error of each measure, one row per method and dimension.
 
         The standard error is that of Nadeau and Bengio (2003, Machine Learning 52, 239), for
         folds that share their training samples: the variance of the J values times
@@ -224,10 +224,10 @@ class Evaluation(ShowsFacts):
         Parameters
         ----------
         path : path
-            A new folder. Or what `folder.check` said of it before long work: if another process
-            wrote it since then, this is kept beside it, and an error says where.
+            A new folder. Or what `folder.check` returned before long work: if another process has
+            written it since, this is kept beside it, and an error says where.
         settings : dict, optional
-            To keep with the tables.
+            Written to ``settings.json``.
         figure : bool
             Draw the main measure, as .png and .svg; needs matplotlib.
         overwrite : bool
@@ -249,7 +249,7 @@ class Evaluation(ShowsFacts):
 
 
 def corrected_standard_error(values: Any, test_ratio: float) -> float:
-    """Of the mean of J values from overlapping training parts: sqrt((1/J + test_ratio) s^2)."""
+    """Standard error of a mean of folds that share training samples: see `Evaluation.summary`."""
     values = np.asarray(values, np.float64)
     if len(values) < 2:
         return float("nan")

@@ -22,8 +22,8 @@ class CoxModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     Parameters
     ----------
     penalizer : float, default 0.01
-        Of lifelines: an L2 penalty on the coefficients of standardised coordinates, so that
-        coordinates that hang together do not stop the fit.
+        The L2 penalty of lifelines on the coefficients of standardised coordinates, so that
+        correlated coordinates do not stop the fit.
 
     Attributes
     ----------

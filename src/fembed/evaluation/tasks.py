@@ -12,7 +12,7 @@ from fembed.errors import InputError
 
 Labels = NDArray[Any]
 Names = NDArray[np.object_]
-#: More distinct numbers than this, and a column of whole numbers is taken as measured, not named.
+#: A column with more distinct whole numbers than this is taken for measurements, not classes.
 MAX_NUMBERED_CLASSES = 20
 
 
@@ -112,7 +112,7 @@ class Classification:
         model, X = after_embedding(model, X)
         predicted = np.asarray(model.predict(X))
         with warnings.catch_warnings():
-            # That a test part lacks classes, which groups can bring about.
+            # With groups, a test part may lack classes.
             warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")
             warnings.filterwarnings("ignore", "A single label was found")
             found = {
@@ -128,7 +128,7 @@ class Classification:
 
 
 class Regression:
-    """A number a sample."""
+    """A number per sample."""
 
     name = "regression"
     measures: tuple[str, ...] = ("r2", "spearman")
@@ -241,8 +241,8 @@ def _one_column(y: Any) -> Labels:
 def after_embedding(model: Any, X: Any) -> tuple[Any, Any]:
     """The last step of a fitted pipeline (or of a search's best), and what reaches it of ``X``.
 
-    Whoever asks a pipeline for predictions and for probabilities has it transform twice, and
-    projecting takes longer than all the rest.
+    A pipeline that is asked for predictions and for probabilities transforms twice, and projecting
+    takes longer than all the rest.
     """
     from sklearn.pipeline import Pipeline
 

@@ -50,8 +50,8 @@ def write_folder(
     Parameters
     ----------
     path
-        The folder; its parents are made if they are absent. Or what `check_output` said of it
-        before long work: if it is not so any more, the result is kept beside it.
+        The folder; its parents are made if they are absent. Or what `check_output` returned before
+        long work: if another process has written there since, the result is kept beside it.
     arrays
         Named numeric arrays of any shape.
     document

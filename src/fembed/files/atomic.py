@@ -29,7 +29,7 @@ Identity = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an output is to go, and what was there when somebody looked.
+    """Where an output is to go, and what was there when the place was looked at.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Place:
     target : Path
         With its links followed.
     found
-        Of the file or folder there; None for nothing.
+        Identity of the file or folder that was there; None for nothing.
     """
 
     path: PathLike
@@ -92,8 +92,8 @@ def replace_file(path: PathLike | Place, content: Content) -> None:
     Parameters
     ----------
     path
-        A path, and an earlier file is replaced in any case; or a `Place`, and it is replaced only
-        if it is what was there then.
+        A path: an earlier file is replaced in any case. Or a `Place`: a file is replaced only if it
+        is the one that was there when the place was looked at.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def discard(target: Path) -> None:
 
 @contextmanager
 def _staged(path: PathLike | Place) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """A temporary name beside the target, and what gives the complete its name.
+    """A temporary name beside the target, and a function that gives the finished output its name.
 
     The errors of the system become sentences.
     """
@@ -192,7 +192,7 @@ def _swap_in(temporary_path: Path, target: Path, found: Identity | None = None) 
     if exchange(temporary_path, target):
         if found is None or _identity(temporary_path) == found:
             return True
-        exchange(temporary_path, target)  # somebody came in between
+        exchange(temporary_path, target)  # another process came in between
         return False
     if not temporary_path.is_dir():
         os.replace(temporary_path, target)

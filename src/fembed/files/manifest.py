@@ -1,4 +1,4 @@
-"""Arrays and a JSON document that vouch for each other, by descriptions and checksums.
+"""Arrays and a JSON document that are checked against each other, by descriptions and checksums.
 
 `arrayfile` writes them; a model inside an AnnData object has a manifest too, and others write it.
 """
@@ -135,7 +135,7 @@ def check_described(arrays: Arrays, document: Document, source: Source) -> None:
 
 
 def check_digest(arrays: Arrays, document: Document, source: Source) -> None:
-    """Raise InputError unless the arrays are as they were manifest."""
+    """Raise InputError unless the arrays have the checksum that the document states."""
     if array_digest(arrays) != document.get("arrays_sha256"):
         raise InputError(f"{source} is altered (its checksum does not fit its arrays).")
 

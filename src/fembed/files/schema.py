@@ -15,14 +15,14 @@ from typing import Any, NoReturn
 from fembed import errors
 from fembed.errors import InputError
 
-#: Levels of lists and objects in each other; ours have five.
+#: How deep lists and objects may be nested; ours have five levels.
 MAX_LEVELS = 32
-#: Numbers of a document; no loss, size or time of ours is near it, and its square is still finite.
+#: Largest number in a document: no loss, size or time is near it, and its square is finite.
 MAX_NUMBER = 1e100
 #: Digits of a whole number: Python itself refuses to read or write some thousand.
 MAX_DIGITS = 40
 
-#: Where a value is wrong within a field, what it is, and what it should be; or nothing.
+#: What is wrong in a field: the place within it, the value, and what it should be; or None.
 Problem = tuple[str, Any, str] | None
 Kind = Callable[[Any], Problem]
 

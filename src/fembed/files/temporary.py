@@ -39,9 +39,9 @@ _OWNERLESS = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)  # of ea
 def beside(target: Path, old: bool = False) -> Iterator[Path]:
     """A free name in the folder of ``target``; whatever is there at the end is removed.
 
-    ``old`` is for what steps aside for ``target``: it is put back, not cleared, where a kill left
-    nothing in its place. Not ``tempfile``: its files are for their owner only, and a model is
-    shared.
+    With ``old`` the name is for an earlier output that makes room for ``target``: after a kill that
+    left nothing there, it is put back and not cleared. ``tempfile`` is not used, since only their
+    owner can read its files, and a model is shared.
     """
     temporary = target.with_name(f".{_stem(target.name)}.{_owner()}{'.old' if old else ''}.tmp")
     try:

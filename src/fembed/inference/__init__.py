@@ -1,9 +1,9 @@
-"""What a trained model says of new data, with nothing in it changed.
+"""Using a trained model on new data: place, impute, add genes and samples, calibrate.
 
 `projection` places new samples, and `extension` makes them part of the model; `imputation` gives
 all genes from those at hand; `new_genes` adds genes that the model does not have;
-`calibration` learns from data how sure the model may be; `matching` puts data in its terms, and
-`doubts` asks whether they are what they seem.
+`calibration` learns from data how sure the model may be; `matching` brings data to the model's
+genes and scale, and `doubts` checks that they fit it.
 """
 
 from fembed.inference.calibration import calibrate

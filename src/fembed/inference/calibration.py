@@ -1,4 +1,4 @@
-"""Calibration: what a model cannot know by itself, learnt from data once and kept with it."""
+"""Calibration: the uncertainty of a model, measured once on data and kept with it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from fembed.solvers.uncertainty import MIN_SAMPLES
 
 
 def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model:
-    """A copy of ``model`` that knows how sure it may be, and what genes share beside the map.
+    """A copy of ``model`` with a measured uncertainty, and with residual factors for imputation.
 
-    Samples are told apart by name. Those that the model was *not* trained on make the factor of
-    the confidence ellipses and the reference of the p-values (both are honest only so); the
-    training samples, where they are given, make the residual factors that imputation uses.
+    Samples are told apart by name. The factor of the confidence ellipses and the reference of the
+    p-values come from samples that the model was *not* trained on, as training samples would make
+    both too optimistic. The residual factors, which describe variation that genes share and the map
+    leaves out, come from the training samples, where they are given.
 
     Parameters
     ----------
@@ -41,10 +42,10 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     Returns
     -------
     Model
-        With ``residual_factors`` if at least 20 training samples were given, or else the held-out
-        ones took their place; with ``calibration`` in any case. With fewer than 20 held-out samples
-        it is the one that the model has; if it has none, the factor is that of the training
-        samples, which is too small, and projections have no p-value.
+        With ``residual_factors``, from the training samples if at least 20 were given, or else from
+        the held-out ones; with ``calibration`` in any case. With fewer than 20 held-out samples it
+        is the one that the model has; if it has none, the factor is that of the training samples,
+        which is too small, and projections have no p-value.
 
     Raises
     ------

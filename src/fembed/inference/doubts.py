@@ -1,4 +1,4 @@
-"""Whether new data are what they seem to a model: its own samples, and on its scale."""
+"""Whether new data fit a model: on its scale, and the same values under the same names."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.solvers.samples import refine
 
-#: Places of the model that new data are held against: enough for a mean and a spread.
+#: So many places of the model are compared with new data: enough for a mean and a spread.
 N_PLACES = 8
-#: Genes and new samples that are held against them.
+#: At most so many genes and samples of the new data are compared with them.
 MAX_GENES = 1000
 MAX_SAMPLES = 64
-#: Fewer genes say nothing of units.
+#: Units are not judged by fewer genes.
 MIN_GENES = 50
 #: Slope of the genes' means in new data over those in the model. Seen in the right units: 0.71 to
 #: 1.07 (halves of data sets, types left out, panels), and of cells one by one 0.60 to 1.49. Bases
@@ -29,17 +29,18 @@ MAX_SHIFT = 0.75
 FEW = 5
 SLOPES_OF_FEW = (0.45, 1.9)
 MAX_SHIFT_OF_FEW = 1.5
-#: Below it the means in the data say nothing of those in the model.
+#: With a smaller slope, the genes' means in the data do not follow those in the model.
 MIN_SLOPE = 0.3
-#: Genes' means that differ by less than this times what a gene differs by between places say
-#: nothing of a scale. Seen: 0.9 to 1.5 in log ratios (NKI), in whose halves, groups and single
-#: samples the slopes are -1.5 to 2.6 in the right units; 0.8 to 1.2 in panels of the most variable
-#: or most expressed genes of cells, with slopes of 0.2 to 1.7; 1.95 to 3.6 in the two TCGA sets and
-#: the bladder cells, and from 1.64 up in random panels of stem cells and of cellbench.
+#: The slope is judged only if genes' means differ by more than this factor times what a gene
+#: differs by between places. Seen: 0.9 to 1.5 in log ratios (NKI), in whose halves, groups and
+#: single samples the slopes are -1.5 to 2.6 in the right units; 0.8 to 1.2 in panels of the most
+#: variable or most expressed genes of cells, with slopes of 0.2 to 1.7; 1.95 to 3.6 in the two TCGA
+#: sets and the bladder cells, and from 1.64 up in random panels of stem cells and of cellbench.
 MIN_BETWEEN = 1.6
-#: But they lie near each other: seen up to 1.3 in the right units, 6 and 7 without logarithms.
+#: Otherwise the two means must be near each other: seen up to 1.3 in the right units, 6 and 7
+#: without logarithms.
 MAX_DISTANCE = 3.0
-#: What a slope may come from.
+#: Slopes that two bases of the logarithm cause.
 BASES = {
     3.3219: "log2 where the model has log10",
     2.3026: "natural logarithms where the model has log10",
@@ -50,14 +51,14 @@ BASES = {
 }
 #: Training samples whose values are compared with the model.
 MAX_CHECKED_SAMPLES = 256
-#: How far above their loss is too far.
+#: Values are those of other samples if their loss is this many times the training's.
 MAX_LOSS_RATIO = 1.5
 
 
 def other_values_doubt(
     model: Model, profiles: Float32, rows: NDArray[np.intp], n_threads: int | None = None
 ) -> str | None:
-    """The sentence for samples with names of training samples and values of others, or None.
+    """A warning about samples that have names of training samples but values of others, or None.
 
     Names alone do not tell: ``sample_0`` is in every array that came without names. At the places
     of the training samples their own values have the loss of the training.
@@ -101,11 +102,11 @@ def refuse_other_values(
 
 
 def scale_doubt(parameters: Parameters, profiles: Float32, origin: str) -> str | None:
-    """The sentence for data on another scale than the model's; None where they are on it.
+    """A warning about data on another scale than the model's; None where they are on it.
 
-    The means of the genes in the data are held against those at some of the model's places: on
-    the same scale the two lie along a line of slope one. What a gene's mean is differs between
-    tissues and laboratories by less than genes differ among themselves.
+    The means of the genes in the data are compared with those at some of the model's places: on the
+    same scale the two lie along a line of slope one. What a gene's mean is differs between tissues
+    and laboratories by less than genes differ among themselves.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ from fembed.model import Model
 from fembed.solvers.prior import Prior
 from fembed.solvers.samples import place, refine
 
-#: Rounds in which the place gives way to the residual factors and they to it. A second one took
-#: a hundredth off the error at 10 % of the genes; a third, nothing.
+#: Rounds in which places and residual factors are fitted in turn. A second one took a hundredth off
+#: the error at 10 % of the genes; a third, nothing.
 ROUNDS = 2
 
 
@@ -125,7 +125,7 @@ def impute(
         else:
             measured = model.preprocessing.invert(measured)
         if model.preprocessing.transform != "none":
-            np.maximum(values, 0.0, out=values)  # counts are never negative, nor readable so
+            np.maximum(values, 0.0, out=values)  # counts are never negative
     if keep_observed:
         values[observed] = measured[observed]
     return Imputation(found.sample_names, model.gene_names, values, observed, places)
@@ -151,7 +151,7 @@ def _expected(model: Model, found: Matched, n_threads: int | None) -> tuple[Floa
 
 
 def _beside(model: Model, found: Matched, values: Float32) -> Float32:
-    """What the residuals of the genes at hand say of every gene's."""
+    """The residuals of all genes, as predicted from those of the genes at hand."""
     assert model.residual_factors is not None
     left = np.full(values.shape, np.nan, np.float32)
     left[:, found.genes] = found.profiles - values[:, found.genes]

@@ -1,4 +1,4 @@
-"""New data in terms of a model: its genes and training samples by name, its scale, its units."""
+"""New data matched to a model: genes and training samples by name, and the model's scale."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fembed.solvers import library_size
 
 @dataclass(frozen=True)
 class Matched:
-    """New samples in terms of a model: its genes that the data have, and the profiles of those.
+    """New samples matched to a model: the model's genes that the data have, and their profiles.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ def match(model: Model, data: Any) -> Matched:
         )
     parameters, genes = model.parameters, np.arange(model.n_genes)
     if found.n_found < model.n_genes:
-        # By name and not by what is observed: batch mates must not choose a sample's genes.
+        # By name, not by what is observed: a sample's genes must not depend on the others.
         genes = np.flatnonzero(found.found)
         parameters = parameters.take_genes(genes)
         profiles = np.ascontiguousarray(profiles[:, genes])
@@ -105,7 +105,7 @@ def training_rows(
     Warns
     -----
     DataWarning
-        Of training samples that are spelled differently.
+        About training samples that are spelled differently.
     """
     found = look_up(model.sample_names, sample_names)
     account.warn_of_spelling(found, "sample", origin, stacklevel=3)

@@ -22,9 +22,9 @@ from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.solvers.genes import solve_new_genes
 
-#: Samples that decide; for the some hundred unknowns of a gene more would decide nothing else.
+#: At most so many samples are used: more would hardly change the some hundred unknowns of a gene.
 MAX_SAMPLES = 4096
-#: Fewer samples leave a gene to the prior.
+#: With fewer samples, the prior alone would decide a gene.
 MIN_SAMPLES = 10
 
 

@@ -18,11 +18,11 @@ from fembed.progress import Bar
 from fembed.solvers import uncertainty
 from fembed.solvers.samples import joined, place
 
-#: Losses of a panel are not those of whole profiles: below this share of the genes, no p-value.
+#: With a smaller share of the genes there is no p-value: losses of panels differ.
 MIN_SHARE = 0.5
 #: An outlier score that new samples of the training's kind hardly reach.
 SUSPICIOUS = 5.0
-#: Of the samples that several workers place. The candidates are decoded anew for every part.
+#: Samples in a part, if several workers place them; candidates are decoded anew for every part.
 SAMPLES_PER_PART = 4096
 
 
@@ -38,11 +38,11 @@ class Projection(ShowsFacts):
     loss : float64, k
         Mean squared error over the sample's observed genes, on the model's scale.
     covariance : float64, k x n_components x n_components
-        Of the coordinates: how far they would move if other genes of the same kind had been
-        measured (see `fembed.solvers.uncertainty`). Multiplied by the model's factor, with which
-        ellipses cover as often as they say; a model without one (`fembed.fit(calibrate=False)`, or
-        extended) has ellipses that cover less often. Infinite where the observed genes are fewer
-        than the coordinates or do not determine them.
+        Covariance of the coordinates: how far they would move if other genes of the same kind had
+        been measured (see `fembed.solvers.uncertainty`). Multiplied by the model's factor, with
+        which ellipses cover as often as they say; a model without one
+        (`fembed.fit(calibrate=False)`, or extended) has ellipses that cover less often. Infinite
+        where the observed genes are fewer than the coordinates or do not determine them.
     n_genes : int64, k
         Observed genes that were used.
     outlier : float64, k
@@ -108,7 +108,7 @@ def project(
         Threads of the engine; all processors by default.
     workers : Workers, optional
         Place parts of the samples on other processes or a Dask cluster, which is for very many;
-        the result is the same to the bit. Its threads count, and ``n_threads`` does not.
+        the result is the same to the bit. Then ``n_threads`` is that of ``workers``.
     verbose : bool, optional
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in
         notebooks.

@@ -84,9 +84,9 @@ def put_samples(
     covariance: NDArray[np.float64] | None = None,
     key: str = KEY,
 ) -> None:
-    """Put coordinates and what else is known of each sample into ``obsm`` and ``obs``.
+    """Put coordinates into ``obsm``, and what else is known of each sample into ``obs``.
 
-    What an earlier call knew under the same key, and this one does not, is removed.
+    What an earlier call wrote under the same key, and this one does not write, is removed.
     """
     with _filling(adata):
         stale = {f"{key}_{name}" for name in FACTS} & set(adata.obs.columns)

@@ -1,4 +1,4 @@
-"""The log of a run for programs: one JSON object a line."""
+"""The log of a run for programs: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def check_log(
 ) -> None:
     """Raise InputError if no log can be kept at ``path``; for a check before long work.
 
-    A log of an earlier run is gone on with, as is the run; ``sources`` are files that the work
-    reads, ``outputs`` files and folders that it writes, of which the log can be no part. Where
-    ``overwrite`` is None, the command has no such option.
+    The log of an earlier run is continued, as the run is. ``sources`` are files that the work
+    reads, ``outputs`` files and folders that it writes; the log cannot be one of them or lie in
+    one. Where ``overwrite`` is None, the command has no such option.
     """
     if path is None or path == "-":
         return
@@ -54,10 +54,10 @@ def check_log(
 
 
 class JsonLog(AbstractContextManager["JsonLog"]):
-    """One JSON object a line: ``{"event": "progress", ...}``, to a file or, with ``-``, stdout.
+    """One JSON object per line: ``{"event": "progress", ...}``, to a file or, with ``-``, stdout.
 
-    The file is opened by the first event, so that a run refused for its input leaves none. What
-    cannot be written is told once, and the work goes on without its log.
+    The file is opened by the first event, so that a run refused for its input leaves none. An error
+    in writing is reported once, and the work goes on without its log.
     """
 
     def __init__(self, path: str | None, overwrite: bool = False) -> None:
@@ -151,7 +151,7 @@ def _is_log(path: Path) -> bool:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Take away what a killed run left of its last line."""
+    """Remove the incomplete last line that a killed run left."""
     if not path.exists():
         return
     with path.open("r+b") as stream:

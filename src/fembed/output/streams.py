@@ -55,7 +55,7 @@ def finish() -> None:
 
 @contextmanager
 def saying() -> Iterator[None]:
-    """A failure of standard output as a sentence; nothing more is written to it then."""
+    """Turn a failure of standard output into a sentence; nothing more is written to it then."""
     try:
         yield
     except BrokenPipeError:
@@ -73,7 +73,7 @@ def _unsaid(reason: str) -> str:
 
 
 def leave(stream: IO[str]) -> None:
-    """What is still buffered would be tried again, and fail again, when Python ends."""
+    """Drop what is still buffered: Python would try to write it at its end, and fail again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -109,7 +109,7 @@ class EmbeddingTable:
 
 @dataclass(frozen=True)
 class ExpressionTable:
-    """Decoded expression: ``values`` (n_points x n_genes), one row a point."""
+    """Decoded expression: ``values`` (n_points x n_genes), one row per point."""
 
     point_names: Names
     gene_names: Names
@@ -200,9 +200,9 @@ def write(table: Table, path: PathLike | Place, overwrite: bool = False) -> None
     ----------
     table : EmbeddingTable or ExpressionTable
     path : path
-        .csv, .tsv (both also .gz), .parquet or .h5ad. Or what `check_output` said of it before long
-        work: if another process wrote it since then, the table is kept beside it, and an error says
-        where.
+        .csv, .tsv (both also .gz), .parquet or .h5ad. Or what `check_output` returned before long
+        work: if another process has written it since, the table is kept beside it, and an error
+        says where.
     overwrite : bool
         Replace an earlier file, once the new one is complete.
 

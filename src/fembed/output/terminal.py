@@ -47,7 +47,7 @@ def errors_told(log: JsonLog | None = None) -> Iterator[None]:
 
     try:
         with warnings.catch_warnings():
-            # What libraries warn their callers of is not for the user of a command.
+            # Warnings of libraries are meant for programmers, not for users of a command.
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
             warnings.simplefilter("always", DataWarning)

@@ -1,4 +1,4 @@
-"""Cases on a Dask cluster: data sent once a worker, lost workers survived; see `dispatch.run`."""
+"""Cases on a Dask cluster: data sent once per worker, lost workers survived; see `dispatch.run`."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class _Submitted:
                 )
 
     def take_finished(self, finish: Finish) -> bool:
-        """Give away the results that are there; False if the shared data are lost."""
+        """Pass on the results that are there; False if the shared data are lost."""
         futures = self._futures
         for index in [i for i, copies in futures.items() if any(f.done() for f in copies)]:
             future = next(future for future in futures[index] if future.done())
@@ -141,7 +141,7 @@ class _Submitted:
                 futures[index].remove(future)
                 continue
             (result,) = found
-            # With it goes what else is left of the case.
+            # The other copies of the case are dropped with it.
             del self._waiting[index], futures[index]
             finish(index, result)
         return True
@@ -158,7 +158,7 @@ def case_on_worker(task: Any, sent: Sent, case: Any, threads: dict[str, int]) ->
     """One case on a Dask worker, which may run several at once."""
     from distributed import get_worker
 
-    # A worker that came later is alone in not being counted, so it takes one thread.
+    # A worker that joined later was not counted, so it takes one thread.
     n_threads = threads.get(get_worker().address, 1)
     limit_for_good(n_threads)
     return alone(task, sent.value, case, n_threads)
@@ -174,7 +174,7 @@ def describe_worker() -> tuple[str, str, int]:
 
 
 def _threads_by_worker(scheduler: Scheduler, threads: int | None) -> dict[str, int]:
-    """Threads a case by worker address, so that all cases of a machine use its cores once."""
+    """Threads per case, by worker address: together, the cases of a machine use each core once."""
     from fembed import __version__
 
     asked = sorted(scheduler.live)

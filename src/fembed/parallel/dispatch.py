@@ -1,10 +1,10 @@
 """Dispatch of parallel work: independent cases on this machine's processes or on Dask.
 
 `run` is the whole interface. A task is a function ``task(shared, case, n_threads)`` of a module
-that the workers can import; ``shared`` (the expression, the labels, ...) is sent once a worker and
-must not be changed, a case (a fold, a setting, a piece of new samples) with every task, and
-``n_threads`` is what the task may use of the engine, so that workers x threads = cores. BLAS has
-one thread in every task: its last bits depend on the number, and results must not.
+that the workers can import; ``shared`` (the expression, the labels, ...) is sent to each worker
+once and must not be changed, a case (a fold, a setting, a piece of new samples) with every task,
+and ``n_threads`` is how many threads of the engine the task may use, so that workers x threads =
+cores. BLAS has one thread in every task: its last bits depend on the number, and results must not.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def run(
     task : callable
         A function of a module (workers import it); it must not change ``shared``.
     shared : object
-        What all cases need, sent once a worker. Large arrays in it reach local workers as
+        What all cases need, sent once per worker. Large arrays in it reach local workers as
         read-only maps of one file.
     cases : sequence
-        What differs; small.
+        What differs between the cases; they should be small.
     workers : Workers, optional
-        By default one process a core of this machine. With one worker, or in a forked process,
+        By default one process per core of this machine. With one worker, or in a forked process,
         everything runs here.
     on_done : callable, optional
         Called as ``on_done(index, result)`` in this process, as soon as a case has finished and

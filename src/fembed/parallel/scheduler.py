@@ -16,7 +16,7 @@ from fembed.errors import InputError, WorkerError
 if TYPE_CHECKING:
     from distributed import Client
 
-#: Beyond it and the import of Dask (1 to 2 s), a user would take the program for hanging.
+#: Beyond this and the import of Dask (1 to 2 s), a user would think that the program hangs.
 CONNECT_SECONDS = 6.0
 POLL_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
@@ -25,7 +25,7 @@ GONE = (OSError, RuntimeError, asyncio.CancelledError, CancelledError)
 
 
 class Scheduler:
-    """A client, and who of its cluster answers.
+    """A client, and which workers of its cluster answer.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Who runs the cases, with how many threads each."""
+"""Which processes run the cases, with how many threads each."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Workers:
         Of a Dask cluster: its address, such as ``tcp://10.0.0.1:8786``, or a client of yours (for
         TLS, say), which stays open.
     n_workers : int, optional
-        Processes; at most one a case. Default: cores / ``n_threads``. A Dask cluster's are its own.
+        Processes; at most one per case. Default: cores / ``n_threads``. A Dask cluster has its own.
     n_threads : int, optional
-        Threads a case. Default: cores / ``n_workers``; on Dask, the cores of a machine divided by
+        Threads per case. Default: cores / ``n_workers``; on Dask, the cores of a machine divided by
         the Dask threads of all workers there.
     patience_seconds : float, default 30
         How long a cluster may be without any worker, or its scheduler without an answer, before
@@ -81,7 +81,7 @@ class Workers:
             raise InputError("A scheduler is for the backend dask; choose that backend too.")
 
     def share(self, n_cases: int) -> tuple[int, int]:
-        """Processes and threads a process for ``n_cases`` cases on this machine."""
+        """Processes on this machine for ``n_cases`` cases, and threads in each of them."""
         cores = core_count()
         wanted = self.n_workers or max(1, cores // (self.n_threads or 1))
         n_workers = max(1, min(wanted, n_cases))

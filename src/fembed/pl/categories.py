@@ -21,7 +21,7 @@ from fembed.pl.palette import FEW, MISSING_LABEL, STEPS, Style, extended, styles
 
 #: What a missing label reads once a program has made text of it; blank text is missing, too.
 _MISSING_TEXTS = frozenset(("", MISSING_LABEL, "<NA>", "nan", "NaN", "NaT"))
-#: More different numbers than this, and not all whole, are measured and no names of classes.
+#: More different numbers than this, not all of them whole, are measurements and not classes.
 _MAX_NUMBERS = 20
 
 
@@ -111,22 +111,22 @@ def categories(values: Any, title: str = "", colours: Any = None) -> Categories:
     Parameters
     ----------
     values : Series, array, pandas extension array, or list
-        One value a sample.
+        One value per sample.
     title : str
         The column's name.
     colours : list, array or mapping, optional
         As scanpy keeps them in ``uns["<title>_colors"]``: one for each category in its order,
-        unused ones too; or by category. What does not fit is left out with a word.
+        unused ones too; or by category. What does not fit is left out with a warning.
 
     Raises
     ------
     InputError
-        If there is not one value a sample.
+        If there is not one value per sample.
 
     Warns
     -----
     DataWarning
-        Of colours that do not fit, or are none.
+        About colours that do not fit, or are no colours.
     """
     column = column_of(values)
     measured = numbers_of(column)

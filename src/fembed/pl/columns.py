@@ -19,7 +19,7 @@ _MAX_WHOLE = 1e15
 
 
 def column_of(values: Any) -> pd.Series:
-    """Values of any kind as a pandas Series, one value a sample.
+    """Values of any kind as a pandas Series, one value per sample.
 
     Raises
     ------
@@ -34,10 +34,10 @@ def column_of(values: Any) -> pd.Series:
     if hasattr(values, "__array__") and not isinstance(values, pandas_kind):
         values = np.asarray(values)
     if getattr(values, "ndim", 1) != 1:
-        raise InputError(f"The values to colour by have shape {values.shape}; give one a sample.")
+        raise InputError(f"The values to colour by have shape {values.shape}; give one per sample.")
     if isinstance(values, str | bytes | Mapping | set | frozenset):
         raise InputError(
-            f"The values to colour by are a {type(values).__name__}; give one a sample, in order."
+            f"The values to colour by are a {type(values).__name__}; give one per sample, in order."
         )
     try:
         column = pd.Series(values)
@@ -46,7 +46,7 @@ def column_of(values: Any) -> pd.Series:
     nested = (list, tuple, dict, set, np.ndarray)
     is_object = pd.api.types.is_object_dtype(column.dtype)
     if is_object and any(isinstance(value, nested) for value in column):
-        raise InputError("The values to colour by hold lists; give one value a sample.")
+        raise InputError("The values to colour by hold lists; give one value per sample.")
     return column
 
 
@@ -61,7 +61,7 @@ def in_order(values: Any, names: Iterable[Any] | None) -> Any:
     Warns
     -----
     DataWarning
-        Of samples that it does not name; their values are missing.
+        About samples that it does not name; their values are missing.
     """
     if names is None or not hasattr(values, "reindex"):
         return values
@@ -108,7 +108,7 @@ _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 
 
 def own_categories(column: pd.Series) -> tuple[Any, NDArray[np.intp], bool]:
-    """The column's categories in order, each sample's (-1: none), and whether they are truths."""
+    """The categories in order, each sample's code (-1: none), and whether they are truth values."""
     import pandas as pd
 
     kind = column.dtype

@@ -36,7 +36,7 @@ def training_curve(
     ax: Axes | None = None,
     save: SavePath | None = None,
 ) -> Axes:
-    """Loss by step: of the blocks, of the held-out samples, and what PCA would leave.
+    """Loss by step: of the blocks, of the held-out samples, and of PCA for comparison.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def _draw_keys(
 
 
 def _torn(step: Float, values: Float) -> tuple[Float, Float]:
-    """No line back to where a training that went on too long was taken up again."""
+    """The curve, broken where training went back to an earlier state."""
     back = np.flatnonzero(np.diff(step) < 0) + 1
     return np.insert(step, back, np.nan), np.insert(values, back, np.nan)
 

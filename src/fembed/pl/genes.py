@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 Method = Literal["pca", "tsne", "umap"]
 
-#: Decoded at so many training samples, to see how much a gene varies over the map.
+#: Genes are decoded at so many training samples, to see how much they vary over the map.
 SAMPLES = 256
 
 
@@ -44,21 +44,21 @@ def gene_map(
     ax: Axes | None = None,
     save: SavePath | None = None,
 ) -> Axes:
-    """Genes in the plane: near each other where the model treats them alike.
+    """Genes in the plane: genes that the model treats alike are near each other.
 
     Parameters
     ----------
     model : Model
     color : "variation", "mean", or n_genes values
         The standard deviation of a gene's decoded expression over the training samples, its mean,
-        or one text or number a gene.
+        or one text or number per gene.
     method : {"pca", "tsne", "umap"}
         From the gene embedding to the plane. PCA shows the genes that stand out, at once; t-SNE
         shows who is next to whom, and takes minutes for 20,000 genes; ``umap`` needs umap-learn.
     genes : sequence of str, or int
         Genes to name: these, or so many that vary most over the map.
     seed : int
-        Of t-SNE and UMAP.
+        Seed of t-SNE and UMAP.
     n_threads : int, optional
         Threads of the engine.
     title, ax, save

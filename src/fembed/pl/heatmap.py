@@ -12,7 +12,7 @@ from fembed.pl.canvas import SavePath
 from fembed.pl.layout import checked, is_pair, rows_and_columns
 from fembed.pl.palette import SEQUENTIAL
 
-#: The colours span at least so much.
+#: The colour scale spans at least so much.
 MIN_SPAN = 0.05
 _CELL = 0.72  # inches across a cell
 

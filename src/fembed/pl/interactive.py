@@ -1,4 +1,4 @@
-"""An interactive map of samples: one HTML file that needs nothing else."""
+"""An interactive map of samples: one HTML file that needs no other file."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def _overlap(texts: Sequence[Any]) -> bool:
 
 @contextmanager
 def _in_silence() -> Iterator[None]:
-    """Without adjustText's words about axes that are smaller than a label, one a round."""
+    """Without adjustText's words about axes that are smaller than a label, one per round."""
     logger = logging.getLogger("adjustText")
     before = logger.disabled
     logger.disabled = True

@@ -180,7 +180,7 @@ def correlations(rows: ArrayLike, target: ArrayLike) -> Float:
 
 
 def scale_name(model: Model) -> str:
-    """The scale that a model works on, for the label of an axis."""
+    """The name of the scale that a model works on, for the label of an axis."""
     return {
         "log10": "log10(x + 1)",
         "cpm": "log10(CPM + 1)",

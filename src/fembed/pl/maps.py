@@ -56,7 +56,7 @@ def embedding(
         AnnData brings coordinates in ``obsm[basis]``.
     color : str, or n values, optional
         A column of ``obs`` or a gene (AnnData); a gene, decoded, or ``"loss"`` (Model); or one
-        text or number a sample (a Series by name). A categorical column keeps its order, and the
+        text or number per sample (a Series by name). A categorical column keeps its order, and the
         colours that ``uns["<column>_colors"]`` gives its categories, as scanpy writes them.
     basis : str
         Key of ``obsm``, with or without ``X_``.

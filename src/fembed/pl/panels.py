@@ -29,7 +29,7 @@ def density_grid(
     title: str | None = None,
     save: SavePath | None = None,
 ) -> NDArray[Any]:
-    """A density a model: hexagons on one logarithmic colour scale, within shared limits.
+    """One density per model: hexagons on one logarithmic colour scale, within shared limits.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def scatter_grid(
     title: str | None = None,
     save: SavePath | None = None,
 ) -> NDArray[Any]:
-    """Samples by label, a panel a model, with one legend and shared limits.
+    """Samples by label, one panel per model, with one legend and shared limits.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def scatter_grid(
     Raises
     ------
     InputError
-        As `density_grid`; or labels that are not one a sample.
+        As `density_grid`; or labels that are not one per sample.
     """
     labels = _labels_of_sweep(embeddings) if labels is None else labels
     embeddings, row_name, column_name = _of_sweep(embeddings, row_name, column_name)
@@ -115,7 +115,7 @@ def scatter_grid(
         )
         for key, some in points.items()
     ]
-    everyone = joined(found)  # one colour a category in all panels
+    everyone = joined(found)  # one colour per category in all panels
     chosen = everyone.styles()
     ends = np.cumsum([len(some) for some in points.values()])
     by_key = dict(zip(points, np.split(np.arange(len(everyone)), ends[:-1]), strict=True))
@@ -164,5 +164,5 @@ def _labels_of(data: Any, labels: Any, n: int) -> Categories:
     if isinstance(found, Categories):
         return found
     if found is None:
-        raise InputError("The panels need labels; give one a sample.")
+        raise InputError("The panels need labels; give one per sample.")
     return categories(found.values)

@@ -21,7 +21,7 @@ from fembed.pl.samples import MapSamples
 
 #: Bytes of measured expression in a page, before base64: the page stays mailable.
 MEASURED_BYTES = 2_000_000
-#: Inches and points of a name in the legend: about three of its lines.
+#: Width in inches, and type size in points, of a name in the legend: about three lines.
 _LEGEND_NAME = (4.6, 7.0)
 #: The mean profile is that of at most so many training samples: 10 million pairs at 20,000 genes.
 MEAN_SAMPLES = 512
@@ -35,7 +35,7 @@ def packed(array: NDArray[Any], kind: str) -> str:
 
 
 def scaled(matrix: NDArray[Any]) -> dict[str, str]:
-    """A matrix as 16-bit integers and one scale a column."""
+    """A matrix as 16-bit integers and one scale per column."""
     scale = np.abs(matrix).max(axis=0).astype(np.float64) / _WHOLE
     whole = np.rint(matrix / np.where(scale > 0, scale, 1.0)).astype(np.int16)
     return {"data": packed(whole, "i2"), "scale": packed(scale, "f4")}

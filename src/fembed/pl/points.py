@@ -57,8 +57,8 @@ def coordinates(data: Any, basis: str = BASIS) -> Float:
         raise InputError("The coordinates are not a matrix of numbers.") from None
     if points.ndim != 2 or 0 in points.shape:
         raise InputError(
-            f"The coordinates have shape {points.shape}; give one row a sample and one column a "
-            "component."
+            f"The coordinates have shape {points.shape}; give one row per sample and one column "
+            "per component."
         )
     if not np.isfinite(points).all():
         row = int(np.argwhere(~np.isfinite(points))[0][0])
@@ -100,7 +100,7 @@ def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
     data : as for `coordinates`
     color : str, or n values
         The name of a column of ``obs`` or of a gene (AnnData), of a gene, whose decoded expression
-        is taken, or ``"loss"`` (Model); or one text or number a sample. A Series whose index names
+        is taken, or ``"loss"`` (Model); or a text or number per sample. A Series whose index names
         the samples is put into their order.
     layer : str, optional
         Of AnnData: the layer that a gene's expression is read from.
@@ -108,7 +108,7 @@ def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
     Raises
     ------
     InputError
-        Nothing has that name, or the values are not one a sample.
+        Nothing has that name, or the values are not one per sample.
     """
     if color is None:
         return None
@@ -120,7 +120,7 @@ def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
         found = as_values(in_order(color, names_in(data)), _title_of(color))
     if len(found) != n:
         raise InputError(
-            f"There are {len(found)} values to colour {n} samples by; give one a sample."
+            f"There are {len(found)} values to colour {n} samples by; give one per sample."
         )
     return found
 
@@ -174,7 +174,7 @@ def _named(data: Any, name: str, layer: str | None) -> Categories | Numbers:
             return Numbers(np.asarray(data.sample_loss, np.float64), "loss")
         return Numbers(data.decode(data.sample_embedding, [name])[:, 0].astype(np.float64), name)
     raise InputError(
-        f"'{name}' cannot be looked up in an array of coordinates; give one value a sample."
+        f"'{name}' cannot be looked up in an array of coordinates; give one value per sample."
     )
 
 

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.float64]
 
-#: Samples and genes of the reconstruction of a large data set, evenly chosen.
+#: At most so many samples and genes of a data set are drawn, evenly chosen.
 MAX_SAMPLES, MAX_GENES = 1000, 2000
 PAIRS = 20_000
-#: Genes by which expression distances are taken at most, evenly chosen.
+#: At most so many genes, evenly chosen, are used for distances in expression.
 DISTANCE_GENES = 2000
 
 
@@ -47,8 +47,8 @@ def reconstruction(
     ----------
     model : Model, or array of predicted values
     data : Expression, AnnData, DataFrame or array in the training's units; or the true values
-        Samples known by name to the model are taken where training left them, others are
-        projected. At most 1,000 samples x 2,000 genes are drawn, evenly chosen.
+        Samples with names of training samples stand where training left them, others are projected.
+        At most 1,000 samples x 2,000 genes are drawn, evenly chosen.
     title, ax, save
         As for `fembed.pl.embedding`.
     n_threads : int, optional
@@ -116,7 +116,7 @@ def distance_preservation(
     n_pairs : int
         Pairs to draw.
     seed : int
-        Of the pairs.
+        Seed of the choice of pairs.
     basis, title, ax, save
         As for `fembed.pl.embedding`.
 

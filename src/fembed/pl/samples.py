@@ -33,7 +33,7 @@ class MapSamples:
     loss : float64, n
         Mean squared error over the sample's observed genes, on the model's scale.
     outlier : float64, n
-        The loss among the training samples' losses; see `fembed.Projection`.
+        How unusual the loss is among those of the training samples; see `fembed.Projection`.
     projected : bool, n
     labels : Categories by the name of their column, n each
     measured : float32, n x n_genes, or None

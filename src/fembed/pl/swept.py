@@ -18,14 +18,14 @@ ENDINGS = ("png", "pdf")
 
 
 def draw_sweep(sweep: Sweep, folder: str | os.PathLike[str], *, limits: Any = None) -> list[Path]:
-    """Write ``density``, ``scatter`` and a heat map a measured accuracy, as .png and .pdf.
+    """Write ``density``, ``scatter`` and a heat map per measured accuracy, as .png and .pdf.
 
     Parameters
     ----------
     sweep : Sweep
     folder : path
     limits : (low, high), or a pair of them, optional
-        Of all maps; by default they hold 99 % of every model's samples.
+        Limits of all maps; by default they hold 99 % of every model's samples.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One page about a trained model: what it is, how well it does, and what to look at twice."""
+"""One page about a trained model: what it is, how good it is, and what needs a closer look."""
 
 from fembed.report.assemble import report_page
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fembed.data.expression import Expression
+from fembed.facts import counted
 from fembed.files import atomic
 from fembed.model import Model
 from fembed.pl import canvas, page
@@ -112,18 +113,14 @@ def report_page(
 def _subtitle(model: Model, samples: MapSamples) -> str:
     text = (
         f"A factorized embedding of {model.n_samples:,} samples and {model.n_genes:,} genes in "
-        f"{_counted(model.n_components, 'dimension')}"
+        f"{counted(model.n_components, 'dimension')}"
     )
     new = int(samples.projected.sum())
-    return text + (f", and {_counted(new, 'projected sample')}." if new else ".")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return text + (f", and {counted(new, 'projected sample')}." if new else ".")
 
 
 def _tiles(model: Model, comparison: Comparison) -> list[tuple[str, str, str]]:
-    """The numbers at the top: title, value, and what to hold beside it."""
+    """The numbers at the top of the page: title, value, and a note for comparison."""
     training = model.training
     tiles = [("samples", f"{model.n_samples:,}", "in training")]
     tiles.append(("genes", f"{model.n_genes:,}", f"{model.gene_components} components each"))
@@ -143,7 +140,7 @@ def _tiles(model: Model, comparison: Comparison) -> list[tuple[str, str, str]]:
         tiles.append(("mean squared error", f"{training['mse']:.3g}", note))
     if "seconds" in training:
         threads = training.get("n_threads")
-        note = "" if threads is None else _counted(int(threads), "thread")
+        note = "" if threads is None else counted(int(threads), "thread")
         tiles.append(("training time", _duration(float(training["seconds"])), note))
     return tiles
 

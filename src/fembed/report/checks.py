@@ -1,4 +1,4 @@
-"""What a reader should look at twice: each check is a verdict and the numbers behind it."""
+"""What needs a closer look: each check is a verdict and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,8 @@ def batch_effect(
     """Whether neighbours in the map share their batch more often than their labels explain.
 
     Among a sample's nearest neighbours of its own label, the share of its own batch is compared
-    with the share of that batch in the label; batches shuffled within labels say what is chance.
+    with the share of that batch in the label; batches shuffled within labels show what chance would
+    give.
     """
     title = f"Batch effect of {batch_name}"
     rows = np.flatnonzero(~samples.projected)

@@ -14,16 +14,16 @@ from fembed.model import Model
 from fembed.pl.categories import Categories
 from fembed.pl.samples import MapSamples
 
-#: Entries that the principal components are computed from; of a larger matrix, evenly many genes.
+#: At most so many entries are used for principal components: of a larger matrix, some of the genes.
 PCA_ENTRIES = 20_000_000
 N_NEIGHBORS, N_FOLDS, N_PAIRS = 5, 5, 20_000
-#: Of a label with more classes than this share of its samples, hardly a neighbour can be right.
+#: A label with more classes than this share of its samples is not compared: it names samples.
 MAX_CLASSES = 0.4
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the comparison: what, of the model, of PCA."""
+    """A line of the comparison: what is compared, the model's value, PCA's value."""
 
     what: str
     of_model: str
@@ -48,7 +48,7 @@ def compare(model: Model, samples: MapSamples, labels: Sequence[str] = ()) -> Co
     samples : MapSamples
         With ``measured`` as far as it is known.
     labels : sequence of str
-        Of the samples' labels, those that neighbours should share.
+        The labels that neighbours in the map should share.
     """
     rows, notes = [], []
     training = model.training
@@ -154,7 +154,7 @@ def _accuracy_rows(
 ) -> list[Row]:
     """Accuracy of a label: cross-validated in the training samples, and of the new ones.
 
-    None of a label that names single samples rather than classes.
+    There is none for a label that names single samples rather than classes.
     """
     codes = column.codes
     rows = []

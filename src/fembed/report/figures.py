@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Entries of the reconstruction figure: at most so many samples by so many genes.
 RECONSTRUCTED = (500, 1000)
-#: t-SNE of more genes takes longer than all the rest of a report.
+#: With more genes than this, t-SNE would take longer than all the rest of a report.
 TSNE_GENES = 1500
 SMALL = (3.9, 2.9)  # inches of the figures that stand side by side
 

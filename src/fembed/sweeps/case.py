@@ -45,7 +45,7 @@ class Protocol:
         Also train without the test part of the first fold and project it, so that its samples
         had no part in the model.
     classifier_steps : int
-        Of the published network classifier; 0 leaves it out.
+        Training steps of the published network classifier; 0 leaves it out.
     """
 
     held_out: bool = True
@@ -65,7 +65,7 @@ class Shared:
 
 @dataclass
 class CaseResult:
-    """What came of a case.
+    """The outcome of a case.
 
     Attributes
     ----------

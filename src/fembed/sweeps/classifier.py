@@ -30,14 +30,14 @@ class NetworkClassifier(
     ----------
     hidden : sequence of int, default (100, 50)
     steps : int, default 2000
-        Each on all samples.
+        Training steps, each on all samples.
     learning_rate : float, default 1e-2
     weight_decay : float, default 1e-8
         Coupled L2, over all parameters.
     slope : float, default 0.01
-        Of a rectifier below zero.
+        Slope of a rectifier below zero.
     random_state : int, default 0
-        Of the Glorot-uniform start.
+        Seed of the Glorot-uniform start.
 
     Attributes
     ----------

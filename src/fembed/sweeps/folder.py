@@ -29,7 +29,7 @@ from fembed.sweeps.case import MEASURES, CaseResult, Shared
 KIND = "sweep case"
 SETTINGS = "sweep.json"
 
-#: How a message calls a setting that another run had otherwise.
+#: How a message calls a setting that differs from that of another run.
 _CALLED = {
     "data_sha256": "data (matrix, names, labels or groups)",
     "label": "label",

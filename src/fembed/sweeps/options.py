@@ -18,7 +18,7 @@ from fembed.errors import InputError, shown
 _TYPES = {field.name: str(field.type) for field in dataclasses.fields(FitConfig)}
 #: What the command line calls an option, where it is not the option's own name.
 _ALIASES = {"components": "n_components"}
-#: More would take months, and no table or figure shows them.
+#: More cases would take months, and fit into no table or figure.
 MAX_CASES = 10_000
 #: The number of threads changes no model.
 _FIXED = ("n_threads",)

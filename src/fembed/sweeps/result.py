@@ -34,13 +34,13 @@ class Sweep(ShowsFacts):
     cases : list of CaseResult
         One for each combination; the last option varies fastest.
     labels : array, n_samples
-        What accuracies are of.
+        The labels whose accuracies are measured.
     folder : Path or None
         Where it is kept.
     label_column : Series, array or None
         The labels as they were given: a categorical has an order, which figures keep.
     label_colours : list, mapping or None
-        What an AnnData object's ``uns`` asks for, in ``"<column>_colors"``.
+        Those in ``uns["<column>_colors"]`` of an AnnData object.
     """
 
     grid: Grid
@@ -64,7 +64,7 @@ class Sweep(ShowsFacts):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a case.
+        """One row per case.
 
         The options of the grid, ``recipe`` and ``seed``; then ``loss`` (mean squared error of the
         training samples), ``explained_variance``, ``map_size`` (root mean square coordinate),

@@ -1,4 +1,4 @@
-"""The way through a sweep: every case once, stored as soon as it has finished."""
+"""A sweep runs every case once, and stores it as soon as it has finished."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sweep(
     verbose: bool | None = None,
     callback: Callable[[int, int, CaseResult], None] | None = None,
 ) -> Sweep:
-    """Train a model for every combination of options, and measure what its map tells of a label.
+    """Train a model for every combination of options, and measure how well its map tells a label.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def sweep(
         ``{"weight_decay": [0, 1e-6], "gene_components": [10, 50]}``. In figures, the first option
         makes the columns and the second the rows.
     label : str or n_samples values
-        The classes: a column of ``obs``, or one a sample.
+        The classes: a column of ``obs``, or one per sample.
     groups : str or n_samples values, optional
         Samples of one group (a patient) are never parted between training and test.
     config : FitConfig, optional
@@ -69,17 +69,17 @@ def sweep(
     held_out : bool
         Also train every case without a fifth of the samples, project these, and measure there.
     classifier_steps : int
-        Of the published network classifier (2,000); 0 leaves it out.
+        Training steps of the published network classifier; 0 leaves it out.
     fold_seed : int
-        Of the folds in which accuracies are measured, the same for all cases.
+        Seed of the folds in which accuracies are measured, the same for all cases.
     folder : path, optional
-        Where finished cases, models and the table are kept. A folder of an earlier sweep of the
-        same data and settings is gone on with: cases that it has are not run again, so that a
-        killed run can be resumed and a grid can grow.
+        Where finished cases, models and the table are kept. An earlier sweep of the same data and
+        settings in that folder is continued: cases that it has are not run again, so that a killed
+        run can be resumed and a grid can grow.
     keep_models : bool
         Keep the models in ``folder``, too.
     workers : Workers, optional
-        Where cases run; by default one process a core.
+        Where cases run; by default one process per core.
     verbose : bool, optional
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in
         notebooks.
@@ -216,7 +216,7 @@ def _labelled(
 
 
 def _called(given: Any, what: str) -> str | None:
-    """A column's name, or that values were given, which the digest knows."""
+    """A column's name, or a note that values were given, whose digest is stored too."""
     if given is None:
         return None
     return given if isinstance(given, str) else f"given {what}"

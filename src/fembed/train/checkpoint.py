@@ -34,7 +34,7 @@ from fembed.train.trainer import Trainer, TrainingState
 KIND = "checkpoint"
 #: The field of a model's training that says which fit it is of.
 FIT = "fit_sha256"
-#: So much time passes between two states that are kept; a shorter fit keeps none.
+#: Seconds between two states that are kept; a shorter fit keeps none.
 SECONDS = 60.0
 
 _POSITIVE = number(0.0)
@@ -86,7 +86,7 @@ class Stage:
     joined : bool
         Whether the held-out samples take part.
     ellipse_factor : float, optional
-        Measured before they do.
+        The ellipses' factor, measured before the held-out samples take part.
     """
 
     stopped: str | None = None
@@ -104,7 +104,7 @@ class Checkpoint:
     path
         A file that may exist already; then the fit goes on from it.
     about
-        What must be the same for that, with the words that call it.
+        What must be the same for that, by the words that a message uses.
 
     Raises
     ------
@@ -259,7 +259,7 @@ def is_of(
     config: FitConfig,
     calibrate: bool = True,
 ) -> bool:
-    """Whether ``model`` is what a fit of these data by these options ends with."""
+    """Whether ``model`` is the result of a fit of these data by these options."""
     return (
         len(model.sample_names) == expression.n_samples  # it may have been extended since
         and len(model.gene_names) == expression.n_genes

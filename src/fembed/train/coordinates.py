@@ -1,4 +1,4 @@
-"""What becomes of samples while genes and network stand still: moves, last solves, and the gauge.
+"""Coordinates of samples while genes and network stay fixed: moves, last solves, and the gauge.
 
 The gauge is the choice among equivalent coordinates: an affine change of the map, whose inverse the
 first layer and the loading absorb, leaves the decoded model as it is.

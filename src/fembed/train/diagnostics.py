@@ -1,4 +1,4 @@
-"""What is measured of parameters, on their way and at the end, without changing them."""
+"""What is measured during and after training, without changing any parameter."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def held_out_factor(
 def calibration(
     parameters: Parameters, values: Float32, factor: float | None, n_threads: int | None
 ) -> Calibration:
-    """With the factor of held-out samples, or else that of training samples."""
+    """A calibration with the factor of held-out samples, or else that of training samples."""
     held_out = factor is not None
     if factor is None:
         factor = uncertainty.ellipse_factor(parameters, values, n_threads)

@@ -1,8 +1,8 @@
-"""A few more epochs of a trained model on old and new samples, its map kept where it was.
+"""A few more epochs of a trained model on old and new samples, with the old map kept in place.
 
-The learning rates are a part of the first training's and fall to zero. What the epochs turn,
-stretch or shift as a whole is no change of the model: the best affine map back to the old places is
-taken out exactly, the network and the loading absorbing its inverse.
+The learning rates are a part of the first training's and fall to zero. If the epochs turn, stretch
+or shift the map as a whole, that does not change the model: the affine map that brings the old
+samples nearest their old places is applied, and the network and the loading absorb its inverse.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a training tells while it goes on, and what it hands back."""
+"""What a training reports while it runs, and what it returns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Progress:
 
 @dataclass
 class TrainingLog:
-    """What a training has spent and seen.
+    """The time that a training has taken, the entries that it has seen, and its curve.
 
     Attributes
     ----------

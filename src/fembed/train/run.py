@@ -13,6 +13,7 @@ import numpy as np
 
 from fembed.config import FitConfig
 from fembed.data import account
+from fembed.data.chunks import gene_limits, row_chunks
 from fembed.data.expression import Expression
 from fembed.data.memory import available_bytes
 from fembed.data.preprocess import Preprocessing, Transform
@@ -31,15 +32,13 @@ from fembed.train.schedule import Schedule, schedule_of
 
 #: Training holds the parameters, two moments of each, and the same of the best state so far.
 BYTES_PER_PARAMETER = 6 * 4
-#: The order of a pass takes so much for each of its blocks.
+#: The order in which a pass visits its blocks takes so much memory per block.
 BYTES_PER_BLOCK = 130
 #: The engine counts the weights of a network in 32 bits.
 MAX_WEIGHTS = 2**31 - 1
 #: The largest difference within a gene is at least this: squares of smaller ones leave 32-bit
 #: floats.
 MIN_SPAN = 1e-12
-#: So many samples are looked at together.
-SAMPLES_PER_CHUNK = 256
 
 
 def fit(
@@ -61,10 +60,10 @@ def fit(
     data : Expression, AnnData, DataFrame, array, sparse matrix or path
         n_samples x n_genes, in the units of the input.
     config : FitConfig, optional
-        The options; see there.
+        The options; see `FitConfig`.
     transform : {"log10", "cpm", "none"}
-        Of the values: log10(x + 1); counts per million and then log10(x + 1); none, for values
-        that are on a log scale already.
+        The transform of the values: log10(x + 1); counts per million and then log10(x + 1); or
+        none, for values that are on a log scale already.
     calibrate : bool
         Also measure, on held-out samples before they join, the factor of the confidence ellipses,
         and learn the residual factors that imputation uses: a few seconds. Nothing else depends
@@ -85,7 +84,8 @@ def fit(
     callback : callable, optional
         Called with a `Progress` a few times a second.
     **options
-        Options of a `FitConfig` by name: ``n_components=8, seed=1``. They go before ``config``.
+        Options of a `FitConfig` by name: ``n_components=8, seed=1``. They replace those of
+        ``config``.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def fit(
 def _report(trained: Trained, values: Float32) -> dict[str, Any]:
     """What a recipe reports, and how well the model explains ``values``."""
     n_observed = np.concatenate(
-        [(~np.isnan(values[rows])).sum(axis=1) for rows in _row_slices(len(values))]
+        [(~np.isnan(values[rows])).sum(axis=1) for rows in row_chunks(*values.shape)]
     )
     mse = float(trained.sample_loss @ n_observed / n_observed.sum())
     explained = 1.0 - mse / trained.variance
@@ -179,12 +179,6 @@ def _check_trained(model: Model, schedule: Schedule) -> None:
             f"The training ended in a model of no use: {reason.rstrip('.')}; choose a learning "
             f"rate below {schedule.network_rate:g}, or give values in other units."
         ) from error
-
-
-def _row_slices(n_rows: int) -> list[slice]:
-    return [
-        slice(begin, begin + SAMPLES_PER_CHUNK) for begin in range(0, n_rows, SAMPLES_PER_CHUNK)
-    ]
 
 
 def _check(expression: Expression, config: FitConfig) -> None:
@@ -213,11 +207,7 @@ def _check_memory(config: FitConfig, schedule: Schedule, n_samples: int, n_genes
 
 
 def _check_constant(values: Float32, expression: Expression) -> None:
-    low = np.full(values.shape[1], np.inf, np.float32)
-    high = np.full(values.shape[1], -np.inf, np.float32)
-    for rows in _row_slices(len(values)):
-        low = np.fmin(low, np.fmin.reduce(values[rows], axis=0))
-        high = np.fmax(high, np.fmax.reduce(values[rows], axis=0))
+    low, high = gene_limits(values)
     span = float(np.max(high.astype(np.float64) - low))
     if 0.0 < span < MIN_SPAN:
         raise InputError(

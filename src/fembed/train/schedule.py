@@ -1,4 +1,4 @@
-"""The schedule of a fit: what its recipe comes to for data of a given size."""
+"""The schedule of a fit: steps, rates and blocks of its recipe for data of a given size."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class TrainingState:
 
 
 class Trainer:
-    """Parameters and optimiser on their way through a schedule.
+    """Trains parameters through a schedule, and keeps the state of the optimiser.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class Trainer:
         return self.log.seconds + time.perf_counter() - self._begin
 
     def report(self, stage: str) -> None:
-        """Tell how things stand, and keep a point of the training curve."""
+        """Report the progress, and keep a point of the training curve."""
         seconds = self.seconds
         network_rate, gene_rate, sample_rate = (None if r != r else r for r in self._rates.tolist())
         self.log.history.append(
@@ -181,7 +181,7 @@ class Trainer:
         self.log.held_out = loss * self._loss_scale
 
     def forget_moments(self, samples: NDArray[np.intp]) -> None:
-        """Forget the direction of samples that were moved; how far they step stays known."""
+        """Forget Adam's first moments of samples that were moved; the second ones stay."""
         self.adam.first.sample_embedding[samples] = 0.0
 
     def state(self) -> TrainingState:

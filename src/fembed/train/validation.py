@@ -15,7 +15,7 @@ from fembed.solvers.samples import best_starts, candidate_points
 from fembed.train.schedule import Schedule
 from fembed.train.trainer import Trainer
 
-#: An evaluation looks at so many held-out samples; more would cost time and decide nothing else.
+#: An evaluation uses so many held-out samples; more would take longer for the same decisions.
 MAX_SAMPLES = 64
 #: It places them by so many genes.
 MAX_GENES = 768

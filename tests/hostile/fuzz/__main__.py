@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="number of the first mutation")
     parser.add_argument("--index", type=int, help="repeat this one, with its traceback")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--output", type=Path, help="all failures, one JSON object a line")
+    parser.add_argument("--output", type=Path, help="all failures, one JSON object per line")
     options = parser.parse_args()
     kinds = options.kind or [*KINDS]
     if options.index is not None:

@@ -1,6 +1,6 @@
-"""Files to `Expression`: one module a family of formats.
+"""Files are read into `Expression`: one module per family of formats.
 
-Binary files go by the ending of the path, text files by their content, folders by what is in them.
+Binary files are known by their ending, text files by their content, folders by their files.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _BINARY: dict[str, Callable[[Path, bool], Expression]] = {
 _TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 ENDINGS: tuple[str, ...] = (".zarr", *_TEXT, *_BINARY)
 
-#: Folders that are one matrix: the files that tell, and the reader.
+#: Folders that are one matrix: the files that identify them, and the reader.
 _FOLDERS: tuple[tuple[tuple[str, ...], Callable[[Path, bool], Expression]], ...] = (
     (("*matrix.mtx", "*matrix.mtx.gz", "barcodes.tsv*", "features.tsv*", "genes.tsv*"), tenx.read),
 )
@@ -82,7 +82,8 @@ def read(
     transpose : bool, optional
         Whether the file is genes x samples; by default as its format, or else its names, say.
     tx2gene : path, optional
-        A table of transcripts and their genes: the file is of transcripts, which are summed.
+        A table of transcripts and their genes: the file holds transcripts, which are summed to
+        genes.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def read(
     Warns
     -----
     DataWarning
-        If something was taken for what it may not be, or left out: see ``Expression.source``.
+        If the reader had to guess, or left something out: see ``Expression.source``.
 
     Examples
     --------
@@ -126,7 +127,7 @@ def read(
 
 @contextmanager
 def _refusals_told(path: object) -> Iterator[None]:
-    """What the system refuses as a sentence: of a file in a folder, it may come at any moment."""
+    """Turn the system's refusals into a sentence; one may come at any moment of the reading."""
     try:
         yield
     except OSError as error:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 #: What a column of a table is stored as where it is not one array.
 _COLUMNS = {"categorical", "nullable-integer", "nullable-boolean", "nullable-string-array"}
-#: More categories than this, and than rows, are none.
+#: A column with more categories than this, and than rows, is damaged.
 _MAX_CATEGORIES = 1_000_000
-#: More colours than this are no colours of categories that a figure shows.
+#: Longer lists in ``uns`` are not read as colours of categories.
 _MAX_COLOURS = 100_000
 
 
@@ -66,7 +66,7 @@ def read_slot(root: Any, path: Path, key: str) -> tuple[Any, Any]:
     Raises
     ------
     InputError
-        It is not there, or not a matrix of numbers with a row a sample.
+        It is not there, or not a matrix of numbers with a row per sample.
     """
     import numpy as np
 
@@ -192,7 +192,7 @@ def _check_table(group: Any, where: str, n: int, path: Path) -> None:
             _check_length(column, f"{where}/{name}", n, path)
             continue
         encoding = column.attrs.get("encoding-type", "")
-        # A table within a table may be itself, and h5py keeps its lock after a RecursionError.
+        # A nested table may contain itself, and h5py keeps its lock after a RecursionError.
         if encoding not in _COLUMNS:
             raise InputError(
                 f"'{where}/{name}' of {path} is stored as '{encoding}', which is no column of a "

@@ -157,7 +157,7 @@ def _sparse(members: dict[str, _Member], path: Path) -> Any:
 
 @dataclass(frozen=True)
 class _Triples:
-    """As scipy's COO matrix, which would move indices that do not fit its type before a check."""
+    """As scipy's COO matrix, which would change indices beyond its type before they are checked."""
 
     shape: tuple[int, int]
     data: NDArray[Any]

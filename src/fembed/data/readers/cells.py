@@ -1,4 +1,4 @@
-"""What a cell of a text table says: a number, how its decimals are parted, or no value."""
+"""What a cell of a text table holds: a number, with which decimal mark, or no value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 _THOUSANDS_BY_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
-#: As many numbers of three digits after a point, among whole ones below a thousand, are thousands.
+#: So many numbers with three digits after a point, beside whole ones below 1000, are thousands.
 _MIN_BY_POINTS = 5
 
 
@@ -27,7 +27,7 @@ def is_missing(cell: str) -> bool:
 
 
 def decimal(rows: list[list[str]], separator: str, path: Path) -> str:
-    """What stands before the decimals; what could also part thousands is refused."""
+    """The decimal mark; InputError where it could also separate thousands."""
     _refuse_thousands_by_points(rows, path)
     if separator == "," or not any("," in cell for row in rows for cell in row[1:]):
         return "."

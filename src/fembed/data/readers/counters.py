@@ -1,4 +1,4 @@
-"""What programs that count reads write: mostly a file a sample, with several columns each."""
+"""Files of programs that count reads: mostly one per sample, with several columns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STRANDED = 0.8
 
 @dataclass(frozen=True)
 class _Kind:
-    """A format with a file a sample, known by the columns in its header."""
+    """A format with a file per sample, known by the columns in its header."""
 
     format: str
     first: str  # the header of the first column
@@ -102,7 +102,7 @@ def _by_columns(table: FirstRows) -> Layout | None:
 
 
 def _are_genes(table: FirstRows) -> bool:
-    """Whether a table of a program that counts transcripts holds genes all the same."""
+    """Whether a table of a program that counts transcripts holds genes instead."""
     name = table.path.name.lower()
     return ".genes." in name or gene_kind(table.genes) not in (None, *_TRANSCRIPTS)
 
@@ -221,7 +221,7 @@ def _next(table: FirstRows) -> int:
 
 
 def _unstranded(strands: Expression) -> Expression:
-    """The first of the three rows; a word if the other two say that the library is stranded."""
+    """The first of the three rows; a warning if the other two say that the library is stranded."""
     first, second = (float(np.nansum(row, dtype=np.float64)) for row in strands.values[1:])
     share = max(first, second) / max(1.0, first + second)
     if share >= _STRANDED:

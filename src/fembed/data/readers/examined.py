@@ -41,7 +41,7 @@ class Findings:
     Attributes
     ----------
     outside : list of str
-        Words on every place in the file that leads to another file.
+        A description of every place in the file that leads to another file.
     """
 
     outside: list[str]
@@ -74,7 +74,7 @@ def examined(path: Path) -> Iterator[Any]:
 
 def _ask(path: Path) -> bool:
     """Whether a child took the question; there is none where Python cannot start itself."""
-    for _ in range(2):  # the child may just have ended for want of questions
+    for _ in range(2):  # the child may just have ended because nothing was asked
         child = _started()
         if child is None or child.stdin is None:
             return False
@@ -104,7 +104,7 @@ def _answer(path: Path, again: bool = True) -> Findings:
     if not line.endswith("\n"):
         status = child.wait()
         _end()
-        # It ended by itself, for want of questions or because h5py cannot be imported there.
+        # It ended by itself, because nothing was asked or because h5py cannot be imported there.
         if status >= 0 and status not in (0xC0000005, 0xC00000FD):
             if again and status == 0 and _ask(path):
                 return _answer(path, again=False)
@@ -134,7 +134,7 @@ def _started() -> subprocess.Popen[str] | None:
         if not executable or getattr(sys, "frozen", False):
             return None
         try:
-            # -P: a file beside the program is no module of it.
+            # -P: files beside the program must not be imported as modules.
             _child = subprocess.Popen(
                 [executable, "-P", str(_PROGRAM)],
                 stdin=subprocess.PIPE,

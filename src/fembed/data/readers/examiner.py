@@ -15,8 +15,8 @@ import time
 import zlib
 from typing import Any
 
-#: Of processor time: after the first no more is looked at, after the second the process is ended.
-#: A step between two looks at the clock takes milliseconds.
+#: Seconds of processor time: after the first no more is read, after the second the process is
+#: ended. A step between two looks at the clock takes milliseconds.
 SECONDS_LOOKING, SECONDS_STUCK = 0.8, 2.0
 #: Address space beyond what the libraries take. No step is asked for a tenth of it.
 MAX_BYTES = 1 << 29
@@ -27,8 +27,8 @@ SECONDS_IDLE = 10
 MAX_CHUNK_UNCHECKED = 65_536
 _DEFLATE = 1  # the number of the filter
 _NAMES_PER_STEP = 20_000
-#: Numbers, as they are stored, that are looked at: all of a small file, and not twice the work for
-#: a large one, where damage lies in one of very many chunks if it lies in any.
+#: At most so many bytes of stored numbers are read: all of a small file. In a large one, damage
+#: would be in one of very many chunks, and reading all would double the work.
 MAX_NUMBER_BYTES = 2_000_000
 
 

@@ -1,4 +1,4 @@
-"""The first rows of a table, by whose cells programs that wrote it are known."""
+"""The first rows of a table, by which the program that wrote it is recognised."""
 
 from __future__ import annotations
 

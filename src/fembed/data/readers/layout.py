@@ -43,7 +43,7 @@ _GENE_WORDS = re.compile(
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a table keeps what, as far as its first lines say.
+    """The layout of a table, as far as its first lines say.
 
     Attributes
     ----------
@@ -62,10 +62,10 @@ class Layout:
     genes_in_rows : bool or None
         Where the genes are, if anything says so.
     oriented : bool
-        The format says so, not a guess.
+        The format itself says where the genes are; it was not guessed.
     units : str or None
     end : bytes
-        The table ends before the line that begins so.
+        The table ends before the line that begins with this.
     announced : int or None
         The number of rows that the file says it has.
     name : int

@@ -1,4 +1,4 @@
-"""Parquet and feather tables: one row a sample (or a gene), read batch by batch."""
+"""Parquet and feather tables: one row per sample (or a gene), read batch by batch."""
 
 from __future__ import annotations
 

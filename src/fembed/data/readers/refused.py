@@ -26,7 +26,7 @@ _TEXT: tuple[tuple[str, str, str], ...] = (
     (
         "[header]",
         "a report of Illumina with sections",
-        "export its table alone, with a line of names and a row a gene",
+        "export its table alone, with a line of names and a row per gene",
     ),
     ("<header>", "the counts of NanoString (RCC)", "merge such files to a table of genes first"),
     ("<table", "a web page (HTML), as some programs write for Excel", "save it as .csv"),

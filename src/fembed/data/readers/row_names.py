@@ -34,7 +34,7 @@ class RowNames:
     counted : range or None
         The names themselves, where they are numbers that pandas did not store.
     note : str
-        What was taken for names.
+        A sentence about what was taken for names.
     """
 
     columns: list[int]

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 # Text is parsed in pieces of this many bytes; pandas has a fixed cost per column and piece, so
 # pieces of a wide table must hold many rows.
 BYTES_PER_PIECE = 16_000_000
-#: More rows than this are looked at for names that repeat, as those of a compressed bomb do.
+#: Longer tables are refused if most names repeat, as in a file made to fill the memory.
 _LOOKED_AT = 100_000
-#: As many names say whether the rows are genes.
+#: So many names decide whether the rows are genes.
 _SHOWN = 2000
 _MAX_STATISTICS = 10_000
 #: Spellings of a missing value: those of pandas, and of spreadsheets.
@@ -128,7 +128,7 @@ def _refuse_repetition(n_names: int, n_rows: int, line: bytes, separator: str, p
         name = line.split(separator.encode(), 1)[0][:40].decode("utf-8", "replace")
         raise InputError(
             f"{path} has only {n_names} names for its first {min(n_rows, _LOOKED_AT):,} rows, such "
-            f"as '{name}', so it is no table with a row a sample or a gene; make or fetch it again."
+            f"as '{name}', so it is no table with a row per sample or gene; make or fetch it again."
         )
 
 

@@ -14,7 +14,7 @@ from fembed.data.memory import BYTES_PER_NAME, refuse_bytes
 from fembed.data.names import as_text
 from fembed.errors import InputError
 
-#: A name longer than this is none, and a file full of such names fills the memory.
+#: Longer names are refused: a file full of them would fill the memory.
 MAX_NAME_BYTES = 10_000
 
 
@@ -83,7 +83,7 @@ def first_unique(
 
 
 def sample_table(group: Any, n: int, index: NDArray[np.object_], path: Path) -> Any:
-    """A table of the lists of ``n`` entries in ``group``: texts and numbers, one row a sample."""
+    """A table of the lists of ``n`` entries in ``group``: texts and numbers, one row per sample."""
     import pandas as pd
 
     columns: dict[str, Any] = {}

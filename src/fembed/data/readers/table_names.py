@@ -1,4 +1,4 @@
-"""Names in a text table: numbers in their place, blanks around them, none, those of its file."""
+"""Names in a text table: lost ones, blanks around them, absent ones, those of the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OF_PROGRAMS = re.compile(
 
 
 def refuse_lost_header(header: list[str], rows: list[list[str]], path: Path) -> None:
-    """A first line of measurements is not one of names.
+    """Raise InputError if the first line holds measurements and no names.
 
     Whole numbers may be names (Entrez IDs, or the columns of a table without any), where they all
     differ and what stands before them is not itself a name or number.
@@ -47,7 +47,7 @@ def refuse_lost_header(header: list[str], rows: list[list[str]], path: Path) -> 
 
 
 def refuse_lost_names(columns: Columns, layout: Layout, names: list[str], path: Path) -> None:
-    """A first column of measurements is not one of names.
+    """Raise InputError if the first column holds measurements and no names.
 
     It may be one if nothing or a word such as "id" stands above it, or if the names are numbered
     (1, 2, 3, ... or 001, 017).

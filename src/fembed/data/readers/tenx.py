@@ -23,7 +23,7 @@ from fembed.data.features import kept_genes
 from fembed.data.readers.damage import damage_reported
 from fembed.errors import InputError
 
-#: Longer lines are no names; without a limit a small compressed file fills the memory.
+#: Longer lines are refused; without a limit a small compressed file could fill the memory.
 MAX_LINE_BYTES = 100_000
 _ERRORS = (OSError, EOFError, ValueError, OverflowError, zlib.error)
 

@@ -21,7 +21,7 @@ from fembed.errors import InputError
 _BLOCK = 1 << 20
 #: The longest line that is read, in bytes: ten million cells of ten characters would fit.
 MAX_LINE = 100_000_000
-#: How much of a file decides what it is: lines, but of long ones fewer, for each takes its time.
+#: So much of a file decides its format: a hundred lines, or fewer if they are long.
 MAX_HEAD_LINES, MAX_HEAD_BYTES, MIN_HEAD_LINES = 100, 100_000, 6
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"PK\x03\x04": "zip"}

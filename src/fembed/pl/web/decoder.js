@@ -14,7 +14,7 @@ const fembedArray = {
   float32: (text) => new Float32Array(fembedBytes(text)),
   int32: (text) => new Int32Array(fembedBytes(text)),
   uint16: (text) => new Uint16Array(fembedBytes(text)),
-  // 16-bit integers with one scale a column: n rows of `scale.length` numbers.
+  // 16-bit integers with one scale per column: n rows of `scale.length` numbers.
   scaled(packed) {
     const whole = new Int16Array(fembedBytes(packed.data));
     const scale = fembedArray.float32(packed.scale);
