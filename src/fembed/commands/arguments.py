@@ -60,12 +60,34 @@ Backend = Annotated[
     str, typer.Option(help="Where cases run: local (processes of this machine) or dask.")
 ]
 Scheduler = Annotated[
-    str | None, typer.Option(help="Of a Dask cluster: its address, such as tcp://10.0.0.1:8786.")
+    str | None, typer.Option(help="The address of a Dask cluster, such as tcp://10.0.0.1:8786.")
 ]
 WorkerCount = Annotated[
     int | None,
     typer.Option("--n-workers", help="Local processes; by default cores / threads."),
 ]
 CaseThreads = Annotated[
-    int | None, typer.Option("--n-threads", help="Threads a case; by default cores / workers.")
+    int | None, typer.Option("--n-threads", help="Threads per case; by default cores / workers.")
+]
+Epochs = Annotated[
+    float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
+]
+Groups = Annotated[
+    str | None, typer.Option(help="Samples that share this (a patient) are tested together.")
+]
+Hidden = Annotated[str, typer.Option(help="Widths of the hidden layers.")]
+Iterations = Annotated[int | None, typer.Option(help="Steps, instead of epochs.")]
+LearningRate = Annotated[
+    float | None, typer.Option(help="Learning rate of the network and the genes (0.005).")
+]
+LogJson = Annotated[
+    str | None, typer.Option(help="One JSON object per line to this file; - is stdout.")
+]
+Recipe = Annotated[str, typer.Option(help="fast or published.")]
+Scale = Annotated[
+    str, typer.Option(help="input: the units of the training data; model: the model's scale.")
+]
+Transform = Annotated[
+    str,
+    typer.Option(help="log10 (of x + 1), cpm (then log10), or none: log, centred or 0..1 values."),
 ]

@@ -6,32 +6,22 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import (
-    Data,
-    Layer,
-    ModelFolder,
-    Overwrite,
-    Quiet,
-    Threads,
-    Transpose,
-    TxToGene,
-    UseRaw,
-)
+from fembed.commands import arguments as args
 from fembed.output.terminal import errors_told
 
 
 @errors_told()
 def calibrate(
-    model: ModelFolder,
-    data: Data,
+    model: args.ModelFolder,
+    data: args.Data,
     output: Annotated[str, typer.Option("--output", "-o", help="The calibrated model: a folder.")],
-    n_threads: Threads = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    n_threads: args.Threads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
 ) -> None:
     """Measure on DATA how certain MODEL is, and learn factors that improve imputation.
 

@@ -6,26 +6,24 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import ModelFolder, Overwrite, Quiet, TableOutput, Threads
+from fembed.commands import arguments as args
 from fembed.output.terminal import errors_told
 
 
 @errors_told()
 def decode(
-    model: ModelFolder,
+    model: args.ModelFolder,
     points: Annotated[
         str, typer.Argument(metavar="POINTS", help="A table with fembed_1 ... (csv, h5ad, ...).")
     ],
-    output: TableOutput,
+    output: args.TableOutput,
     genes: Annotated[
         str | None, typer.Option(help="Only these genes: NAME,NAME,...; all by default.")
     ] = None,
-    scale: Annotated[
-        str, typer.Option(help="input: the units of the training data; model: the model's scale.")
-    ] = "input",
-    n_threads: Threads = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    scale: args.Scale = "input",
+    n_threads: args.Threads = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
 ) -> None:
     """Expression at POINTS of the map of MODEL: one row per point, one column per gene."""
     import numpy as np

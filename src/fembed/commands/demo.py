@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import Quiet, Threads
+from fembed.commands import arguments as args
 from fembed.output.terminal import TrainingBar, errors_told
 
 
@@ -19,15 +19,13 @@ def demo(
         typer.Option("--output", "-o", help="Keep model, tables and report in this new folder."),
     ] = None,
     n_components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
-    epochs: Annotated[
-        float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the split and of the training.")] = 0,
-    n_threads: Threads = None,
+    epochs: args.Epochs = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split and of the training.")] = 0,
+    n_threads: args.Threads = None,
     browser: Annotated[
         bool, typer.Option("--open", help="Open the report in the browser.")
     ] = False,
-    quiet: Quiet = False,
+    quiet: args.Quiet = False,
 ) -> None:
     """A tour with 700 blood cells: train a map, place a held-out fifth, and write a report."""
     import webbrowser

@@ -11,7 +11,6 @@ import numpy as np
 
 from fembed.data import account
 from fembed.data.chunks import row_chunks
-from fembed.files.manifest import json_text
 from fembed.output.streams import escaped, say
 
 if TYPE_CHECKING:
@@ -121,11 +120,6 @@ _TITLES = {
     "pairs_per_second": "pairs a second",
     "pca_explained_variance": "explained by PCA of the same dimension",
 }
-
-
-def as_json(facts: Mapping[str, Any]) -> str:
-    """``facts`` as one JSON object."""
-    return json_text(facts)
 
 
 def lines(facts: Mapping[str, Any]) -> list[str]:

@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fembed.commands.arguments import (
-    Backend,
-    CaseThreads,
-    Data,
-    Layer,
-    Overwrite,
-    Quiet,
-    Scheduler,
-    Transpose,
-    TxToGene,
-    UseRaw,
-    WorkerCount,
-)
+from fembed.commands import arguments as args
 from fembed.output.log import JsonLog, check_log
 from fembed.output.streams import say
 from fembed.output.terminal import CaseBar, errors_told
@@ -37,7 +25,7 @@ if TYPE_CHECKING:
 
 @errors_told()
 def evaluate(
-    data: Data,
+    data: args.Data,
     label: Annotated[
         str | None, typer.Option(help="The column to predict; for survival, --time and --event.")
     ] = None,
@@ -49,9 +37,7 @@ def evaluate(
         str | None,
         typer.Option(help="classification, regression or survival; by default told from LABEL."),
     ] = None,
-    groups: Annotated[
-        str | None, typer.Option(help="Samples that share this (a patient) are tested together.")
-    ] = None,
+    groups: args.Groups = None,
     annotations: Annotated[
         str | None,
         typer.Option(help="A .csv, .tsv or .parquet with these columns, sample names first."),
@@ -62,7 +48,7 @@ def evaluate(
     ] = "pca",
     model: Annotated[
         str | None,
-        typer.Option(help="On the coordinates: logistic (default) or knn; ridge or knn; cox."),
+        typer.Option(help="Model of the label: logistic (default) or knn; ridge or knn; cox."),
     ] = None,
     folds: Annotated[int, typer.Option(help="Parts that are tested in turn.")] = 5,
     repeats: Annotated[int, typer.Option(help="Times that the samples are shuffled anew.")] = 1,
@@ -71,33 +57,24 @@ def evaluate(
         typer.Option("--output", "-o", help="A new folder for the tables and the figure."),
     ] = None,
     figure: Annotated[bool, typer.Option(help="With -o: draw it; needs matplotlib.")] = True,
-    transform: Annotated[
-        str,
-        typer.Option(
-            help="log10 (of x + 1), cpm (then log10), or none: log, centred or 0..1 values."
-        ),
-    ] = "log10",
+    transform: args.Transform = "log10",
     gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
-    recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
-    epochs: Annotated[
-        float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
-    ] = None,
+    hidden: args.Hidden = "100,50,50",
+    recipe: args.Recipe = "fast",
+    epochs: args.Epochs = None,
     weight_decay: Annotated[float, typer.Option(help="Coupled L2 penalty.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the folds, the embeddings and the baselines.")] = 0,
-    backend: Backend = "local",
-    scheduler: Scheduler = None,
-    n_workers: WorkerCount = None,
-    n_threads: CaseThreads = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    log_json: Annotated[
-        str | None, typer.Option(help="One JSON object per line to this file; - is stdout.")
-    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of folds, embeddings and baselines.")] = 0,
+    backend: args.Backend = "local",
+    scheduler: args.Scheduler = None,
+    n_workers: args.WorkerCount = None,
+    n_threads: args.CaseThreads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
+    log_json: args.LogJson = None,
 ) -> None:
     """Predict LABEL from embeddings of DATA that never saw the test samples.
 

@@ -6,36 +6,26 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import (
-    Data,
-    Layer,
-    ModelFolder,
-    Overwrite,
-    Quiet,
-    Threads,
-    Transpose,
-    TxToGene,
-    UseRaw,
-)
+from fembed.commands import arguments as args
 from fembed.output.terminal import TrainingBar, errors_told
 
 
 @errors_told()
 def extend(
-    model: ModelFolder,
-    data: Data,
+    model: args.ModelFolder,
+    data: args.Data,
     training: Annotated[
         str, typer.Option(help="The data that the model was trained on; read as DATA is.")
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="The grown model: a new folder.")],
     epochs: Annotated[float, typer.Option(help="Passes over old and new samples.")] = 3.0,
-    n_threads: Threads = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    n_threads: args.Threads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
 ) -> None:
     """Add the samples of DATA to MODEL; the old samples stay near where they were.
 

@@ -6,17 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import (
-    Data,
-    Label,
-    Layer,
-    Overwrite,
-    Quiet,
-    Threads,
-    Transpose,
-    TxToGene,
-    UseRaw,
-)
+from fembed.commands import arguments as args
 from fembed.output.log import JsonLog
 from fembed.output.streams import tell
 from fembed.output.terminal import TrainingBar, errors_told
@@ -24,28 +14,19 @@ from fembed.output.terminal import TrainingBar, errors_told
 
 @errors_told()
 def fit(
-    data: Data,
+    data: args.Data,
     output: Annotated[str, typer.Option("--output", "-o", help="The model: a new folder.")],
     n_components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
     gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
-    recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
+    hidden: args.Hidden = "100,50,50",
+    recipe: args.Recipe = "fast",
     init: Annotated[str | None, typer.Option(help="tsne (the default of maps) or pca.")] = None,
-    transform: Annotated[
-        str,
-        typer.Option(
-            help="log10 (of x + 1), cpm (then log10), or none: log, centred or 0..1 values."
-        ),
-    ] = "log10",
-    epochs: Annotated[
-        float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
-    ] = None,
-    iterations: Annotated[int | None, typer.Option(help="Steps, instead of epochs.")] = None,
+    transform: args.Transform = "log10",
+    epochs: args.Epochs = None,
+    iterations: args.Iterations = None,
     block_samples: Annotated[int | None, typer.Option(help="Samples of a step.")] = None,
     block_genes: Annotated[int | None, typer.Option(help="Genes of a step.")] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of the network and the genes (0.005).")
-    ] = None,
+    learning_rate: args.LearningRate = None,
     weight_decay: Annotated[float, typer.Option(help="Coupled L2 penalty.")] = 0.0,
     validation_fraction: Annotated[
         float | None, typer.Option(help="Share held out to choose when to stop; 0 for none.")
@@ -54,20 +35,18 @@ def fit(
         bool, typer.Option("--validation-entries", help="Hold out entries, not samples.")
     ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
-    n_threads: Threads = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
+    n_threads: args.Threads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
     embedding: Annotated[
         str | None, typer.Option(help="Also write the training samples' table to this file.")
     ] = None,
-    label: Label = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    log_json: Annotated[
-        str | None, typer.Option(help="One JSON object per line to this file; - is stdout.")
-    ] = None,
+    label: args.Label = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
+    log_json: args.LogJson = None,
 ) -> None:
     """Train a map of the samples in DATA and save the model.
 

@@ -6,40 +6,28 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import (
-    Layer,
-    ModelFolder,
-    Overwrite,
-    Quiet,
-    TableOutput,
-    Threads,
-    Transpose,
-    TxToGene,
-    UseRaw,
-)
+from fembed.commands import arguments as args
 from fembed.output.terminal import errors_told
 
 
 @errors_told()
 def impute(
-    model: ModelFolder,
+    model: args.ModelFolder,
     panel: Annotated[
         str, typer.Argument(metavar="PANEL", help="Samples with some of the model's genes.")
     ],
-    output: TableOutput,
+    output: args.TableOutput,
     observed: Annotated[
         str, typer.Option(help="Measured values: keep them, or replace them by what is expected.")
     ] = "keep",
-    scale: Annotated[
-        str, typer.Option(help="input: the units of the training data; model: the model's scale.")
-    ] = "input",
-    n_threads: Threads = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    scale: args.Scale = "input",
+    n_threads: args.Threads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
 ) -> None:
     """All genes of MODEL for the samples of PANEL: one row per sample, one column per gene."""
     from fembed import inference, store

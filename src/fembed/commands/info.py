@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import Layer, Transpose, TxToGene, UseRaw
+from fembed.commands import arguments as args
 from fembed.output.streams import say
 from fembed.output.terminal import errors_told
 
@@ -14,10 +14,10 @@ from fembed.output.terminal import errors_told
 @errors_told()
 def info(
     path: Annotated[str, typer.Argument(metavar="MODEL|DATA", help="A model or a data file.")],
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """What a model or a data file holds."""
@@ -31,4 +31,4 @@ def info(
         facts = describe.data_facts(
             readers.read(path, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
         )
-    say(describe.as_json(facts) if json else "\n".join(describe.lines(facts)))
+    say(json_text(facts) if json else "\n".join(describe.lines(facts)))

@@ -6,38 +6,27 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import (
-    Layer,
-    ModelFolder,
-    Overwrite,
-    Quiet,
-    SampleData,
-    ShownLabel,
-    Threads,
-    Transpose,
-    TxToGene,
-    UseRaw,
-)
+from fembed.commands import arguments as args
 from fembed.output.terminal import errors_told
 
 
 @errors_told()
 def plot(
-    model: ModelFolder,
+    model: args.ModelFolder,
     output: Annotated[
         str,
         typer.Option("--output", "-o", help="An interactive page (.html), or .png, .pdf or .svg."),
     ],
-    data: SampleData = None,
-    label: ShownLabel = None,
+    data: args.SampleData = None,
+    label: args.ShownLabel = None,
     title: Annotated[str | None, typer.Option(help="Shown above the map.")] = None,
-    n_threads: Threads = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    n_threads: args.Threads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
 ) -> None:
     """The map of MODEL: interactive and complete in one file (.html), or a picture."""
     from pathlib import Path

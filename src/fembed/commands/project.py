@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from fembed.commands.arguments import (
-    Backend,
-    Data,
-    Label,
-    Layer,
-    ModelFolder,
-    Overwrite,
-    Quiet,
-    Scheduler,
-    TableOutput,
-    Threads,
-    Transpose,
-    TxToGene,
-    UseRaw,
-    WorkerCount,
-)
+from fembed.commands import arguments as args
 from fembed.output.terminal import errors_told
 
 
 @errors_told()
 def project(
-    model: ModelFolder,
-    data: Data,
-    output: TableOutput,
-    label: Label = None,
-    backend: Backend = "local",
-    scheduler: Scheduler = None,
-    n_workers: WorkerCount = None,
-    n_threads: Threads = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    model: args.ModelFolder,
+    data: args.Data,
+    output: args.TableOutput,
+    label: args.Label = None,
+    backend: args.Backend = "local",
+    scheduler: args.Scheduler = None,
+    n_workers: args.WorkerCount = None,
+    n_threads: args.Threads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
 ) -> None:
     """Place the samples of DATA in the map of MODEL: coordinates, loss, genes used, outlier score.
 

@@ -6,38 +6,27 @@ from typing import Annotated
 
 import typer
 
-from fembed.commands.arguments import (
-    Layer,
-    ModelFolder,
-    Overwrite,
-    Quiet,
-    SampleData,
-    ShownLabel,
-    Threads,
-    Transpose,
-    TxToGene,
-    UseRaw,
-)
+from fembed.commands import arguments as args
 from fembed.output.terminal import errors_told
 
 
 @errors_told()
 def report(
-    model: ModelFolder,
+    model: args.ModelFolder,
     output: Annotated[str, typer.Option("--output", "-o", help="The page: an .html file.")],
-    data: SampleData = None,
-    label: ShownLabel = None,
+    data: args.SampleData = None,
+    label: args.ShownLabel = None,
     batch: Annotated[
         str | None, typer.Option(help="A column of obs with the batches, to check their effect.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
-    n_threads: Threads = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    n_threads: args.Threads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
 ) -> None:
     """One self-contained page about MODEL: map, training, quality against PCA, checks, settings."""
     from pathlib import Path

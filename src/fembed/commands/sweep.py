@@ -7,18 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fembed.commands.arguments import (
-    Backend,
-    CaseThreads,
-    Data,
-    Layer,
-    Quiet,
-    Scheduler,
-    Transpose,
-    TxToGene,
-    UseRaw,
-    WorkerCount,
-)
+from fembed.commands import arguments as args
 from fembed.output.log import JsonLog, check_log
 from fembed.output.streams import say
 from fembed.output.terminal import CaseBar, errors_told
@@ -29,7 +18,7 @@ if TYPE_CHECKING:
 
 @errors_told()
 def sweep(
-    data: Data,
+    data: args.Data,
     label: Annotated[str, typer.Option(help="The column of obs whose classes are told apart.")],
     output: Annotated[
         str,
@@ -49,32 +38,21 @@ def sweep(
             "--grid", help="OPTION=V1,V2,... of any option of fit; repeatable. hidden=100-50,50."
         ),
     ] = None,
-    groups: Annotated[
-        str | None, typer.Option(help="Samples that share this (a patient) are tested together.")
-    ] = None,
+    groups: args.Groups = None,
     n_components: Annotated[int, typer.Option(help="Dimensions of the maps.")] = 2,
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "100,50,50",
-    recipe: Annotated[str, typer.Option(help="fast or published.")] = "fast",
-    transform: Annotated[
-        str,
-        typer.Option(
-            help="log10 (of x + 1), cpm (then log10), or none: log, centred or 0..1 values."
-        ),
-    ] = "log10",
-    epochs: Annotated[
-        float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
-    ] = None,
-    iterations: Annotated[int | None, typer.Option(help="Steps, instead of epochs.")] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of the network and the genes (0.005).")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of every model.")] = 0,
-    fold_seed: Annotated[int, typer.Option(help="Of the folds that accuracies are from.")] = 0,
+    hidden: args.Hidden = "100,50,50",
+    recipe: args.Recipe = "fast",
+    transform: args.Transform = "log10",
+    epochs: args.Epochs = None,
+    iterations: args.Iterations = None,
+    learning_rate: args.LearningRate = None,
+    seed: Annotated[int, typer.Option(help="Seed of every model.")] = 0,
+    fold_seed: Annotated[int, typer.Option(help="Seed of the folds that give accuracies.")] = 0,
     held_out: Annotated[
         bool, typer.Option(help="Train each case a second time, without a fifth of the samples.")
     ] = True,
     classifier_steps: Annotated[
-        int, typer.Option(help="Of the published network classifier; 0 leaves it out.")
+        int, typer.Option(help="Steps of the published network classifier; 0 leaves it out.")
     ] = 2000,
     models: Annotated[bool, typer.Option(help="Keep the models, too.")] = True,
     figures: Annotated[bool, typer.Option(help="Draw them; needs matplotlib.")] = True,
@@ -82,18 +60,16 @@ def sweep(
         str | None,
         typer.Option(help="LOW,HIGH of all maps, such as -5,5; by default 99 % of every map."),
     ] = None,
-    backend: Backend = "local",
-    scheduler: Scheduler = None,
-    n_workers: WorkerCount = None,
-    n_threads: CaseThreads = None,
-    layer: Layer = None,
-    use_raw: UseRaw = False,
-    transpose: Transpose = None,
-    tx2gene: TxToGene = None,
-    quiet: Quiet = False,
-    log_json: Annotated[
-        str | None, typer.Option(help="One JSON object per line to this file; - is stdout.")
-    ] = None,
+    backend: args.Backend = "local",
+    scheduler: args.Scheduler = None,
+    n_workers: args.WorkerCount = None,
+    n_threads: args.CaseThreads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
+    quiet: args.Quiet = False,
+    log_json: args.LogJson = None,
 ) -> None:
     """Train a model for every combination of options; table, densities, maps and heat maps.
 
