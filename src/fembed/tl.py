@@ -194,13 +194,12 @@ def project(
         workers=workers,
         verbose=verbose,
     )
-    facts = {"loss": placed.loss, "n_genes": placed.n_genes, "outlier": placed.outlier}
-    if placed.p_value is not None:
-        facts["p_value"] = placed.p_value
     target = adata.copy() if copy else adata
     anndata_fields.put_model(target, trained, matrix, key_added)
     covariances = placed.covariance if covariance else None
-    anndata_fields.put_samples(target, placed.sample_embedding, facts, covariances, key_added)
+    anndata_fields.put_samples(
+        target, placed.sample_embedding, placed.columns(), covariances, key_added
+    )
     return target if copy else None
 
 

@@ -24,6 +24,7 @@ def info(
     from fembed import store
     from fembed.commands import describe
     from fembed.data import readers
+    from fembed.files.manifest import json_text
 
     if describe.is_model(path):
         facts = describe.model_facts(store.load(path))

@@ -69,6 +69,11 @@ class Projection(ShowsFacts):
     n_genes_model: int
     p_value: NDArray[np.float64] | None = None
 
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What is known of each sample beside its place: columns of k values, by name."""
+        known = {"loss": self.loss, "n_genes": self.n_genes, "outlier": self.outlier}
+        return known if self.p_value is None else {**known, "p_value": self.p_value}
+
     def _facts(self) -> tuple[str, dict[str, Any]]:
         n_samples, n_components = self.sample_embedding.shape
         title = f"{counted(n_samples, 'sample')} in {counted(n_components, 'dimension')}"

@@ -79,14 +79,7 @@ class EmbeddingTable:
         cls, projection: Projection, labels: Mapping[str, Names] | None = None
     ) -> EmbeddingTable:
         """New samples, with ``labels``."""
-        facts: dict[str, NDArray[Any]] = {
-            "loss": projection.loss,
-            "n_genes": projection.n_genes,
-            "outlier": projection.outlier,
-        }
-        if projection.p_value is not None:
-            facts["p_value"] = projection.p_value
-        facts |= labels or {}
+        facts = projection.columns() | dict(labels or {})
         return cls(
             projection.sample_names, projection.sample_embedding, facts, projection.covariance
         )
