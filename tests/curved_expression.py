@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from fembed.config import FitConfig
 from fembed.data.expression import Expression
+from fembed.model import Model
+from fembed.train import fit
 
-#: The values are on a log scale already.
 #: A small network: enough for these data, and a fit takes about a second.
 SMALL: dict[str, Any] = {"hidden": (32, 32), "gene_components": 8, "n_threads": 1}
 
@@ -38,7 +41,17 @@ def curved(
     return values + np.float32(noise) * rng.standard_normal(values.shape, np.float32)
 
 
-def expression(values: NDArray[Any], prefix: str = "s") -> Expression:
-    """With names: a copy, since a fit overwrites what it is given."""
+def frame(values: NDArray[Any], prefix: str = "new") -> pd.DataFrame:
+    """With names of samples and genes."""
     names = [f"{prefix}{i}" for i in range(len(values))]
-    return Expression.from_array(values, names, [f"g{j}" for j in range(values.shape[1])])
+    return pd.DataFrame(values, names, [f"g{j}" for j in range(values.shape[1])])
+
+
+def expression(values: NDArray[Any], prefix: str = "s") -> Expression:
+    """The same as a copy, since a fit overwrites what it is given."""
+    return Expression.from_array(frame(values, prefix))
+
+
+def trained(values: NDArray[Any], **options: Any) -> Model:
+    """A small model of these values, which are on a log scale already."""
+    return fit(expression(values), FitConfig(**{**SMALL, **options}), transform="none")

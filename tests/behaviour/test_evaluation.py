@@ -41,6 +41,11 @@ def embedding(n_components: int = 2, **options) -> FactorizedEmbedding:
     return FactorizedEmbedding(n_components, **options)
 
 
+def evaluated(y, **options):
+    """`COUNTS` evaluated with a small embedding, in this process."""
+    return evaluate(COUNTS, y, embedding=embedding(), workers=HERE, **options)
+
+
 def measured(evaluation, method: str, measure: str) -> list[float]:
     folds = evaluation.folds
     return folds.loc[folds["method"] == method, measure].tolist()
@@ -58,16 +63,7 @@ class TestNumbers:
             scoring=["accuracy", "balanced_accuracy", "f1_macro", "neg_log_loss"],
         )
         inside = evaluate(COUNTS, LABELS, estimator=whole, baselines=(), cv=cv, workers=HERE)
-        behind = evaluate(
-            COUNTS,
-            LABELS,
-            estimator=LogisticRegression(),
-            embedding=embedding(),
-            dims=[2],
-            baselines=(),
-            cv=cv,
-            workers=HERE,
-        )
+        behind = evaluated(LABELS, estimator=LogisticRegression(), dims=[2], baselines=(), cv=cv)
         for found in (inside, behind):
             assert measured(found, "fembed", "accuracy") == wanted["test_accuracy"].tolist()
             assert (
@@ -104,14 +100,11 @@ class TestNumbers:
             LABELS,
             cv=KFold(3, shuffle=True, random_state=0),
         )
-        found = evaluate(
-            COUNTS,
+        found = evaluated(
             LABELS,
             estimator=LogisticRegression(),
-            embedding=embedding(),
             dims=[3],
             cv=KFold(3, shuffle=True, random_state=0),
-            workers=HERE,
         )
         assert measured(found, "pca", "accuracy") == wanted["test_score"].tolist()
 
@@ -130,9 +123,7 @@ class TestNumbers:
         risk = np.array([{"group 0": -1.5, "group 1": 0.0, "group 2": 1.5}[g] for g in GROUPS])
         time = rng.exponential(100 * np.exp(-risk))
         y = np.column_stack([time, rng.random(len(time)) < 0.8])
-        found = evaluate(
-            COUNTS, y, embedding=embedding(), dims=[2], baselines=("pca",), cv=3, workers=HERE
-        )
+        found = evaluated(y, dims=[2], baselines=("pca",), cv=3)
         assert found.task == "survival" and found.measures == ("concordance",)
         assert found.summary().set_index("method")["concordance"].min() > 0.65
         assert {"time", "event", "risk"} <= set(found.predictions.columns)
@@ -232,9 +223,7 @@ class TestLeakage:
 
 class TestFolds:
     def test_of_a_number_are_stratified_and_shuffled_anew(self):
-        found = evaluate(
-            COUNTS, GROUPS, embedding=embedding(), dims=[2], cv=3, repeats=2, workers=HERE
-        )
+        found = evaluated(GROUPS, dims=[2], cv=3, repeats=2)
         ours = found.predictions[found.predictions["method"] == "fembed"]
         counts = ours.groupby(["repeat", "fold", "label"]).size()
         assert (counts == 4).all() and len(counts) == 18
@@ -244,16 +233,7 @@ class TestFolds:
 
     def test_may_be_given_by_a_splitter_for_groups(self):
         groups = np.arange(36) // 4
-        found = evaluate(
-            COUNTS,
-            LABELS,
-            embedding=embedding(),
-            dims=[2],
-            baselines=(),
-            cv=GroupKFold(3),
-            groups=groups,
-            workers=HERE,
-        )
+        found = evaluated(LABELS, dims=[2], baselines=(), cv=GroupKFold(3), groups=groups)
         assert found.folds["n_test"].tolist() == [12, 12, 12]
 
 
@@ -280,14 +260,11 @@ class TestInputs:
             pd.testing.assert_frame_equal(tables[0], other)
 
     def test_baselines_may_be_transformers_of_ones_own(self):
-        found = evaluate(
-            COUNTS,
+        found = evaluated(
             LABELS,
-            embedding=embedding(),
             dims=[2, 3],
             baselines={"svd": TruncatedSVD(random_state=0), "best": SelectKBest(k=5)},
             cv=2,
-            workers=HERE,
         )
         rows = found.summary()[["method", "dimension"]].astype(object)
         assert [(m, None if pd.isna(d) else d) for m, d in rows.to_numpy()] == [
@@ -322,15 +299,7 @@ class TestInputs:
 
 @pytest.fixture(scope="module")
 def found():
-    return evaluate(
-        COUNTS,
-        LABELS,
-        embedding=embedding(),
-        dims=[1, 2],
-        baselines=("pca", "raw"),
-        cv=3,
-        workers=HERE,
-    )
+    return evaluated(LABELS, dims=[1, 2], baselines=("pca", "raw"), cv=3)
 
 
 class TestResult:
@@ -425,16 +394,13 @@ def test_command_writes_what_the_function_finds(tmp_path, capsys):
     for _ in range(2):  # the second time, it replaces the first
         told = run(["evaluate", str(data), *words.split(), *fit.split(), *files, *log])
         assert told == 0
-    wanted = evaluate(
-        COUNTS,
+    wanted = evaluated(
         LABELS,
         groups=np.arange(36) // 2,
         estimator="knn",
-        embedding=embedding(),
         dims=[2, 3],
         baselines=("pca", "raw"),
         cv=3,
-        workers=HERE,
     )
     found = pd.read_csv(tmp_path / "out" / "folds.csv").astype({"dimension": "Int64"})
     pd.testing.assert_frame_equal(

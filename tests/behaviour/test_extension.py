@@ -18,14 +18,9 @@ from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.train import fit
 from fembed.train.coordinates import drift, take_back
-from tests.curved_expression import SMALL, expression, surface
+from tests.curved_expression import SMALL, expression, frame, surface
 
 N_OLD, N_GENES = 100, 90
-
-
-def frame(values: np.ndarray, prefix: str) -> pd.DataFrame:
-    names = [f"{prefix}{i}" for i in range(len(values))]
-    return pd.DataFrame(values, names, [f"g{j}" for j in range(values.shape[1])])
 
 
 def _profiles(n_samples: int, low: float, high: float, seed: int) -> np.ndarray:

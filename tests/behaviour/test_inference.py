@@ -26,15 +26,10 @@ from fembed.solvers.prior import Prior
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import covariance, p_value, squared_distance
 from fembed.train import fit
-from tests.curved_expression import SMALL, curved, expression
+from tests.curved_expression import SMALL, curved, expression, frame
 
 N_GENES, N_TRAINING = 90, 160
 PANEL = np.arange(0, N_GENES, 5)
-
-
-def frame(values: np.ndarray, prefix: str = "new") -> pd.DataFrame:
-    names = [f"{prefix}{i}" for i in range(len(values))]
-    return pd.DataFrame(values, names, [f"g{j}" for j in range(values.shape[1])])
 
 
 def trained(values: np.ndarray, calibrate: bool = False, **options: Any) -> Model:

@@ -20,13 +20,9 @@ from fembed.errors import DataWarning, InputError
 from fembed.inference.projection import Projection, project
 from fembed.model import Model
 from fembed.train import fit
-from tests.curved_expression import SMALL, curved, expression
+from tests.curved_expression import SMALL, curved, expression, frame, trained
 
 N_GENES = 90
-
-
-def trained(values: np.ndarray, **options: Any) -> Model:
-    return fit(expression(values), FitConfig(**{**SMALL, **options}), transform="none")
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +36,6 @@ def fresh() -> Float32:
     values = curved(40, seed=1)
     values[np.random.default_rng(0).random(values.shape) < 0.05] = np.nan
     return values
-
-
-def frame(values: np.ndarray) -> pd.DataFrame:
-    """With the names of the training data."""
-    names = [f"new{i}" for i in range(len(values))]
-    return pd.DataFrame(values, names, [f"g{j}" for j in range(values.shape[1])])
 
 
 def assert_same(found: Projection, expected: Projection, rows: Any = slice(None)) -> None:

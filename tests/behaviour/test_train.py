@@ -19,11 +19,7 @@ from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.solvers.samples import mean_curvature
 from fembed.train import Progress, fit
-from tests.curved_expression import SMALL, curved, expression
-
-
-def trained(values: np.ndarray, **options: Any) -> Model:
-    return fit(expression(values), FitConfig(**{**SMALL, **options}), transform="none")
+from tests.curved_expression import SMALL, curved, expression, trained
 
 
 def assert_same_model(one: Model, other: Model) -> None:

@@ -232,9 +232,9 @@ def _one_column(y: Any) -> Labels:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise InputError(f"The labels have shape {labels.shape}; give one label a sample.")
+        raise InputError(f"The labels have shape {labels.shape}; give one label per sample.")
     if len(labels) == 0:
-        raise InputError("There are no labels; give one label a sample.")
+        raise InputError("There are no labels; give one label per sample.")
     return labels
 
 

@@ -155,7 +155,7 @@ def drawing_order(values: Categories, seed: int = 0) -> NDArray[np.intp]:
 def draw_markers(
     ax: Axes, points: Float, markers: Sequence[str], face: Float, area: float, **options: Any
 ) -> None:
-    """One marker a point, in the order given (``Axes.scatter`` takes one for all)."""
+    """One marker per point, in the order given (``Axes.scatter`` takes one for all)."""
     from matplotlib.collections import PathCollection
     from matplotlib.markers import MarkerStyle
     from matplotlib.transforms import IdentityTransform

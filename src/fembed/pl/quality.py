@@ -150,7 +150,7 @@ def distance_preservation(
     known = np.isfinite(apart)
     ax = canvas.axes_for(ax, save, 4.2, 3.5)
     _draw_pairs(ax, apart[known], in_map[known], "pairs in a hexagon")
-    ax.set_xlabel("distance in expression (RMS a gene)")
+    ax.set_xlabel("distance in expression (RMS per gene)")
     ax.set_ylabel(f"distance in the embedding, {points.shape[1]}-D")
     from scipy.stats import spearmanr
 

@@ -95,7 +95,8 @@ def run_case(shared: Shared, config: FitConfig, n_threads: int) -> CaseResult:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
         try:
-            model = _fit(shared, config, None)
+            everyone = shared.expression.take_samples(np.arange(shared.expression.n_samples))
+            model = _fit(everyone, shared, config)
             measures |= _measures_of(model, shared)
             if shared.protocol.held_out:
                 measures |= _held_out(shared, config)
@@ -106,14 +107,8 @@ def run_case(shared: Shared, config: FitConfig, n_threads: int) -> CaseResult:
     return CaseResult(_plain(config), measures, embedding, _told(caught), model=model)
 
 
-def _fit(shared: Shared, config: FitConfig, rows: NDArray[np.intp] | None) -> Model:
-    whole = shared.expression
-    chosen = slice(None) if rows is None else rows
-    # A copy of its own: the shared values may be a read-only map of a file.
-    values = np.array(whole.values[chosen], np.float32, order="C", subok=False)
-    expression = Expression.adopt(
-        values, whole.sample_names[chosen], whole.gene_names, origin=whole.origin
-    )
+def _fit(expression: Expression, shared: Shared, config: FitConfig) -> Model:
+    """A model of samples that `take_samples` copied: the shared values may be a read-only map."""
     return fit(
         expression,
         config,
@@ -157,14 +152,8 @@ def _accuracy(classifier: Any, points: Float32, shared: Shared) -> float:
 def _held_out(shared: Shared, config: FitConfig) -> dict[str, float | int | None]:
     """Accuracy and loss on the first fold's test part, projected into a model of the rest."""
     fold = shared.folds[0]
-    model = _fit(shared, config, fold.training)
-    whole = shared.expression
-    unseen = Expression.adopt(
-        np.array(whole.values[fold.test], np.float32, order="C", subok=False),
-        whole.sample_names[fold.test],
-        whole.gene_names,
-        origin=whole.origin,
-    )
+    model = _fit(shared.expression.take_samples(fold.training), shared, config)
+    unseen = shared.expression.take_samples(fold.test)
     placed = project(model, unseen, n_threads=config.n_threads, verbose=False)
     classifier = _neighbours().fit(model.sample_embedding, shared.labels[fold.training])
     return {
