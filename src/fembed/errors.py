@@ -100,7 +100,7 @@ def lacks_memory(error: BaseException) -> bool:
 
 
 def address_space_short() -> bool:
-    """Whether this process may not have the address space that a command needs."""
+    """Whether the limit on this process's address space is too low for a command."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -79,7 +79,7 @@ def heeded() -> Iterator[None]:
 def _quiet(told: Callable[[Any], Any]) -> Callable[[Any], None]:
     """A hook that is silent on `Stopped`.
 
-    Where Python lets nothing out, in a ``__del__`` say, it is lost, and the end of `GRACE` ends the
+    In a ``__del__``, for instance, Python drops the exception; then the end of `GRACE` ends the
     process.
     """
 

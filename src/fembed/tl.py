@@ -44,7 +44,7 @@ def fit(
     copy: bool = False,
     **options: Any,
 ) -> AnnData | None:
-    """Train a map of the samples in ``adata`` and put it there, model and all.
+    """Train a map of the samples in ``adata``; put the map and the model into ``adata``.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def decode(
     key: str = anndata_fields.KEY,
     n_threads: int | None = None,
 ) -> AnnData:
-    """What the model expects of every gene at the places of samples, or at any points.
+    """Expression that the model predicts at the places of samples, or at any points.
 
     Parameters
     ----------

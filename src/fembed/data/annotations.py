@@ -48,10 +48,10 @@ def is_path(data: Any) -> bool:
 
 
 def checked_object(data: Any) -> Any:
-    """An object in memory that may be expression, samples x genes; InputError for any other.
+    """``data`` if it is an object that can hold samples x genes; InputError if not.
 
-    A list of masked arrays comes back as one array, for NumPy would drop their masks; a memoryview
-    as an array; all else as it is.
+    A list of masked arrays comes back as one array, since NumPy would drop their masks, and a
+    memoryview as an array; anything else is returned as it is.
     """
     if hasattr(data, "mod") and hasattr(data, "obs_names"):
         there = ", ".join(map(str, data.mod))

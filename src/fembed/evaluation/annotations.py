@@ -1,4 +1,4 @@
-"""Labels, groups and survival times of an expression's samples, from a file of either kind."""
+"""Labels, groups and survival times of samples, from ``obs`` or from a table of annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller gives, checked and in one form: matrix, annotations, task, model, dimensions."""
+"""Arguments of `evaluate`, checked and in one form: matrix, labels, task, model, dimensions."""
 
 from __future__ import annotations
 

@@ -70,8 +70,8 @@ def dimension_figure(summary: pd.DataFrame, measure: str) -> Figure:
     n_folds = int(summary["n_folds"].max())
     axes.set_title(f"Test samples never seen in training; mean ± SE of {n_folds} folds", fontsize=9)
     labels = ["raw (all genes)" if method == "raw" else str(method) for method in methods]
-    # Where it hides least. Names come in afterwards: they are no mathematics, whatever they hold,
-    # and matplotlib leaves out those that begin with an underscore.
+    # matplotlib puts the legend where it hides least. Names are set afterwards: they are not to be
+    # read as mathematics, and matplotlib would leave out those that begin with an underscore.
     legend = axes.legend(shown, ["." for _ in shown], frameon=False)
     for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set_parse_math(False)

@@ -256,7 +256,7 @@ def after_embedding(model: Any, X: Any) -> tuple[Any, Any]:
 
 
 def _log_loss(model: Any, X: Any, y: Labels) -> float:
-    """Of models that give probabilities; NaN for others, and for a class unknown to the model."""
+    """Log loss of a model with probabilities; NaN for others, or if it lacks a class of ``y``."""
     from sklearn.metrics import log_loss
 
     if not hasattr(model, "predict_proba") or not np.isin(y, model.classes_).all():

@@ -60,8 +60,9 @@ def other_values_doubt(
 ) -> str | None:
     """A warning about samples that have names of training samples but values of others, or None.
 
-    Names alone do not tell: ``sample_0`` is in every array that came without names. At the places
-    of the training samples their own values have the loss of the training.
+    Names alone are not enough: ``sample_0`` is in every array that came without names. So the
+    values are compared with what the model decodes at the places of those training samples: if they
+    are the training's own, their loss is that of the training.
 
     Parameters
     ----------

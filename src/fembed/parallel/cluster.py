@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def run_on_dask(
     task: Any, shared: Any, cases: Sequence[Any], workers: Workers, finish: Finish
 ) -> None:
-    """Run every case, calling ``finish`` as they come; the errors are those of `parallel.run`."""
+    """Run every case and call ``finish`` with each result; errors are those of `parallel.run`."""
     waiting = dict(enumerate(cases))
     with connected(workers.scheduler, workers.patience_seconds) as scheduler:
         # Dask itself moves the cases of a lost worker to another. Only where the last worker with

@@ -10,7 +10,7 @@ from fembed.config import MAX_THREADS, MAX_WORKERS, checked_whole, is_number
 from fembed.errors import InputError, shown
 from fembed.threads import omp_num_threads
 
-#: Called with the number of a case and its result, as they come.
+#: Called with the number of a case and its result as soon as the case has finished.
 Finish = Callable[[int, Any], None]
 
 Backend = Literal["local", "dask"]

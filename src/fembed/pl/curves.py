@@ -159,7 +159,7 @@ def _draw_losses(
     ax.plot(*_torn(step, _smooth(loss)), color=canvas.OURS, linewidth=1.5, label="training blocks")
     if _has(history, "held_out"):
         step, held_out = _series(history, "held_out")
-        # The history repeats a look until the next one.
+        # The history repeats an evaluation until the next one.
         new = np.append(True, np.diff(held_out) != 0)
         ax.plot(
             *_torn(step[new], held_out[new]), color=canvas.OTHER, marker="o", markersize=3,

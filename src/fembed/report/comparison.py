@@ -175,7 +175,7 @@ def _accuracy_rows(
 
 
 def _cross_validated(points: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Mean accuracy over folds; labels rarer than the folds are spread as they come."""
+    """Mean accuracy over folds, stratified unless a label is rarer than the folds."""
     from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
     from sklearn.neighbors import KNeighborsClassifier
 

@@ -77,7 +77,7 @@ class CaseResult:
     failure : str
         Why there is no model, or nothing.
     model : Model or None
-        Until it is stored.
+        The trained model; None once it is stored.
     """
 
     config: FitConfig

@@ -30,7 +30,7 @@ SAMPLES_PER_CHUNK = 256
 TSNE_SCORES = 50
 #: It is made of so many samples ...
 TSNE_LANDMARKS = 2000
-#: ... and the others start amid so many of their nearest ones in it.
+#: ... and the others start at a weighted mean of so many of their nearest ones in it.
 TSNE_NEIGHBOURS = 5
 #: This is scikit-learn's default; it may be at most a third of the samples.
 TSNE_PERPLEXITY = 30.0

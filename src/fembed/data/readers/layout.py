@@ -78,7 +78,7 @@ class Layout:
     transcripts : bool
         The rows are transcripts, which must be summed to genes.
     finish : callable, optional
-        What makes the expression of the matrix as it was read.
+        A function that makes the final expression of what was read.
     notes : tuple of str
     """
 
