@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.expression import Expression
-from fembed.errors import InputError
+from fembed.errors import InputError, imported
 from fembed.files import atomic
 from fembed.inference.projection import Projection, project
 from fembed.output import tables
@@ -55,14 +55,12 @@ def read_cells() -> Expression:
         If scanpy is not installed.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scanpy's dependencies, and of the file's old format
-        try:
-            import scanpy
-        except ImportError as error:
-            raise InputError(
-                "The demo needs the cells that scanpy ships, and scanpy is not installed; run: "
-                'pip install "fembed[demo]".'
-            ) from error
+        warnings.simplefilter("ignore")  # about the old format of the file
+        scanpy = imported(
+            "scanpy",
+            "The demo needs the cells that scanpy ships, and scanpy is not installed; run: "
+            'pip install "fembed[demo]".',
+        )
         cells = scanpy.datasets.pbmc68k_reduced()
         # X is scaled and clipped gene by gene; raw is on the scale that a model should see.
         return Expression.from_anndata(cells, use_raw=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import warnings
 from typing import Any
 
 #: Characters of a wrong value that a message repeats.
@@ -73,6 +74,16 @@ def sentence(text: str) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most * 2 // 3]}...{text[-most // 3 + 3 :]}"
+
+
+def imported(package: str, sentence: str) -> Any:
+    """A package that an extra installs; InputError with ``sentence`` where it is absent."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its dependencies, at import
+        try:
+            return __import__(package)
+        except ImportError as error:
+            raise InputError(sentence) from error
 
 
 #: What a user is told when there is no room, whatever noticed it.

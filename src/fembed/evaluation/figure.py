@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fembed.errors import InputError
+from fembed.errors import imported
 from fembed.evaluation.methods import OURS
 
 if TYPE_CHECKING:
@@ -87,12 +87,10 @@ def _short(name: str) -> str:
 
 def check_drawing() -> None:
     """Raise InputError if matplotlib is missing."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            'The figure needs matplotlib; run: pip install "fembed[plot]", or leave the figure out.'
-        ) from error
+    imported(
+        "matplotlib",
+        'The figure needs matplotlib; run: pip install "fembed[plot]", or leave the figure out.',
+    )
 
 
 def _line(

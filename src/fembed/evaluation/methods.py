@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from fembed.data.chunks import to_float32
 from fembed.data.preprocess import Preprocessing
-from fembed.errors import InputError, shown
+from fembed.errors import InputError, imported, shown
 from fembed.estimator import FactorizedEmbedding
 
 BASELINES = ("pca", "umap", "raw")
@@ -229,15 +229,8 @@ def _named_baseline(name: str, random_state: Any) -> Any:
 
 
 def _umap() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its dependencies, at import
-        try:
-            import umap
-        except ImportError as error:
-            raise InputError(
-                'The baseline umap needs umap-learn; run: pip install "fembed[umap]".'
-            ) from error
-    return umap.UMAP
+    sentence = 'The baseline umap needs umap-learn; run: pip install "fembed[umap]".'
+    return imported("umap", sentence).UMAP
 
 
 def _takes_dimension(baseline: Pipeline) -> bool:

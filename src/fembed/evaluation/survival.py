@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fembed.errors import InputError
+from fembed.errors import InputError, imported
 from fembed.evaluation.tasks import Labels, Names, numbers
 
 _YES, _NO = {"1", "1.0", "true", "yes"}, {"0", "0.0", "false", "no"}
@@ -165,12 +165,4 @@ def _events(column: Labels, names: Names) -> NDArray[np.bool_]:
 
 
 def _lifelines() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its dependencies, at import
-        try:
-            import lifelines
-        except ImportError as error:
-            raise InputError(
-                'Survival needs lifelines; run: pip install "fembed[survival]".'
-            ) from error
-    return lifelines
+    return imported("lifelines", 'Survival needs lifelines; run: pip install "fembed[survival]".')

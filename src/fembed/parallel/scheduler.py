@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from fembed.errors import InputError, WorkerError
+from fembed.errors import InputError, WorkerError, imported
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -159,10 +159,8 @@ def connected(scheduler: Any, patience_seconds: float) -> Iterator[Scheduler]:
     InputError
         Dask is not installed, or no scheduler answers there within 6 s.
     """
-    try:
-        import distributed
-    except ImportError as error:
-        raise InputError('The backend dask needs Dask; run: pip install "fembed[dask]".') from error
+    sentence = 'The backend dask needs Dask; run: pip install "fembed[dask]".'
+    distributed = imported("distributed", sentence)
     if isinstance(scheduler, distributed.Client):
         with scheduler.as_current():
             yield Scheduler(scheduler, patience_seconds)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.chunks import even_choice
-from fembed.errors import InputError
+from fembed.errors import InputError, imported
 from fembed.model import Model
 from fembed.pl import canvas, maps
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
@@ -155,11 +155,6 @@ def gene_plane(model: Model, method: Method = "pca", seed: int = 0) -> Float:
 
 
 def _umap(genes: Float, seed: int) -> Float:
-    try:
-        from umap import UMAP
-    except ImportError as error:
-        raise InputError(
-            'The method umap needs umap-learn; run: pip install "fembed[umap]".'
-        ) from error
-    fitted = UMAP(random_state=seed, n_jobs=1).fit_transform(genes)
+    sentence = 'The method umap needs umap-learn; run: pip install "fembed[umap]".'
+    fitted = imported("umap", sentence).UMAP(random_state=seed, n_jobs=1).fit_transform(genes)
     return np.asarray(fitted, np.float64)

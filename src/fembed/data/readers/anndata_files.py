@@ -15,7 +15,7 @@ from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.data.readers.stored_names import is_list, refuse_large
 from fembed.data.readers.zarr_codecs import refuse_codecs
 from fembed.data.sparse import Compressed, stored_shape
-from fembed.errors import DataWarning, InputError
+from fembed.errors import DataWarning, InputError, imported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +30,7 @@ _MAX_COLOURS = 100_000
 
 def read_zarr(path: Path, layer: str | None, raw: bool, transpose: bool) -> Expression:
     """``X``, a layer or ``raw`` of the zarr form of AnnData."""
-    try:
-        import zarr
-    except ImportError as error:
-        raise InputError(f"Reading {path} needs zarr; run: pip install 'fembed[zarr]'.") from error
-
+    zarr = imported("zarr", f"Reading {path} needs zarr; run: pip install 'fembed[zarr]'.")
     with damage_reported(path, "an AnnData .zarr", *ANY_ERROR):
         refuse_codecs(path)
         root = zarr.open_group(path, mode="r")

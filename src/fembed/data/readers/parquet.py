@@ -21,7 +21,7 @@ from fembed.data.readers import row_names
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.data.readers.row_names import RowNames, is_text
 from fembed.data.readers.stored_names import MAX_NAME_BYTES
-from fembed.errors import InputError
+from fembed.errors import InputError, imported
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,7 @@ def read(path: Path, transpose: bool) -> Expression:
     Rows go by the stored pandas index, else by the first column of text, else by a column of
     identifiers, else by number: see `fembed.data.readers.row_names`.
     """
-    try:
-        import pyarrow as pa  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"Reading {path} needs pyarrow; run: pip install 'fembed[parquet]'."
-        ) from error
-
+    imported("pyarrow", f"Reading {path} needs pyarrow; run: pip install 'fembed[parquet]'.")
     with damage_reported(path, f"a {_called(path)} table", *ANY_ERROR), ExitStack() as stack:
         parts = [_opened(file, path, stack) for file in _files(path)]
         return _read(parts, path, transpose)
