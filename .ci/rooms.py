@@ -17,7 +17,7 @@ BEGIN, END = "<!-- rooms: written by .ci/rooms.py -->\n", "<!-- /rooms -->"
 
 
 def table() -> str:
-    """One row a layer, from the command line down; what stands in a row does not import itself."""
+    """One row per layer, from the command line down; modules in a row do not import each other."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     (layers,) = (it["layers"] for it in settings["contracts"] if it["type"] == "layers")
     rows = ["| room | what it is | its modules |", "|---|---|---|"]

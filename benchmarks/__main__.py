@@ -1,4 +1,4 @@
-"""``python -m benchmarks COMMAND``: one command a question, see benchmarks/README.md."""
+"""``python -m benchmarks COMMAND``: one command per question, see benchmarks/README.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fembed.errors import InputError
 COMMANDS = {
     "kernel": "the block step against OpenBLAS' product and against plain PyTorch",
     "train": "a fit as a whole: speed, memory, and the command on real data",
-    "project": "samples placed a second",
+    "project": "samples placed per second",
     "protocol": "maps of new samples by fembed and its rivals; can be stopped and taken up again",
     "time-to-quality": "loss and held-out accuracy against seconds: published recipe and fast one",
     "scale": "seconds and memory by size on simulated data, and the two published workloads",

@@ -126,7 +126,7 @@ def _report_step(report: Report, name: str, shape: Shape, seconds: dict[str, lis
 
 
 def against_torch(options: Options, report: Report) -> None:
-    """Iterations a second at 4 whole profiles, each side in a process of its own, in turn."""
+    """Iterations per second at 4 whole profiles, each side in a process of its own, in turn."""
     for gene_components in options.gene_components:
         what = f"4 x {options.genes:,}, gene embedding {gene_components:,}"
         if importlib.util.find_spec("torch") is None:

@@ -30,7 +30,7 @@ from fembed.parameters import Parameters
 EXPONENT_BAR = Bar("<=", 1.05)
 MINUTES_BAR = Bar("<", 300.0)
 GENE_SIZES = (2, 10, 25, 50, 75, 100, 1000)
-#: Published: Julia on a V100, 10,344 x 19,962, iterations a second of 4 profiles by gene embedding.
+#: Published: Julia on a V100, 10,344 x 19,962, 4 profiles; iterations per second.
 JULIA_RATES = dict(zip(GENE_SIZES, (97, 95, 92, 83, 76, 71, 19), strict=True))
 JULIA_SHAPE = (10_344, 19_962)
 PUBLISHED_TIMES = {
@@ -180,7 +180,7 @@ def add_growth(report: Report, series: dict[str, list[dict[str, Any]]]) -> None:
 def step_rate(
     shape: Shape, n_samples: int, n_genes: int, threads: int, seed: int
 ) -> dict[str, float]:
-    """In a fresh process: iterations a second of the published recipe's step."""
+    """In a fresh process: iterations per second of the published recipe's step."""
     values = simulated_expression(n_samples, n_genes, seed=seed)
     step = BlockStep(values, shape, n_threads=threads)
     n_steps = steps_for(STEP_SECONDS, step.seconds_per_step)
@@ -194,7 +194,7 @@ def step_rate(
 
 
 def _rates(options: Options, report: Report) -> None:
-    """The published recipe's iterations a second, by the size of the gene embedding."""
+    """The published recipe's iterations per second, by the size of the gene embedding."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for n_samples, n_genes in ((options.samples, options.genes), options.published):
         name = f"{n_samples:,} x {n_genes:,}"

@@ -5,9 +5,10 @@ every model, so that what differs is the training alone (the protocol measures t
 inferences). Three curves:
 
 - the published recipe in fembed's engine: stopped at checkpoints, whose evaluation is not timed;
-- the published recipe in plain PyTorch: a part of it is run, which gives its iterations a second
-  and shows that its loss curve is the engine's; its seconds are then computed, iterations over
-  measured iterations a second. With ``full_torch`` all of it is run and timed;
+- the published recipe in plain PyTorch: a part of it is run, which gives its iterations per
+  second and shows that its loss curve is the engine's; its seconds are then computed, the
+  iterations divided by the measured iterations per second. With ``full_torch`` all of it is run
+  and timed;
 - fast: complete fits of rising length, each timed as a whole from data in memory to a model, the
   default fit among them. Nothing of a fit is left out of its seconds.
 """
@@ -144,7 +145,7 @@ def _torch_side(
     thesis: Thesis,
     curves: dict[str, list[Point]],
 ) -> float | None:
-    """Plain PyTorch: its curve joins ``curves``; its iterations a second, None without PyTorch."""
+    """Plain PyTorch: its curve joins ``curves``; iterations per second, None without PyTorch."""
     if importlib.util.find_spec("torch") is None:
         report.add("the same loss curve in plain PyTorch", None, SAME_CURVE_BAR, note=INSTALL_TORCH)
         return None

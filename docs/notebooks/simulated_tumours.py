@@ -1,4 +1,4 @@
-"""Tumours that nobody had: expression of ten types, two samples a patient, for the notebooks.
+"""Tumours that nobody had: expression of ten types, two samples per patient, for the notebooks.
 
 A type is a place on a curved surface of programs, as in real expression: types are related, and no
 plane holds them all. A patient shifts both of their samples the same way, so that two samples of

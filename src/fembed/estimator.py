@@ -1,4 +1,4 @@
-"""The scikit-learn face: `FactorizedEmbedding`, a transformer that fits a model and projects."""
+"""The scikit-learn estimator `FactorizedEmbedding`: a transformer that fits and projects."""
 
 from __future__ import annotations
 

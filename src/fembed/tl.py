@@ -1,4 +1,4 @@
-"""Verbs for AnnData, in scanpy's manner: fit a map, place new samples, decode.
+"""Functions on AnnData objects, like scanpy's: fit a map, place new samples, decode.
 
 Results go into the object itself (see `fembed.output.anndata_fields`), so that scanpy's plots and
 neighbours run on them: ``sc.pl.embedding(adata, basis="fembed")``,
@@ -69,7 +69,7 @@ def fit(
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in
         notebooks.
     callback : callable, optional
-        Called with a `fembed.train.Progress` a few times a second.
+        Called with a `fembed.train.Progress` a few times per second.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
     **options

@@ -53,7 +53,7 @@ def test_fit_prints_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         r"missing entries +0.00%",
         r"passes +[\d.]+",
         r"seconds +[\d.]+",
-        r"pairs a second +[\d.]+ million",
+        r"pairs per second +[\d.]+ million",
         r"MSE +[\d.e-]+",
         r"explained variance +[\d.-]+",
         r"explained by PCA of the same dimension +[\d.-]+",

@@ -76,7 +76,7 @@ class GroupedCommand(TyperCommand):
 
 app = typer.Typer(
     name="fembed",
-    help="Factorized embeddings of expression matrices: maps, and new samples placed in them.",
+    help="Factorized embeddings of expression matrices: train a map, place new samples in it.",
     context_settings={"token_normalize_func": lambda word: FORMER_OPTIONS.get(word, word)},
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -11,18 +11,26 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="An expression matrix: a text table of any format (also .gz, .bz2, .zip), .h5ad, "
-        ".zarr, .parquet, .npy, .npz, .h5, a 10x folder, or a folder or quoted pattern of files of "
-        "one sample each.",
+        ".zarr, .parquet, .npy, .npz, .h5, a 10x folder, or a folder or quoted pattern of files "
+        "with one sample each.",
     ),
 ]
-ModelFolder = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that fit wrote.")]
-Layer = Annotated[str | None, typer.Option(help="Of an .h5ad or .zarr: this layer, not X.")]
-UseRaw = Annotated[bool, typer.Option("--use-raw", help="Of an .h5ad or .zarr: raw, not X.")]
+ModelFolder = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="The folder of a model: the output of fit, for example."),
+]
+Layer = Annotated[
+    str | None, typer.Option(help="For .h5ad and .zarr: read this layer instead of X.")
+]
+UseRaw = Annotated[
+    bool, typer.Option("--use-raw", help="For .h5ad and .zarr: read raw instead of X.")
+]
 Transpose = Annotated[
     bool | None,
     typer.Option(
         "--transpose/--no-transpose",
-        help="The file is genes x samples, or is not; by default as its format or its names say.",
+        help="Read the file as genes x samples, or as samples x genes; by default its format or "
+        "its names decide.",
         show_default=False,
     ),
 ]
@@ -31,16 +39,18 @@ TxToGene = Annotated[
     typer.Option(
         "--tx2gene",
         metavar="FILE",
-        help="DATA are transcripts, summed to genes by this table of transcripts and their genes.",
+        help="For DATA of transcripts: sum them to genes by this table of transcripts and their "
+        "genes.",
     ),
 ]
 Threads = Annotated[
-    int | None, typer.Option(help="Threads; OMP_NUM_THREADS or all processors by default.")
+    int | None,
+    typer.Option(help="Number of threads; by default OMP_NUM_THREADS or all processors."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that already exist.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show neither progress nor a summary.")]
 Label = Annotated[
-    list[str] | None, typer.Option(help="A column of obs to carry into the table; repeatable.")
+    list[str] | None, typer.Option(help="A column of obs to copy into the table; may be repeated.")
 ]
 TableOutput = Annotated[
     str, typer.Option("--output", "-o", help="A .csv, .tsv (also .gz), .parquet or .h5ad file.")
@@ -49,45 +59,64 @@ SampleData = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="Samples by name: the training's bring labels and measured expression, others are "
-        "placed in the map.",
+        help="An expression matrix. Training samples, found by name, get their labels and measured "
+        "expression from it; other samples are placed in the map.",
     ),
 ]
 ShownLabel = Annotated[
-    list[str] | None, typer.Option("--label", help="A column of obs to colour by; repeatable.")
+    list[str] | None, typer.Option("--label", help="A column of obs to colour by; may be repeated.")
 ]
 Backend = Annotated[
-    str, typer.Option(help="Where cases run: local (processes of this machine) or dask.")
+    str, typer.Option(help="Where the work runs: local (processes on this machine) or dask.")
 ]
 Scheduler = Annotated[
     str | None, typer.Option(help="The address of a Dask cluster, such as tcp://10.0.0.1:8786.")
 ]
 WorkerCount = Annotated[
     int | None,
-    typer.Option("--n-workers", help="Local processes; by default cores / threads."),
+    typer.Option("--n-workers", help="Number of local processes; by default cores / threads."),
 ]
 CaseThreads = Annotated[
-    int | None, typer.Option("--n-threads", help="Threads per case; by default cores / workers.")
+    int | None, typer.Option("--n-threads", help="Threads per fit; by default cores / workers.")
 ]
 Epochs = Annotated[
-    float | None, typer.Option(help="Passes over the matrix; by default chosen by the data.")
+    float | None, typer.Option(help="Passes over the matrix; by default chosen from the data.")
 ]
 Groups = Annotated[
-    str | None, typer.Option(help="Samples that share this (a patient) are tested together.")
+    str | None,
+    typer.Option(
+        help="A column, such as the patient; samples that share a value are never divided between "
+        "training and test."
+    ),
 ]
-Hidden = Annotated[str, typer.Option(help="Widths of the hidden layers.")]
-Iterations = Annotated[int | None, typer.Option(help="Steps, instead of epochs.")]
+Hidden = Annotated[str, typer.Option(help="Widths of the network's hidden layers.")]
+Iterations = Annotated[
+    int | None, typer.Option(help="Number of training steps, instead of --epochs.")
+]
 LearningRate = Annotated[
-    float | None, typer.Option(help="Learning rate of the network and the genes (0.005).")
+    float | None, typer.Option(help="Learning rate of the network and the genes; by default 0.005.")
 ]
 LogJson = Annotated[
-    str | None, typer.Option(help="One JSON object per line to this file; - is stdout.")
+    str | None, typer.Option(help="Write one JSON object per line to this file; - is stdout.")
 ]
-Recipe = Annotated[str, typer.Option(help="fast or published.")]
+Recipe = Annotated[
+    str,
+    typer.Option(
+        help="How to train: fast (this project's recipe) or published (the thesis chapter's)."
+    ),
+]
 Scale = Annotated[
-    str, typer.Option(help="input: the units of the training data; model: the model's scale.")
+    str,
+    typer.Option(
+        help="Units of the written values: input (those of the training data) or model (the "
+        "transformed scale)."
+    ),
 ]
 Transform = Annotated[
     str,
-    typer.Option(help="log10 (of x + 1), cpm (then log10), or none: log, centred or 0..1 values."),
+    typer.Option(
+        help="log10: log10(x + 1), for TPM and other linear values; cpm: counts per million, then "
+        "log10(x + 1), for raw counts; none: for values that are on a log scale, centred or within "
+        "0..1 already."
+    ),
 ]

@@ -14,7 +14,9 @@ from fembed.output.terminal import errors_told
 def calibrate(
     model: args.ModelFolder,
     data: args.Data,
-    output: Annotated[str, typer.Option("--output", "-o", help="The calibrated model: a folder.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="A new folder for the calibrated model.")
+    ],
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -25,9 +27,9 @@ def calibrate(
 ) -> None:
     """Measure on DATA how certain MODEL is, and learn factors that improve imputation.
 
-    Samples that the model was not trained on (by name) calibrate ellipses and p-values; training
-    samples give the residual factors that make imputation better. It is best to give both in one
-    file.
+    Samples that the model was not trained on (recognised by name) calibrate the confidence ellipses
+    and the p-values; training samples give the residual factors that improve imputation. It is best
+    to give both in one file.
     """
     from fembed import inference, store
     from fembed.commands import describe, finish, options

@@ -14,18 +14,23 @@ from fembed.output.terminal import errors_told
 def decode(
     model: args.ModelFolder,
     points: Annotated[
-        str, typer.Argument(metavar="POINTS", help="A table with fembed_1 ... (csv, h5ad, ...).")
+        str,
+        typer.Argument(
+            metavar="POINTS",
+            help="Coordinates in the map: a .csv, .tsv or .parquet with the columns fembed_1, "
+            "fembed_2, ..., or an .h5ad with obsm['X_fembed'].",
+        ),
     ],
     output: args.TableOutput,
     genes: Annotated[
-        str | None, typer.Option(help="Only these genes: NAME,NAME,...; all by default.")
+        str | None, typer.Option(help="Decode only these genes, NAME,NAME,...; by default all.")
     ] = None,
     scale: args.Scale = "input",
     n_threads: args.Threads = None,
     overwrite: args.Overwrite = False,
     quiet: args.Quiet = False,
 ) -> None:
-    """Expression at POINTS of the map of MODEL: one row per point, one column per gene."""
+    """Predict expression at POINTS in the map of MODEL: one row per point, one column per gene."""
     import numpy as np
 
     from fembed import store

@@ -16,7 +16,9 @@ from fembed.output.terminal import TrainingBar, errors_told
 def demo(
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", help="Keep model, tables and report in this new folder."),
+        typer.Option(
+            "--output", "-o", help="Keep the model, the tables and the report in this new folder."
+        ),
     ] = None,
     n_components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
     epochs: args.Epochs = None,
@@ -27,7 +29,7 @@ def demo(
     ] = False,
     quiet: args.Quiet = False,
 ) -> None:
-    """A tour with 700 blood cells: train a map, place a held-out fifth, and write a report."""
+    """Show fembed on 700 blood cells: train a map, place a held-out fifth, write a report."""
     import webbrowser
 
     from fembed import demo as tour

@@ -117,7 +117,7 @@ _TITLES = {
     "held_out_mse": "validation MSE",
     "n_held_out": "validation size",
     "missing_share": "missing entries",
-    "pairs_per_second": "pairs a second",
+    "pairs_per_second": "pairs per second",
     "pca_explained_variance": "explained by PCA of the same dimension",
 }
 
@@ -172,7 +172,7 @@ def evaluation_lines(found: Evaluation) -> list[str]:
     return [
         *text,
         "",
-        f"Mean ± standard error (Nadeau and Bengio's, for shared training) of {told}",
+        f"Mean ± standard error (Nadeau and Bengio's, for overlapping training sets) of {told}",
     ]
 
 

@@ -27,42 +27,56 @@ if TYPE_CHECKING:
 def evaluate(
     data: args.Data,
     label: Annotated[
-        str | None, typer.Option(help="The column to predict; for survival, --time and --event.")
+        str | None,
+        typer.Option(help="The column to predict; for survival give --time and --event."),
     ] = None,
-    time: Annotated[str | None, typer.Option(help="Survival: the column of times.")] = None,
+    time: Annotated[str | None, typer.Option(help="For survival: the column of times.")] = None,
     event: Annotated[
-        str | None, typer.Option(help="Survival: 1 where the event came, 0 where not.")
+        str | None, typer.Option(help="For survival: the column with 1 for an event, 0 for none.")
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="classification, regression or survival; by default told from LABEL."),
+        typer.Option(
+            help="classification, regression or survival; by default LABEL's values decide."
+        ),
     ] = None,
     groups: args.Groups = None,
     annotations: Annotated[
         str | None,
-        typer.Option(help="A .csv, .tsv or .parquet with these columns, sample names first."),
+        typer.Option(
+            help="A .csv, .tsv or .parquet table that has these columns, with sample names in its "
+            "first column."
+        ),
     ] = None,
-    dims: Annotated[str, typer.Option(help="Dimensions of the embedding.")] = "2,8,32",
+    dims: Annotated[str, typer.Option(help="Dimensions of the embeddings to compare.")] = "2,8,32",
     baselines: Annotated[
-        str, typer.Option(help="Baselines among pca, umap, raw (all genes); '' for none.")
+        str,
+        typer.Option(help="Methods to compare with: pca, umap, raw (all genes); '' for none."),
     ] = "pca",
     model: Annotated[
         str | None,
-        typer.Option(help="Model of the label: logistic (default) or knn; ridge or knn; cox."),
+        typer.Option(
+            help="What predicts the label: logistic or knn for classes, ridge or knn for numbers, "
+            "cox for survival; by default the first of these."
+        ),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Parts that are tested in turn.")] = 5,
-    repeats: Annotated[int, typer.Option(help="Times that the samples are shuffled anew.")] = 1,
+    folds: Annotated[int, typer.Option(help="Number of folds of the cross-validation.")] = 5,
+    repeats: Annotated[
+        int, typer.Option(help="Number of cross-validations, each with other random folds.")
+    ] = 1,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", help="A new folder for the tables and the figure."),
     ] = None,
-    figure: Annotated[bool, typer.Option(help="With -o: draw it; needs matplotlib.")] = True,
+    figure: Annotated[
+        bool, typer.Option(help="With -o: draw the figure; needs matplotlib.")
+    ] = True,
     transform: args.Transform = "log10",
     gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
     hidden: args.Hidden = "100,50,50",
     recipe: args.Recipe = "fast",
     epochs: args.Epochs = None,
-    weight_decay: Annotated[float, typer.Option(help="Coupled L2 penalty.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option(help="L2 penalty, added to the gradient.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of folds, embeddings and baselines.")] = 0,
     backend: args.Backend = "local",
     scheduler: args.Scheduler = None,
@@ -78,8 +92,9 @@ def evaluate(
 ) -> None:
     """Predict LABEL from embeddings of DATA that never saw the test samples.
 
-    In every fold the embedding is trained on the training samples, the rest are projected, a model
-    of the label is fitted on the training coordinates and scored on the projected ones.
+    In every fold the embedding is trained on the training samples, and the test samples are
+    projected into it. A model of the label is then fitted on the coordinates of the training
+    samples and scored on those of the test samples.
     """
     from fembed.commands import describe, options
     from fembed.data import readers

@@ -15,9 +15,12 @@ def extend(
     model: args.ModelFolder,
     data: args.Data,
     training: Annotated[
-        str, typer.Option(help="The data that the model was trained on; read as DATA is.")
+        str,
+        typer.Option(help="The data that the model was trained on; read with the options of DATA."),
     ],
-    output: Annotated[str, typer.Option("--output", "-o", help="The grown model: a new folder.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="A new folder for the larger model.")
+    ],
     epochs: Annotated[float, typer.Option(help="Passes over old and new samples.")] = 3.0,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
@@ -29,7 +32,8 @@ def extend(
 ) -> None:
     """Add the samples of DATA to MODEL; the old samples stay near where they were.
 
-    Drift is the root mean square distance that old samples move, over the size of the map.
+    The reported drift is the root mean square distance that the old samples move, divided by the
+    size of the map.
     """
     from fembed import store
     from fembed.commands import describe, finish, options

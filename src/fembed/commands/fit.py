@@ -15,33 +15,44 @@ from fembed.output.terminal import TrainingBar, errors_told
 @errors_told()
 def fit(
     data: args.Data,
-    output: Annotated[str, typer.Option("--output", "-o", help="The model: a new folder.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="A new folder for the model.")],
     n_components: Annotated[int, typer.Option(help="Dimensions of the map.")] = 2,
     gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
     hidden: args.Hidden = "100,50,50",
     recipe: args.Recipe = "fast",
-    init: Annotated[str | None, typer.Option(help="tsne (the default of maps) or pca.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Where training starts: tsne (default for up to 3 dimensions) or pca."),
+    ] = None,
     transform: args.Transform = "log10",
     epochs: args.Epochs = None,
     iterations: args.Iterations = None,
-    block_samples: Annotated[int | None, typer.Option(help="Samples of a step.")] = None,
-    block_genes: Annotated[int | None, typer.Option(help="Genes of a step.")] = None,
+    block_samples: Annotated[int | None, typer.Option(help="Samples per step.")] = None,
+    block_genes: Annotated[int | None, typer.Option(help="Genes per step.")] = None,
     learning_rate: args.LearningRate = None,
-    weight_decay: Annotated[float, typer.Option(help="Coupled L2 penalty.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option(help="L2 penalty, added to the gradient.")] = 0.0,
     validation_fraction: Annotated[
-        float | None, typer.Option(help="Share held out to choose when to stop; 0 for none.")
+        float | None,
+        typer.Option(help="Share of the samples held out to choose when to stop; 0 for none."),
     ] = None,
     validation_entries: Annotated[
-        bool, typer.Option("--validation-entries", help="Hold out entries, not samples.")
+        bool,
+        typer.Option(
+            "--validation-entries",
+            help="Hold out that share of the single values, not of the samples.",
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bits.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of all random choices; the same seed gives the same bits.")
+    ] = 0,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
     transpose: args.Transpose = None,
     tx2gene: args.TxToGene = None,
     embedding: Annotated[
-        str | None, typer.Option(help="Also write the training samples' table to this file.")
+        str | None,
+        typer.Option(help="Also write a table of the training samples' coordinates to this file."),
     ] = None,
     label: args.Label = None,
     overwrite: args.Overwrite = False,

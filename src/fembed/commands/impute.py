@@ -14,11 +14,14 @@ from fembed.output.terminal import errors_told
 def impute(
     model: args.ModelFolder,
     panel: Annotated[
-        str, typer.Argument(metavar="PANEL", help="Samples with some of the model's genes.")
+        str,
+        typer.Argument(
+            metavar="PANEL", help="An expression matrix with some of the model's genes."
+        ),
     ],
     output: args.TableOutput,
     observed: Annotated[
-        str, typer.Option(help="Measured values: keep them, or replace them by what is expected.")
+        str, typer.Option(help="What becomes of measured values: keep, or replace by predictions.")
     ] = "keep",
     scale: args.Scale = "input",
     n_threads: args.Threads = None,
@@ -29,7 +32,7 @@ def impute(
     overwrite: args.Overwrite = False,
     quiet: args.Quiet = False,
 ) -> None:
-    """All genes of MODEL for the samples of PANEL: one row per sample, one column per gene."""
+    """Predict all genes of MODEL for samples of PANEL: one row per sample, one column per gene."""
     from fembed import inference, store
     from fembed.commands import describe, options
     from fembed.data import readers

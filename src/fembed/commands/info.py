@@ -18,9 +18,11 @@ def info(
     use_raw: args.UseRaw = False,
     transpose: args.Transpose = None,
     tx2gene: args.TxToGene = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, for other programs.")
+    ] = False,
 ) -> None:
-    """What a model or a data file holds."""
+    """Show what a model or a data file holds."""
     from fembed import store
     from fembed.commands import describe
     from fembed.data import readers

@@ -19,7 +19,7 @@ def plot(
     ],
     data: args.SampleData = None,
     label: args.ShownLabel = None,
-    title: Annotated[str | None, typer.Option(help="Shown above the map.")] = None,
+    title: Annotated[str | None, typer.Option(help="A title above the map.")] = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -28,7 +28,7 @@ def plot(
     overwrite: args.Overwrite = False,
     quiet: args.Quiet = False,
 ) -> None:
-    """The map of MODEL: interactive and complete in one file (.html), or a picture."""
+    """Draw the map of MODEL: an interactive page in one file (.html), or a picture."""
     from pathlib import Path
 
     from fembed import store

@@ -23,10 +23,12 @@ def project(
     overwrite: args.Overwrite = False,
     quiet: args.Quiet = False,
 ) -> None:
-    """Place the samples of DATA in the map of MODEL: coordinates, loss, genes used, outlier score.
+    """Place the samples of DATA in the map of MODEL.
 
-    An .h5ad output also holds the covariance of every point. Without --n-workers or --backend,
-    several threads of this process do the work, which is fast enough except for very many samples.
+    The table has the coordinates of every sample, its loss, the number of genes used, and its
+    outlier score; an .h5ad file also has the covariance of the coordinates. Without
+    --n-workers or --backend, several threads of this process do the work, which is fast enough
+    except for very many samples.
     """
     from fembed import store
     from fembed.commands import describe, options

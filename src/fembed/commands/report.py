@@ -19,7 +19,7 @@ def report(
     batch: Annotated[
         str | None, typer.Option(help="A column of obs with the batches, to check their effect.")
     ] = None,
-    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    title: Annotated[str | None, typer.Option(help="A title of the page.")] = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -28,7 +28,7 @@ def report(
     overwrite: args.Overwrite = False,
     quiet: args.Quiet = False,
 ) -> None:
-    """One self-contained page about MODEL: map, training, quality against PCA, checks, settings."""
+    """Write one page about MODEL: map, training, quality compared with PCA, checks, settings."""
     from pathlib import Path
 
     from fembed import store

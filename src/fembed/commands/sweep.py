@@ -19,23 +19,25 @@ if TYPE_CHECKING:
 @errors_told()
 def sweep(
     data: args.Data,
-    label: Annotated[str, typer.Option(help="The column of obs whose classes are told apart.")],
+    label: Annotated[str, typer.Option(help="The column of obs with the classes to predict.")],
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", help="A new folder, or one of the same sweep, which then resumes."
+            "--output", "-o", help="A new folder, or that of the same sweep, which then resumes."
         ),
     ],
     weight_decay: Annotated[
-        str | None, typer.Option(help="Values of the L2 penalty, such as 0,1e-8,1e-6.")
+        str | None, typer.Option(help="Values of the weight decay to try, such as 0,1e-8,1e-6.")
     ] = None,
     gene_components: Annotated[
-        str | None, typer.Option(help="Values of the size of the gene embedding: 10,50,100.")
+        str | None, typer.Option(help="Dimensions of the gene embedding to try, such as 10,50,100.")
     ] = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(
-            "--grid", help="OPTION=V1,V2,... of any option of fit; repeatable. hidden=100-50,50."
+            "--grid",
+            help="Values of any option of fit to try, OPTION=V1,V2,...; may be repeated. Widths of "
+            "layers are joined by dashes: hidden=100-50,50.",
         ),
     ] = None,
     groups: args.Groups = None,
@@ -49,16 +51,23 @@ def sweep(
     seed: Annotated[int, typer.Option(help="Seed of every model.")] = 0,
     fold_seed: Annotated[int, typer.Option(help="Seed of the folds that give accuracies.")] = 0,
     held_out: Annotated[
-        bool, typer.Option(help="Train each case a second time, without a fifth of the samples.")
+        bool,
+        typer.Option(
+            help="Also train each model without a fifth of the samples, and test it on those."
+        ),
     ] = True,
     classifier_steps: Annotated[
-        int, typer.Option(help="Steps of the published network classifier; 0 leaves it out.")
+        int,
+        typer.Option(help="Training steps of the published network classifier; 0 leaves it out."),
     ] = 2000,
-    models: Annotated[bool, typer.Option(help="Keep the models, too.")] = True,
-    figures: Annotated[bool, typer.Option(help="Draw them; needs matplotlib.")] = True,
+    models: Annotated[bool, typer.Option(help="Also keep the models in the folder.")] = True,
+    figures: Annotated[bool, typer.Option(help="Draw the figures; needs matplotlib.")] = True,
     limits: Annotated[
         str | None,
-        typer.Option(help="LOW,HIGH of all maps, such as -5,5; by default 99 % of every map."),
+        typer.Option(
+            help="LOW,HIGH of both axes of all maps, such as -5,5; by default 99 % of every "
+            "model's samples lie within them."
+        ),
     ] = None,
     backend: args.Backend = "local",
     scheduler: args.Scheduler = None,
@@ -71,9 +80,10 @@ def sweep(
     quiet: args.Quiet = False,
     log_json: args.LogJson = None,
 ) -> None:
-    """Train a model for every combination of options; table, densities, maps and heat maps.
+    """Train a model for every combination of options, and compare them in a table and figures.
 
-    Each finished case is stored at once: the same command resumes where a killed one ended.
+    Each finished model is stored at once; if the command is killed, the same command resumes
+    where it ended.
     """
     from fembed import sweeps
     from fembed.commands import describe, options

@@ -79,7 +79,7 @@ class Evaluation(ShowsFacts):
         ``seconds_fit`` and ``seconds_score``; after a search, ``chosen``: its settings as JSON.
         ``raw``, which has no embedding, has no dimension (NA).
     predictions : pandas.DataFrame
-        One row a test sample of every row of ``folds``.
+        One row per test sample of every row of ``folds``.
     """
 
     task: str
@@ -139,7 +139,7 @@ class Evaluation(ShowsFacts):
         return pd.DataFrame(rows).astype({"dimension": "Int64"})
 
     def differences(self) -> pd.DataFrame:
-        """Ours minus each baseline's on the same folds, one row a baseline, dimension and measure.
+        """Ours minus each baseline's on the same folds: a row per baseline, dimension, measure.
 
         ``low`` and ``high`` bound the difference at 95 % by Student's t with J - 1 degrees of
         freedom and the standard error of `summary`. A baseline without dimensions of its own (raw)

@@ -57,7 +57,7 @@ def extend(
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in
         notebooks.
     callback : callable, optional
-        Called with a `Progress` a few times a second.
+        Called with a `Progress` a few times per second.
 
     Returns
     -------

@@ -40,7 +40,7 @@ def density_grid(
     row_name, column_name : str
         What rows and columns stand for.
     hexagon_count : int
-        Hexagons across a panel.
+        Number of hexagons across a panel.
     limits : (low, high), or a pair of them, optional
         Shared by all panels. By default a square with 99 % of every model's samples; how many lie
         outside is written into the panel.

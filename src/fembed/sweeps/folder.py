@@ -1,6 +1,6 @@
 """The folder of a sweep: each finished case is on disk at once, so that a killed run goes on.
 
-``sweep.json`` says what the cases have in common; ``cases/`` has one file a finished case, named
+``sweep.json`` says what the cases have in common; ``cases/`` has one file per finished case, named
 by a digest of its options; ``models/`` has the models under the same names. The table and the
 figures are made anew at the end of every run.
 """

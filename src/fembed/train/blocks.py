@@ -1,4 +1,4 @@
-"""The order in which blocks visit the matrix: every entry once a pass, freshly shuffled."""
+"""The order in which blocks visit the matrix: every entry once per pass, newly shuffled."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Progress:
     held_out_loss : float or None
         The same of the held-out samples or entries, when last evaluated.
     pairs_per_second : float
-        Entries trained a second so far.
+        Entries trained per second so far.
     """
 
     stage: str

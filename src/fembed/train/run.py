@@ -72,9 +72,9 @@ def fit(
         With fewer than 20 samples in all there is none. (`fembed.calibrate` takes samples of your
         choice, and gives p-values.)
     checkpoint : path, optional
-        A file that keeps the state of the training, once a minute. If it exists, the fit goes on
-        from there, and ends with the bits of a fit that was never stopped. It is not removed:
-        do so once the model is saved.
+        A file to which the state of the training is written once per minute. If it exists, the
+        fit continues from there and ends with the bits of a fit that was never stopped. It is not
+        removed: do so once the model is saved.
     overwrite_values : bool
         Train in the memory of an Expression's ``values``, whose contents are lost, instead of a
         copy.
@@ -82,7 +82,7 @@ def fit(
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in
         notebooks.
     callback : callable, optional
-        Called with a `Progress` a few times a second.
+        Called with a `Progress` a few times per second.
     **options
         Options of a `FitConfig` by name: ``n_components=8, seed=1``. They replace those of
         ``config``.

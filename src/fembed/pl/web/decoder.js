@@ -1,6 +1,6 @@
 // Evaluates the model of fembed in a browser: x_hat[j] = c[j] + u . L[j] + MLP([u; v[j]]).
 // The same algebra as the engine: the first layer is linear in [u; v], so the part of u is
-// computed once a point and the part of v once a gene.
+// computed once per point and the part of v once per gene.
 "use strict";
 
 function fembedBytes(text) {
