@@ -20,7 +20,7 @@ def table() -> str:
     """One row per layer, from the command line down; modules in a row do not import each other."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     (layers,) = (it["layers"] for it in settings["contracts"] if it["type"] == "layers")
-    rows = ["| room | what it is | its modules |", "|---|---|---|"]
+    rows = ["| module or package | what it is | its modules |", "|---|---|---|"]
     for layer in layers:
         for name in re.findall(r"\w+", layer):
             if name != "_core":  # compiled, with a table of its own
