@@ -1,4 +1,4 @@
-// Adam (Kingma & Ba 2015) on rows that each have a number of updates of their own.
+// Adam (Kingma & Ba 2015) for matrices whose rows each count their own updates.
 #pragma once
 #include <cstdint>
 
@@ -7,14 +7,14 @@
 
 namespace fembed::FEMBED_ISA {
 
-// The update of rows that share a learning rate. GROUP is the member of Arrays that they are of.
+// Updates rows that share a learning rate. GROUP is the member of Arrays to which the rows belong.
 class AdamUpdate {
    public:
-    // scale makes sums of gradients the gradient of the mean.
+    // Sums of gradients times `scale` are the gradient of the mean.
     AdamUpdate(const Arrays& arrays_, const Adam* adam_, float learning_rate_, float scale_)
         : arrays(arrays_), adam(adam_), learning_rate(learning_rate_), scale(scale_) {}
 
-    // The bias corrections of a row's t-th update; most rows of a job have the same t.
+    // Sets the bias corrections for a row's t-th update; most rows of a job have the same t.
     void at(int64_t t) {
         if (t == count) return;
         count = t;
@@ -40,9 +40,10 @@ class AdamUpdate {
     }
 
    private:
-    // Which product of a moment's two is not rounded before they are added. Left to compilers,
-    // this depends on what they inline, and so would the results; the choice is that of the
-    // versions that left it to GCC, whose loops and single parameters differ.
+    // A moment is the sum of two products; this is the one that is not rounded before the addition.
+    // If compilers chose it, the choice and so the results would depend on what they inline. The
+    // choices here are those that GCC made in earlier versions, which left it to the compiler: it
+    // chose one for loops and the other for single parameters.
     enum class Fused { OLD_MOMENT, GRADIENT };
     template <Fused FUSED>
     FEMBED_INLINE static float moment(float beta, float old, float share, float gradient) {
@@ -50,7 +51,8 @@ class AdamUpdate {
                                           : multiply_add(share, gradient, beta * old);
     }
 
-    // Arguments and not a struct: compilers take __restrict seriously for them only.
+    // The pointers are arguments and not members of a struct, because compilers make use of
+    // __restrict only for arguments.
     template <bool TOUCHED, Fused FUSED>
     FEMBED_INLINE void apply(float* __restrict x, const float* __restrict sums,
                              float* __restrict first, float* __restrict second, int64_t n) const {

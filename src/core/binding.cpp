@@ -101,7 +101,8 @@ NB_MODULE(_core, module) {
     module.doc() = "The native engine: blocks of samples x genes, forward, gradients, Adam, solve.";
     module.def("isas", &fembed::isas,
                "Names of the kernels that this processor can run, best first.");
-    // A wrong type is an error, never a converted copy that takes the results with it.
+    // A wrong type is an error. nanobind must never convert an array: results written into the
+    // converted copy would be lost.
     const auto exact = [](const char* name) { return nb::arg(name).noconvert(); };
     module.def("train", &fembed::train, "parameters"_a, "state"_a, "options"_a, "steps"_a,
                "n_threads"_a, "isa"_a);

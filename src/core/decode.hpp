@@ -11,7 +11,7 @@
 
 namespace fembed::FEMBED_ISA {
 
-struct DecodeMemory {  // a thread's own
+struct DecodeMemory {  // each thread has its own
     float *part, *hidden;
 
     DecodeMemory(Slices& slices, const Layout& s)

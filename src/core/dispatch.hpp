@@ -1,4 +1,4 @@
-// Chooses the kernel.
+// Chooses the kernel (the code for one instruction set) at run time.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,10 +7,11 @@
 
 namespace fembed {
 
-// Those that this processor can run, best first.
+// The kernels that this processor can run, best first.
 std::vector<const Kernel*> supported_kernels();
 
-// The best one where the name is empty; null where this processor has none of that name.
+// The kernel with this name, or null if this processor cannot run it; the best one if the name is
+// empty.
 const Kernel* kernel_named(const std::string& isa);
 
 }  // namespace fembed

@@ -1,4 +1,4 @@
-// Squared distances of profiles to candidates, over each profile's observed genes.
+// Squared distances between profiles and candidates, over each profile's observed genes.
 #pragma once
 #include <cstdint>
 
@@ -9,12 +9,12 @@
 
 namespace fembed::FEMBED_ISA {
 
-// Candidates are read once for several profiles; the order of the sums does not depend on how
-// profiles are grouped.
+// Several profiles, so that each candidate is read only once for all of them. The order of
+// summation does not depend on how profiles are grouped.
 struct ProfileGroup {
     static constexpr int MOST = 4;
     int64_t p, width;
-    float *values, *weights;  // MOST x width: 0 and 0 where unobserved or beyond the last gene
+    float *values, *weights;  // MOST x width; both 0 where unobserved or beyond the last gene
 
     ProfileGroup(Slices& slices, int64_t p_)
         : p(p_), width(padded(p_)), values(slices.floats(MOST * width)),
@@ -32,7 +32,7 @@ struct ProfileGroup {
         }
     }
 
-    // To one candidate, of the first `count` profiles; out has one row a profile.
+    // The distances of the first `count` profiles to one candidate; out has one row per profile.
     void distances(const float* candidate, int count, float* out, int64_t out_row) const {
         vec sums[MOST] = {};
         int64_t j = 0;

@@ -1,4 +1,4 @@
-// A model that stands still: the first layer of every gene, once for all samples.
+// A frozen model: the genes' part of the first layer is computed once, for all samples.
 #pragma once
 #include <cstdint>
 

@@ -1,4 +1,5 @@
-// The genes of one gene slot: gradients of V, L and c, their update, and the gradient of W_v.
+// For the genes of one gene slot: the gradients of V, L and c, the update of these rows, and the
+// gradient of W_v (the columns of the first layer that multiply v).
 #pragma once
 #include <cstdint>
 
@@ -43,7 +44,7 @@ class GeneUpdate {
     const GeneMemory memory;
     AdamUpdate update;
 
-    // The sums of the first sample slot become those of all, in the slots' order.
+    // Adds the sums of all sample slots to those of the first one, in the order of the slots.
     void add_up_slots(int panel) const {
         for (int slot = 1; slot < step.partition.n_sample_slots; ++slot) {
             const int64_t other = step.partition.panel_sum(slot, panel);
@@ -53,7 +54,7 @@ class GeneUpdate {
         }
     }
 
-    // V's rows as they were in the step, padded with zeros.
+    // The rows of V with which the step was computed, padded with zeros.
     void copy_rows(int panel, int count) const {
         for (int i = 0; i < count; ++i) {
             const float* const v = training.arrays.v + int64_t(step.genes[panel * PANEL + i]) * s.e;
@@ -87,7 +88,7 @@ class GeneUpdate {
         store_block(block, out);
     }
 
-    // gradient (genes x e_padded) = sums' W_v
+    // gradient (genes x e_padded) = sums^T W_v
     void gradient_of_rows(const float* sums, int count) const {
         for (int g = 0; g < count; g += ROWS) {
             with_rows<ROWS>(smaller(ROWS, count - g), [&](auto rows) {
@@ -115,10 +116,10 @@ class GeneUpdate {
         }
     }
 
-    // Of gene i of a panel.
+    // Writes the gradients of gene i of a panel.
     void write_gradients(int panel, int i) const {
         const Arrays& out = *step.gradients;
-        const int64_t gene = int64_t(panel) * PANEL + i;  // of the block
+        const int64_t gene = int64_t(panel) * PANEL + i;  // index within the block
         const float* const gradient = memory.gradient + i * s.e_padded;
         for (int k = 0; k < s.e; ++k) out.v[gene * s.e + k] = step.scale * gradient[k];
         if (work.bias_sums) out.bias[gene] = step.scale * work.bias_sums.at(panel)[i];

@@ -1,5 +1,5 @@
-// One kernel; compiled once for every instruction set, with FEMBED_ISA its name and
-// FEMBED_LANES its float32 lanes.
+// A kernel: this file is compiled once for every instruction set. FEMBED_ISA is the set's name,
+// FEMBED_LANES the number of float32 values in its vectors.
 #include "decode.hpp"
 #include "distances.hpp"
 #include "interface.hpp"

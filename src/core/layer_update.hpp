@@ -1,4 +1,4 @@
-// Rows of the network's layers: their gradients added up over slots, and their update.
+// For rows of the network's layers: adds up their gradients over the slots, and updates them.
 #pragma once
 #include <cstdint>
 
@@ -14,7 +14,7 @@ struct LayerRows {
     int layer, begin, end;
 };
 
-// All rows of all layers in jobs of about 2,048 weights.
+// Divides the rows of all layers into jobs of about 2,048 weights.
 class LayerJobs {
    public:
     explicit LayerJobs(const Layout& s) {
@@ -66,7 +66,7 @@ class LayerUpdate {
     const Step& step;
     AdamUpdate update;
 
-    // Where the weights and the bias of output o of layer l lie in the network.
+    // The offsets, in the flat network, of the weights and of the bias of output o of layer l.
     int64_t weight(int l, int o) const { return s.weight[l] + int64_t(o) * s.inputs(l); }
     int64_t bias(int l, int o) const { return s.bias[l] + o; }
 

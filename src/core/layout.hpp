@@ -1,4 +1,4 @@
-// Where the weights of every layer lie, and the activations.
+// The offsets of every layer's weights and activations in their flat arrays.
 #pragma once
 #include <cstdint>
 
@@ -7,16 +7,16 @@
 
 namespace fembed::FEMBED_ISA {
 
-// Where each layer's weights, and their packed copies, lie.
+// The sizes of a model, and the offsets of each layer's weights and of their packed copies.
 struct Layout {
-    static constexpr int MOST = 32;  // hidden layers
+    static constexpr int MOST = 32;  // the largest number of hidden layers
     int d, e, n_hidden, h1;
     int width[MOST];
     int64_t weight[MOST + 1], bias[MOST + 1];  // offsets in the flat network; [n_hidden] = output
-    int64_t n_network, first_layer;            // weights in all, and those of layer 0 with bias
+    int64_t n_network, first_layer;            // numbers in all, and in layer 0 (with its bias)
     int64_t packed[MOST], packed_back[MOST];   // offsets in the packed copies, layers >= 1
     int64_t n_packed;
-    int64_t hidden_offset[MOST + 1];  // floats before layer l in a panel of activations
+    int64_t hidden_offset[MOST + 1];  // rows before layer l in a panel of activations
     int64_t h1_padded, e_padded, d_padded;
 
     explicit Layout(const Shape& shape) {

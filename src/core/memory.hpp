@@ -1,4 +1,4 @@
-// Aligned memory, and its division into slices that have names.
+// Aligned memory, and its division into named slices.
 #pragma once
 #include <cstdint>
 
@@ -24,7 +24,7 @@ struct Buffer {
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
     ~Buffer() { release(); }
-    float* grow(int64_t count) {  // contents are not kept
+    float* grow(int64_t count) {  // growing discards the contents
         if (count > capacity) {
             release();
             data = static_cast<float*>(allocate_aligned(size_t(count) * sizeof(float)));
@@ -42,7 +42,7 @@ struct Buffer {
     }
 };
 
-// One panel after another, each of `rows` features x PANEL pairs; null where a model lacks them.
+// Consecutive panels, each of `rows` features x PANEL pairs; null if the model does not have them.
 struct Panels {
     float* data = nullptr;
     int64_t rows = 0;
@@ -54,7 +54,7 @@ struct Panels {
     void add(int64_t to, int64_t from) const { FEMBED_ISA::add(at(to), at(from), rows * PANEL); }
 };
 
-// One row after another, each of `width` floats; null where a model lacks them.
+// Consecutive rows, each of `width` floats; null if the model does not have them.
 struct Rows {
     float* data = nullptr;
     int64_t width = 0;
@@ -65,9 +65,10 @@ struct Rows {
     }
 };
 
-// Consecutive slices of one piece of memory, each on a vector's border and with `room` floats
-// after it. The hot ones lie without gaps: with all on borders of cache lines, decoding took 9 to
-// 20 % more on a busy EPYC. Without memory the slices are null, and only their size is counted.
+// Consecutive slices of one piece of memory. Each slice is aligned to a vector and followed by
+// `room` unused floats. Slices that are used most have no gaps between them: with every slice
+// aligned to a cache line, decoding took 9 to 20 % more time on a busy EPYC. If there is no memory,
+// the slices are null, and only their total size is counted.
 class Slices {
    public:
     explicit Slices(float* memory_, int64_t room_ = 0) : memory(memory_), room(room_) {}
@@ -93,7 +94,8 @@ class Slices {
     int64_t room, used = 0;
 };
 
-// A struct of slices in memory of its own: Named(Slices&, sizes...) takes what it needs.
+// Makes a struct of slices in `buffer`, which grows to their total size. The constructor
+// Named(Slices&, sizes...) takes the slices that it needs.
 template <class Named, class... Sizes>
 Named sliced(Buffer& buffer, int64_t room, const Sizes&... sizes) {
     Slices counted(nullptr, room);
@@ -102,7 +104,7 @@ Named sliced(Buffer& buffer, int64_t room, const Sizes&... sizes) {
     return Named(slices, sizes...);
 }
 
-// The same once for every thread.
+// Memory for such a struct for each of several threads.
 template <class Named>
 class OwnMemory {
    public:

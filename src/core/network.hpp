@@ -1,4 +1,4 @@
-// The network on a panel of pairs: one sample with PANEL genes.
+// The network's forward and backward pass for a panel of pairs: one sample with PANEL genes.
 #pragma once
 #include <cstdint>
 
@@ -11,28 +11,29 @@
 
 namespace fembed::FEMBED_ISA {
 
-// What a sample brings to its pairs.
+// The inputs that a sample contributes to its pairs.
 struct SampleInput {
     const float* part;  // W_u u, h1_padded
     const float* u;     // d
 };
 
-// What the genes of a panel bring to their pairs; L and c are null where the model lacks them.
+// The inputs that the genes of a panel contribute to their pairs; loading and bias are null if the
+// model does not have them.
 struct GenePanel {
     float* part;     // W_v v + b, h1 x PANEL
     float* loading;  // L, d x PANEL
     float* bias;     // c, PANEL
 };
 
-// Up to PANEL genes: those of an index, or consecutive ones.
+// Up to PANEL genes: those listed in an index, or consecutive ones from `first` on.
 struct PanelGenes {
-    const int32_t* index;  // or null
+    const int32_t* index;  // null for consecutive genes
     int64_t first;
     int count;
     int64_t operator[](int i) const { return index ? index[i] : first + i; }
 };
 
-// Fills a panel; pairs without a gene become zero.
+// Fills a panel with its genes' inputs; those of pairs without a gene are set to zero.
 inline void fill_gene_panel(const Packed& packed, const Arrays& arrays, const PanelGenes& genes,
                             const GenePanel& panel) {
     const int d = packed.layout.d, e = packed.layout.e;
@@ -50,8 +51,8 @@ inline void fill_gene_panel(const Packed& packed, const Arrays& arrays, const Pa
     }
 }
 
-// Activations of one panel are layer after layer: layer l at PANEL * hidden_offset[l].
-// Returns the prediction in two vectors.
+// Computes the activations and the prediction (two vectors, in `out`) of one panel. The activations
+// are stored layer after layer: those of layer l begin at hidden + PANEL * hidden_offset[l].
 FEMBED_INLINE void forward_panel(const Packed& packed, const SampleInput& sample,
                                  const GenePanel& genes, float* hidden, vec (&out)[2]) {
     const Layout& s = packed.layout;
@@ -110,7 +111,8 @@ FEMBED_INLINE void backward_output(const Packed& packed, const vec (&seed)[2], f
     }
 }
 
-// The same one layer down: the activations of layer l - 1 from the gradient at layer l.
+// The same one layer below: overwrites the activations of layer l - 1, from the gradient of layer
+// l.
 FEMBED_INLINE void backward_layer(const Packed& packed, int l, float* hidden) {
     const Layout& s = packed.layout;
     float* below = hidden + s.hidden_offset[l - 1] * PANEL;

@@ -1,4 +1,4 @@
-// The network's weights in the orders that the products want.
+// Copies of the network's weights in the orders in which the matrix products read them.
 #pragma once
 #include <cstdint>
 
@@ -25,12 +25,12 @@ struct Packed {
         gene_side_back = gene_side + genes;
         for (int64_t i = 0; i < samples + genes + genes_back; ++i) sample_side[i] = 0.0f;
     }
-    // Brings the packed copies of output o of layer l up to date.
+    // Updates the packed copies of the weights of output o of layer l.
     void pack_row(int l, int o) {
         const Layout& s = layout;
         const int n_in = s.inputs(l);
         const float* row = network + s.weight[l] + int64_t(o) * n_in;
-        if (l == s.n_hidden) return;  // the output layer is read as it is
+        if (l == s.n_hidden) return;  // the output layer has no packed copy
         if (l == 0) {
             for (int c = 0; c < s.d; ++c) sample_side[c * s.h1_padded + o] = row[c];
             for (int c = 0; c < s.e; ++c) {
@@ -73,7 +73,7 @@ struct Packed {
             for (int64_t h = 0; h < width; ++h) out[h] += u[c] * w[h];
         }
     }
-    // out: a panel (h1 x PANEL) of W_v v + b for n <= PANEL genes; the rest of it becomes zero.
+    // out = W_v v + b for n <= PANEL genes, as a panel (h1 x PANEL); the rest of it is set to zero.
     void gene_part(const float* const* genes, int n, float* out) const {
         const float* b = bias(0);
         const int h1 = layout.h1;
@@ -91,7 +91,8 @@ struct Packed {
     }
 
    private:
-    // R genes x V vectors of the first layer, written with the genes along the panel.
+    // Computes R genes x V vectors of first-layer units, and stores them transposed: one row per
+    // unit, with the genes along the panel.
     template <int R, int V>
     FEMBED_NOINLINE void gene_block(const float* const* genes, const float* b, int h,
                                     float* out) const {

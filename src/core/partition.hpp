@@ -1,7 +1,8 @@
 // How the work on a block is divided among threads.
 //
-// The result must not depend on the number of threads. So the work is cut into slots by the
-// block's shape alone; a slot adds into memory of its own; slots are added up in their order.
+// The result must not depend on the number of threads. Therefore the shape of the block alone
+// decides how the work is divided into slots, each slot has its own memory for its sums, and the
+// sums of the slots are added up in a fixed order.
 #pragma once
 #include <cstdint>
 
@@ -16,16 +17,17 @@ struct Range {
     int begin, end;
 };
 
-// Some samples of a block with some panels of its genes.
+// A part of a block: some of its samples with some panels of its genes.
 struct Slot {
     int index, gene_slot, sample_slot;
     Range panels, samples;
 };
 
-// A block of m samples x g genes: slot = gene slot * n_sample_slots + sample slot.
+// The division of a block of m samples x g genes. The index of a slot is
+// gene slot * n_sample_slots + sample slot.
 struct Partition {
     static constexpr int MOST_SLOTS = 16, PANELS_A_SLOT = 16;
-    static constexpr int SAMPLE_GROUP = 16;  // samples of one job, where a job is not a slot
+    static constexpr int SAMPLE_GROUP = 16;  // samples per job, in phases whose jobs are not slots
     int m, g, n_panels, n_gene_slots, n_sample_slots;
 
     Partition(int64_t samples, int64_t genes) : m(int(samples)), g(int(genes)) {
@@ -49,14 +51,14 @@ struct Partition {
     }
     int genes_in(int panel) const { return smaller(PANEL, g - panel * PANEL); }
 
-    // Samples in groups of SAMPLE_GROUP.
+    // Groups of SAMPLE_GROUP samples: their number, and the samples of one of them.
     int n_groups() const { return int(ceil_div(m, SAMPLE_GROUP)); }
     Range group(int index) const {
         const int begin = index * SAMPLE_GROUP;
         return {begin, smaller(begin + SAMPLE_GROUP, m)};
     }
 
-    // Where a slot keeps its sum for a panel, and for a sample.
+    // The index of a slot's sum for a panel, and of its sum for a sample.
     int64_t panel_sum(int sample_slot, int panel) const {
         return int64_t(sample_slot) * n_panels + panel;
     }

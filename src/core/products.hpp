@@ -1,6 +1,7 @@
-// Register-blocked products of matrices.
+// Register-blocked matrix products.
 //
-// A panel holds PANEL pairs (two vectors) of every feature: panel[feature * PANEL + pair].
+// A panel holds the values of all features for PANEL pairs (two vectors):
+// panel[feature * PANEL + pair].
 #pragma once
 #include <cstdint>
 
@@ -13,7 +14,8 @@ struct Int {
     static constexpr int value = N;
 };
 
-// Calls body(Int<rows>) for 1 <= rows <= R, so that tails are register-blocked too.
+// Calls body(Int<rows>) for 1 <= rows <= R, so that the last, incomplete block of rows is
+// register-blocked, too.
 template <int R, class Body>
 FEMBED_INLINE void with_rows(int rows, const Body& body) {
     if constexpr (R == 1) {
@@ -29,13 +31,13 @@ FEMBED_INLINE void with_rows(int rows, const Body& body) {
 
 FEMBED_INLINE int smaller(int a, int b) { return a < b ? a : b; }
 
-// Numbers to broadcast: that of row r at step k is data[r * row + k * step].
+// Scalars to broadcast: the one of row r at step k is data[r * row + k * step].
 struct Scalars {
     const float* data;
     int64_t row, step;
 };
 
-// Consecutive vectors: those of step k begin at data + k * step.
+// Consecutive vectors for every step: those of step k begin at data + k * step.
 struct Vectors {
     const float* data;
     int64_t step;
@@ -65,8 +67,8 @@ struct Matrix {
     int64_t out_stride, in_stride;
 };
 
-// A matrix (n_out x n_in) in the order that `multiply` reads: blocks of ROWS outputs,
-// input by input.
+// A matrix (n_out x n_in) in the order in which `multiply` reads it: in blocks of ROWS outputs, and
+// within a block input by input.
 struct PackedMatrix {
     const float* data;
     int n_out, n_in;
@@ -83,7 +85,7 @@ inline void pack(const Matrix& matrix, float* packed) {
     }
 }
 
-// finish(o, low, high) receives the two vectors of output o of `weight` times the panel `in`.
+// Multiplies the panel `in` by `weight`. finish(o, low, high) receives the two vectors of output o.
 template <class Finish>
 FEMBED_INLINE void multiply(PackedMatrix weight, const float* in, const Finish& finish) {
     const int n_in = weight.n_in;
@@ -125,7 +127,7 @@ FEMBED_NOINLINE void dot_block(Features y, Features x, int n_panels, float* out,
         y.data += y.panel_step;
         x.data += x.panel_step;
     }
-    // A copy, so that the sums above can stay in registers.
+    // The sums are copied, so that those above can stay in registers.
     constexpr int COUNT = (R * C + LANES - 1) / LANES * LANES;
     vec rows[COUNT] = {};
     FEMBED_UNROLL
@@ -172,7 +174,7 @@ FEMBED_INLINE void add_row_sums(Features y, int n_y, int n_panels, float* out) {
     }
 }
 
-// The same where out has room for n_y sums only.
+// The same for an `out` that has room for n_y sums only.
 inline void add_row_sums_exactly(Features y, int n_y, int n_panels, float* out) {
     for (int first = 0; first < n_y; first += LANES) {
         const int width = smaller(LANES, n_y - first);

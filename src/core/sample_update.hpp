@@ -15,7 +15,7 @@ class SampleUpdate {
         : training(training_), s(training_.layout), work(training_.workspace), step(step_),
           update(training_.arrays, step_.adam, step_.learning_rate.samples, step_.scale) {}
 
-    // i counts within the block.
+    // i is the sample's index within the block.
     void run(int i) {
         const int64_t sample = step.samples[i];
         if (step.adam) update.at(++step.adam->u_count[sample]);
@@ -42,7 +42,7 @@ class SampleUpdate {
     const Step& step;
     AdamUpdate update;
 
-    // The sums of the first gene slot become those of all, in the slots' order.
+    // Adds the sums of all gene slots to those of the first one, in the order of the slots.
     void add_up_slots(int i) const {
         for (int slot = 1; slot < step.partition.n_gene_slots; ++slot) {
             add(work.sample_sums.at(i), work.sample_sums.at(step.partition.sample_sum(slot, i)),
@@ -50,7 +50,7 @@ class SampleUpdate {
         }
     }
 
-    // By the network, and by the linear skip.
+    // Adds the gradient through the network, and that through the linear skip.
     void add_gradient(int i, int first, int count, float* __restrict gradient) const {
         const float* const sum = work.sample_sums.at(i);
         for (int h = 0; h < s.h1; ++h) {

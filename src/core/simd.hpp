@@ -1,9 +1,10 @@
 // One vector type for every instruction set: the compiler's vector extensions, or plain floats.
 //
-// This header and all that include it declare inside the namespace of their instruction set
-// (FEMBED_ISA is its name, FEMBED_LANES its float32 lanes; CMake defines both), so that the
-// linker cannot pick an inline function compiled for a newer processor for an older one. For
-// the same reason none of them uses the templates of the standard library.
+// This header and all that include it declare everything inside the namespace of their instruction
+// set (FEMBED_ISA is its name, FEMBED_LANES the number of float32 values in its vectors; CMake
+// defines both). Otherwise the linker could use an inline function that was compiled for a newer
+// processor in the code for an older one. For the same reason, none of these headers uses templates
+// of the standard library.
 #pragma once
 
 namespace fembed::FEMBED_ISA {
@@ -17,7 +18,7 @@ typedef float loose_vec __attribute__((vector_size(4 * FEMBED_LANES), aligned(4)
 #endif
 
 constexpr int LANES = FEMBED_LANES;
-constexpr int PANEL = 2 * LANES;  // pairs handled together: two vectors
+constexpr int PANEL = 2 * LANES;  // pairs that are processed together: two vectors
 
 #define FEMBED_INLINE inline __attribute__((always_inline))
 #define FEMBED_NOINLINE __attribute__((noinline))
@@ -74,7 +75,7 @@ FEMBED_INLINE vec sum_rows(const vec* rows) {
 }
 #endif
 
-// a * b + c, rounded once where the processor can.
+// a * b + c, rounded only once if the processor can do that.
 FEMBED_INLINE float multiply_add(float a, float b, float c) {
 #if defined(__FMA__) || defined(__aarch64__)
     return __builtin_fmaf(a, b, c);
@@ -89,7 +90,7 @@ FEMBED_INLINE float sum_lanes(vec value) {
     return sum;
 }
 
-// Register blocks: R rows of scalars against two vectors; R x C dot products.
+// Sizes of register blocks: ROWS scalars times two vectors; DOT_ROWS x DOT_COLS dot products.
 #if FEMBED_LANES == 16 || defined(__aarch64__)
 constexpr int ROWS = 10, DOT_ROWS = 5, DOT_COLS = 5;
 #else

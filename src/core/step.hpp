@@ -40,11 +40,11 @@ struct LearningRates {
 // One step on one block; every thread has its own copy.
 struct Step {
     Partition partition;
-    const int32_t *samples, *genes;  // of the block
+    const int32_t *samples, *genes;  // the block's rows of U and V
     LearningRates learning_rate;
-    const Adam* adam;         // null: nothing moves
-    const Arrays* gradients;  // null: they are not wanted
-    float scale;              // 2 / n_observed makes sums of residual * slope a gradient
+    const Adam* adam;         // null if the parameters stay as they are
+    const Arrays* gradients;  // null if they are not wanted
+    float scale;              // 2 / n_observed: what turns sums of residual * slope into a gradient
 };
 
 }  // namespace fembed::FEMBED_ISA

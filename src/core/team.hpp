@@ -1,8 +1,8 @@
 // Threads of one OpenMP region that share out the jobs of one phase after another.
 //
-// OpenMP's own loops end in a barrier that spins for a long time: on a machine that is busy
-// with something else, or runs two fits at once, a step of a millisecond then takes ten. This
-// barrier spins briefly and then gives its processor away.
+// OpenMP's own loops end in a barrier in which waiting threads spin for a long time. On a machine
+// that is busy with other work, or that runs two fits at once, a step of one millisecond then takes
+// ten. The threads at this barrier spin briefly and then yield their processor.
 #pragma once
 #ifdef _OPENMP
 #include <omp.h>

@@ -1,5 +1,5 @@
-// Forward and backward of all pairs of a slot, a tile at a time: the loss, and the gradients
-// that need activations.
+// The forward and backward pass for all pairs of a slot, one tile at a time. It gives the loss, and
+// the gradients that need activations.
 #pragma once
 #include <cstdint>
 
@@ -11,16 +11,16 @@
 
 namespace fembed::FEMBED_ISA {
 
-// Added up in float32 within a tile, in float64 over tiles.
+// The sums are in float32 within a tile, and in float64 over tiles.
 struct SlotTotals {
     double squares;
     int64_t n_observed;
 };
 
-// Panels of pairs whose activations are kept at the same time.
+// Some panels of pairs, whose activations are in memory at the same time.
 struct Tile {
     struct Pairs {
-        int sample, panel;  // of the block
+        int sample, panel;  // indices within the block
     };
     int count = 0;
     Pairs pairs[TileMemory::MOST_PANELS];
@@ -83,7 +83,7 @@ class SlotPass {
         add_first_layer(tile);
     }
 
-    // Leaves the activations and residuals of every pair.
+    // Stores the activations and residuals of every pair for the backward pass.
     void forward(const Tile& tile) {
         vec squares = {}, observed = {};
         for (int k = 0; k < tile.count; ++k) {
@@ -115,8 +115,8 @@ class SlotPass {
         return training.expression + int64_t(step.samples[pairs.sample]) * training.p;
     }
 
-    // In a large matrix every entry of a block is a cache miss of its own. Inlined, since GCC
-    // takes a function that only prefetches for one without effect, and drops the call.
+    // In a large matrix, every entry of a block is a cache miss of its own. The function is inlined
+    // because GCC believes that a function that only prefetches has no effect, and drops the call.
     FEMBED_INLINE void prefetch_target(const Tile::Pairs& pairs) const {
         const float* const row = profile(pairs);
         const int32_t* const which = step.genes + pairs.panel * PANEL;
@@ -138,7 +138,7 @@ class SlotPass {
         for (int v = 0; v < 2; ++v) store(sum + v * LANES, load(sum + v * LANES) + residual[v]);
     }
 
-    // The gradients of the linear skip: of L, and of U through L.
+    // Adds the gradients that the linear skip gives: those of L, and those of U through L.
     FEMBED_INLINE void add_loading(const Tile::Pairs& pairs, const float* u, const float* loading,
                                    const vec (&residual)[2]) const {
         float* const sum = work.loading_sums.at(panel_sum(pairs.panel));

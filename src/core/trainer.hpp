@@ -1,4 +1,4 @@
-// A run of training steps, each on a block: forward, loss, every gradient, Adam.
+// A run of training steps. Each works on one block: forward pass, loss, all gradients, Adam.
 #pragma once
 #include <cstdint>
 
@@ -76,11 +76,11 @@ class Trainer {
         return {partition(blocks, t), samples, genes, rates, purpose.adam, purpose.gradients, 0.0f};
     }
 
-    // Every thread calls this; a phase begins when all jobs of the one before are done.
+    // Every thread calls this. A phase begins when all jobs of the previous phase are done.
     void one_step(int64_t t) {
         Step step = step_on(t);
         const Partition& block = step.partition;
-        // The first layer, once for every gene and once for every sample.
+        // The parts of the first layer: once per gene and once per sample.
         team.share(block.n_panels + block.n_groups(), [&](int job) {
             if (job < block.n_panels) {
                 prepare_genes(step, job);
@@ -88,11 +88,11 @@ class Trainer {
                 prepare_samples(step, block.group(job - block.n_panels));
             }
         });
-        // All pairs.
+        // The forward and backward pass of all pairs.
         team.share(block.n_slots(),
                    [&](int slot) { totals[slot] = SlotPass(training, step, slot).run(); });
         finish_loss(t, step);
-        // What belongs to one gene or one sample; the network still has its old weights.
+        // The updates of genes and samples, with the old weights of the network.
         team.share(block.n_gene_slots + block.n_groups(), [&](int job) {
             if (job < block.n_gene_slots) {
                 GeneUpdate(training, step).run(job);
@@ -100,7 +100,7 @@ class Trainer {
                 update_samples(step, job - block.n_gene_slots);
             }
         });
-        // The network.
+        // The update of the network.
         team.share(layer_jobs.count(),
                    [&](int job) { LayerUpdate(training, step).run(layer_jobs[job]); });
         if (dense() && step.adam) untouched.move(team, training, step);
@@ -111,7 +111,8 @@ class Trainer {
         fill_gene_panel(training.packed, training.arrays, genes, training.workspace.genes(panel));
     }
 
-    // The samples move before the network does, whose gradient wants their old places.
+    // Keeps the old places of the samples: they are updated before the network, whose gradient
+    // needs the old ones.
     void prepare_samples(const Step& step, const Range& group) const {
         const int d = training.layout.d;
         for (int i = group.begin; i < group.end; ++i) {
@@ -122,8 +123,8 @@ class Trainer {
         }
     }
 
-    // Every thread adds the slots in their order; the first one reports. A block without an
-    // observed entry moves nothing.
+    // Every thread adds up the slots in their order; the first thread reports the sums. A block
+    // without an observed entry changes no parameters.
     void finish_loss(int64_t t, Step& step) const {
         double squares = 0.0;
         int64_t count = 0;

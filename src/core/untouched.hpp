@@ -1,4 +1,5 @@
-// The published recipe's Adam moves every row in every step: here those outside the block.
+// The published recipe's Adam updates every row in every step; here are the rows that the block
+// does not contain.
 #pragma once
 #include <cstdint>
 
@@ -12,7 +13,8 @@ namespace fembed::FEMBED_ISA {
 
 class UntouchedRows {
    public:
-    // Before the threads start; a lazy Adam never asks.
+    // Call this before the threads start. A lazy Adam, which leaves these rows alone, does not need
+    // it.
     void reserve(const Training& training) {
         const int64_t rows = training.n + training.p;
         samples = reinterpret_cast<unsigned char*>(memory.grow(ceil_div(rows, sizeof(float))));
@@ -36,9 +38,9 @@ class UntouchedRows {
     }
 
    private:
-    static constexpr int64_t GROUP = 256;  // rows of a job
+    static constexpr int64_t GROUP = 256;  // rows per job
     Buffer memory;
-    unsigned char *samples = nullptr, *genes = nullptr;  // 1 where the block has the row
+    unsigned char *samples = nullptr, *genes = nullptr;  // 1 if the block contains the row
 
     void mark(const Step& step, unsigned char touched) {
         for (int i = 0; i < step.partition.m; ++i) samples[step.samples[i]] = touched;

@@ -1,4 +1,4 @@
-// The memory of a run's steps, by name.
+// The named memory in which the steps of a run work.
 #pragma once
 #include <cstdint>
 
@@ -11,7 +11,7 @@
 
 namespace fembed::FEMBED_ISA {
 
-// What a workspace must hold: the most that any block of a run asks for.
+// The sizes of a workspace: for each, the most that any block of the run needs.
 struct Capacity {
     int64_t samples = 0, panels = 0, panel_sums = 0, sample_sums = 0, slots = 0;
 
@@ -27,10 +27,10 @@ struct Capacity {
     static void raise(int64_t& most, int64_t value) { most = value > most ? value : most; }
 };
 
-// Shared by the threads; for the block at hand.
+// The memory for the current block, which all threads share.
 struct Workspace {
     Rows old_samples;   // U before the step
-    Rows sample_parts;  // W_u u, by sample
+    Rows sample_parts;  // W_u u of each sample
     Panels gene_parts, loading, bias;
     // Sums of gradients.
     Panels gene_sums, loading_sums, bias_sums;  // by sample slot and panel
@@ -59,30 +59,31 @@ struct Workspace {
     }
 };
 
-// A thread's own memory while it works on a tile.
+// The memory of one thread while it works on a tile.
 struct TileMemory {
     static constexpr int MOST_PANELS = 32;
-    int64_t activations;  // of one panel of pairs
+    int64_t activations;  // their number for one panel of pairs
     float *hidden, *residuals;
 
     TileMemory(Slices& slices, const Layout& s)
         : activations(s.activations() * PANEL), hidden(slices.floats(panels(s) * activations)),
           residuals(slices.floats(panels(s) * PANEL)) {}
 
-    // Panels of a tile, so that its activations stay in the second-level cache.
+    // The number of panels per tile with which the activations stay in the second-level cache.
     static int panels(const Layout& s) {
         const int64_t bytes = s.activations() * PANEL * 4;
         const int64_t fit = (int64_t(FEMBED_TILE_KIB) << 10) / bytes;
         return fit < 4 ? 4 : fit > MOST_PANELS ? MOST_PANELS : int(fit);
     }
     float* hidden_of(int k) const { return hidden + k * activations; }
-    // Layer l of every panel of the tile.
+    // The activations of layer l in all panels of the tile.
     Features layer(const Layout& s, int l) const {
         return {hidden + s.hidden_offset[l] * PANEL, activations};
     }
 };
 
-// A thread's own memory while it works on the genes of a panel; both are PANEL x e_padded.
+// The memory of one thread while it works on the genes of a panel; both arrays are
+// PANEL x e_padded.
 struct GeneMemory {
     float *gradient, *rows;
 
@@ -90,7 +91,7 @@ struct GeneMemory {
         : gradient(slices.floats(PANEL * s.e_padded)), rows(slices.floats(PANEL * s.e_padded)) {}
 };
 
-// A thread works on a tile or on genes: both lie at the same place.
+// A thread works either on a tile or on genes, so both use the same memory.
 struct ThreadMemory {
     TileMemory tile;
     GeneMemory genes;

@@ -1,7 +1,7 @@
 """Auxiliary tasks, cross-validated without leakage.
 
-`protocol` is the way through a fold, `methods` what is compared, `tasks` and `survival` what is
-predicted and measured, `folds` who is tested when, `result` and `figure` what comes out.
+`protocol` runs each fold, `methods` holds the methods that are compared, `tasks` and `survival` say
+what is predicted and measured, `folds` divides the samples, `result` and `figure` hold the results.
 """
 
 from fembed.evaluation.protocol import evaluate

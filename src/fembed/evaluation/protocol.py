@@ -72,10 +72,10 @@ def evaluate(
 ) -> Evaluation:
     """Cross-validate an auxiliary task on embeddings that never saw the test samples.
 
-    In every fold the embedding is trained on the training part, the rest is projected, the task's
-    model is fitted on the training coordinates and scored on the projected ones. Baselines go
-    through the same folds, transform and model; missing entries are filled for them with the
-    means of the training part.
+    In every fold the embedding is trained on the training part and the rest is projected into it.
+    The task's model is then fitted on the training coordinates and scored on the projected ones.
+    Baselines go through the same folds, transform and model; missing entries are filled for them
+    with the means of the training part.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Using a trained model on new data: place, impute, add genes and samples, calibrate.
 
-`projection` places new samples, and `extension` makes them part of the model; `imputation` gives
-all genes from those at hand; `new_genes` adds genes that the model does not have;
-`calibration` learns from data how sure the model may be; `matching` brings data to the model's
+`projection` places new samples, and `extension` makes them part of the model; `imputation` predicts
+all genes from the measured ones; `new_genes` adds genes that the model does not have;
+`calibration` measures how certain the model is; `matching` brings data to the model's
 genes and scale, and `doubts` checks that they fit it.
 """
 

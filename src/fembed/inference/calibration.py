@@ -27,10 +27,10 @@ from fembed.solvers.uncertainty import MIN_SAMPLES
 def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model:
     """A copy of ``model`` with a measured uncertainty, and with residual factors for imputation.
 
-    Samples are told apart by name. The factor of the confidence ellipses and the reference of the
-    p-values come from samples that the model was *not* trained on, as training samples would make
-    both too optimistic. The residual factors, which describe variation that genes share and the map
-    leaves out, come from the training samples, where they are given.
+    Training samples are recognised by name. The factor of the confidence ellipses and the reference
+    of the p-values come from samples that the model was *not* trained on, as training samples would
+    make both too optimistic. The residual factors, which describe variation that genes share and
+    the map leaves out, come from the training samples, if these are given.
 
     Parameters
     ----------

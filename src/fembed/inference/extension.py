@@ -38,7 +38,7 @@ def extend(
     verbose: bool | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> Model:
-    """Add samples to a trained model: place them, then a few epochs on old and new samples.
+    """Add samples to a trained model: place them, then train on old and new ones for a few epochs.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def extend(
     Model
         Old samples first. ``training["extension"]`` says what happened: ``n_new``, ``epochs``,
         the mean squared errors of old and new samples before and after, and the ``drift``: the
-        root mean square distance between a sample's old and new place over the map's size (the
-        root mean square distance of old places from their mean), and its 95 % point,
+        root mean square distance between a sample's old and new place, divided by the map's size
+        (the root mean square distance of old places from their mean), and its 95 % point,
         ``drift_95``. What was learnt after the training is dropped: calibrate anew.
 
     Raises

@@ -1,6 +1,6 @@
 """New genes in a frozen model: the mirror image of placing samples.
 
-Network and sample embedding stand still; `fembed.solvers.genes` solves every new gene on its own.
+Network and sample embedding are frozen; `fembed.solvers.genes` solves every new gene on its own.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def add_genes(
     model : Model
         A trained model.
     data : Expression, AnnData or DataFrame
-        Samples with the new genes, in the units of the training data. Samples of the training are
-        known by name and stand where they are; others are placed by the genes of the model that
+        Samples with the new genes, in the units of the training data. Training samples are
+        recognised by name and stay where they are; others are placed by the genes of the model that
         the data have too. NaN is a missing entry.
     genes : sequence of str, optional
         The genes to add; by default all that the model does not have.

@@ -39,8 +39,8 @@ class Projection(ShowsFacts):
         Mean squared error over the sample's observed genes, on the model's scale.
     covariance : float64, k x n_components x n_components
         Covariance of the coordinates: how far they would move if other genes of the same kind had
-        been measured (see `fembed.solvers.uncertainty`). Multiplied by the model's factor, with
-        which ellipses cover as often as they say; a model without one
+        been measured (see `fembed.solvers.uncertainty`). It is multiplied by the model's factor,
+        with which ellipses have their nominal coverage; a model without one
         (`fembed.fit(calibrate=False)`, or extended) has ellipses that cover less often. Infinite
         where the observed genes are fewer than the coordinates or do not determine them.
     n_genes : int64, k
@@ -112,7 +112,7 @@ def project(
     n_threads : int, optional
         Threads of the engine; all processors by default.
     workers : Workers, optional
-        Place parts of the samples on other processes or a Dask cluster, which is for very many;
+        Place parts of the samples in other processes or on a Dask cluster, for very many samples;
         the result is the same to the bit. Then ``n_threads`` is that of ``workers``.
     verbose : bool, optional
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in

@@ -1,7 +1,7 @@
 """A grid of settings: many models of the same data, measured and mapped side by side.
 
-`options` is what varies, `case` one model and its measures, `folder` what is kept on disk so that
-a run can be resumed, `result` what comes out, and `run` the way through all cases.
+`options` holds the grid, `case` trains one model and measures it, `folder` keeps results on disk so
+that a run can be resumed, `run` goes through all cases, and `result` holds what they gave.
 """
 
 from fembed.sweeps.result import Sweep

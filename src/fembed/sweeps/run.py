@@ -48,7 +48,7 @@ def sweep(
     verbose: bool | None = None,
     callback: Callable[[int, int, CaseResult], None] | None = None,
 ) -> Sweep:
-    """Train a model for every combination of options, and measure how well its map tells a label.
+    """Train a model for every combination of options; measure how well its map predicts a label.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Early stopping: train, evaluate what is held out now and then, and go back to the best state."""
+"""Early stopping: train, evaluate held-out data at intervals, and go back to the best state."""
 
 from __future__ import annotations
 

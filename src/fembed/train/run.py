@@ -66,11 +66,11 @@ def fit(
         none, for values that are on a log scale already.
     calibrate : bool
         Also measure, on held-out samples before they join, the factor of the confidence ellipses,
-        and learn the residual factors that imputation uses: a few seconds. Nothing else depends
-        on it. With fewer than 20 samples held out (none are by the published recipe) the factor is
-        that of training samples, which is too small: ``model.calibration.held_out`` is then False.
-        With fewer than 20 samples in all there is none. (`fembed.calibrate` takes samples of your
-        choice, and gives p-values.)
+        and learn the residual factors that imputation uses. This takes a few seconds, and nothing
+        else depends on it. With fewer than 20 held-out samples (the published recipe holds out
+        none) the factor is that of training samples, which is too small:
+        ``model.calibration.held_out`` is then False. With fewer than 20 samples in all there is no
+        factor. (`fembed.calibrate` takes samples of your choice, and gives p-values.)
     checkpoint : path, optional
         A file to which the state of the training is written once per minute. If it exists, the
         fit continues from there and ends with the bits of a fit that was never stopped. It is not

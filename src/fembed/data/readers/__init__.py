@@ -73,12 +73,12 @@ def read(
         - a text table of any ending, also in .gz, .bz2, .xz or .zip: names in its first column and
           first row, or a format known by its content (GCT, GEO series matrix, featureCounts, STAR,
           htseq-count, RSEM, GDC star_counts, QoRTs, salmon, kallisto, Xena, cBioPortal, ...);
-        - a folder, a list or a pattern such as ``"run/*.genes.results"`` of files that are a
+        - a folder, a list or a pattern such as ``"run/*.genes.results"`` of files with one
           sample each.
     layer : str, optional
-        Of an .h5ad or .zarr: this layer instead of ``X``.
+        For .h5ad and .zarr: read this layer instead of ``X``.
     use_raw : bool
-        Of an .h5ad or .zarr: ``raw.X`` and its genes instead of ``X``.
+        For .h5ad and .zarr: read ``raw.X`` and its genes instead of ``X``.
     transpose : bool, optional
         Whether the file is genes x samples; by default as its format, or else its names, say.
     tx2gene : path, optional
