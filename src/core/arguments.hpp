@@ -225,6 +225,34 @@ struct AdamOptionsArgument {
     }
 };
 
+// fembed.engine.Likelihood
+class LikelihoodArgument {
+   public:
+    LikelihoodArgument(nb::handle given, const Shape& shape) {
+        if (has(given, "weight")) weight = array_of<In<float, 1>>(given, "weight");
+        if (has(given, "factors")) factors = array_of<In<float, 2>>(given, "factors");
+        if (has(given, "mean")) mean = array_of<In<double, 1>>(given, "mean");
+        if (has(given, "precision")) precision = array_of<In<double, 2>>(given, "precision");
+        const size_t p = size_t(shape.p), d = size_t(shape.d);
+        require((!weight || weight->shape(0) == p) && (!factors || factors->shape(0) == p),
+                "weight has one value a gene, factors one row");
+        require(!mean == !precision && (!mean || (mean->shape(0) == d && precision->shape(0) == d &&
+                                                  precision->shape(1) == d)),
+                "a prior has a mean and a precision of the unknowns");
+    }
+    Likelihood view() const {
+        return {weight ? weight->data() : nullptr, factors ? factors->data() : nullptr,
+                factors ? int(factors->shape(1)) : 0, mean ? mean->data() : nullptr,
+                precision ? precision->data() : nullptr};
+    }
+
+   private:
+    std::optional<In<float, 1>> weight;
+    std::optional<In<float, 2>> factors;
+    std::optional<In<double, 1>> mean;
+    std::optional<In<double, 2>> precision;
+};
+
 // The arrays of fembed.engine.Solution, to be filled.
 struct SolutionArgument {
     Out<float, 2> u;

@@ -59,8 +59,10 @@ static void decode(nb::handle parameters, In<float, 2> points, Out<float, 2> out
 }
 
 static void solve(nb::handle parameters, In<float, 2> profiles, In<float, 3> starts,
-                  nb::handle options, nb::handle solution, int n_threads, const std::string& isa) {
+                  nb::handle likelihood, nb::handle options, nb::handle solution, int n_threads,
+                  const std::string& isa) {
     const ModelArgument model(parameters);
+    const LikelihoodArgument judged(likelihood, model.shape());
     const size_t k = profiles.shape(0), d = size_t(model.shape().d);
     require(int64_t(profiles.shape(1)) == model.shape().p && starts.shape(0) == k &&
                 starts.shape(1) >= 1 && starts.shape(2) == d && n_threads >= 1,
@@ -71,8 +73,8 @@ static void solve(nb::handle parameters, In<float, 2> profiles, In<float, 3> sta
                               value_of<bool>(options, "curvature")};
     const Kernel& kernel = checked_kernel(isa);
     nb::gil_scoped_release unlocked;
-    kernel.solve(model, {profiles.data(), int64_t(k), starts.data(), int(starts.shape(1))}, how,
-                 out.view(), n_threads);
+    kernel.solve(model, {profiles.data(), int64_t(k), starts.data(), int(starts.shape(1))},
+                 judged.view(), how, out.view(), n_threads);
 }
 
 static void squared_distances(In<float, 2> profiles, In<float, 2> candidates, Out<float, 2> out,
@@ -111,7 +113,7 @@ NB_MODULE(_core, module) {
     module.def("decode", &fembed::decode, "parameters"_a, exact("points"), exact("out"),
                "n_threads"_a, "isa"_a);
     module.def("solve", &fembed::solve, "parameters"_a, exact("profiles"), exact("starts"),
-               "options"_a, "solution"_a, "n_threads"_a, "isa"_a);
+               "likelihood"_a, "options"_a, "solution"_a, "n_threads"_a, "isa"_a);
     module.def("squared_distances", &fembed::squared_distances, exact("profiles"),
                exact("candidates"), exact("out"), "n_threads"_a, "isa"_a);
 }

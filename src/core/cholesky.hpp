@@ -1,5 +1,6 @@
 // Solves A x = b for a positive definite A.
 #pragma once
+#include <cstdint>
 
 #include "simd.hpp"
 
@@ -22,12 +23,23 @@ inline bool factorize(double* a, int d) {
     return true;
 }
 
-inline void substitute(const double* factor, const double* b, int d, double* x) {
+// factor x = b for n right sides, in place: b is d x n, and becomes x.
+inline void substitute_forward(const double* factor, int d, double* b, int n) {
     for (int r = 0; r < d; ++r) {
-        double value = b[r];
-        for (int k = 0; k < r; ++k) value -= factor[r * d + k] * x[k];
-        x[r] = value / factor[r * d + r];
+        double* const row = b + int64_t(r) * n;
+        for (int k = 0; k < r; ++k) {
+            const double value = factor[int64_t(r) * d + k];
+            const double* const above = b + int64_t(k) * n;
+            for (int c = 0; c < n; ++c) row[c] -= value * above[c];
+        }
+        for (int c = 0; c < n; ++c) row[c] /= factor[int64_t(r) * d + r];
     }
+}
+
+// factor factor' x = b
+inline void substitute(const double* factor, const double* b, int d, double* x) {
+    for (int r = 0; r < d; ++r) x[r] = b[r];
+    substitute_forward(factor, d, x, 1);
     for (int r = d - 1; r >= 0; --r) {
         double value = x[r];
         for (int k = r + 1; k < d; ++k) value -= factor[k * d + r] * x[k];

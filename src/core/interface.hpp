@@ -63,16 +63,26 @@ struct Profiles {
     int n_starts;
 };
 
+// What places are judged by: u costs r' S^-1 r + (u - mean)' P (u - mean), with r what it leaves of
+// the observed genes and S = F F' + diag(1 / weight) their noise. What is null plays no part.
+struct Likelihood {
+    const float* weight;   // p; null: all one
+    const float* factors;  // F, p x n_factors
+    int n_factors;
+    const double* mean;       // d
+    const double* precision;  // P, d x d
+};
+
 struct SolveOptions {
     int max_iterations;
-    double tolerance;  // of the relative decrease of the sum of squares
+    double tolerance;  // of the relative decrease of the cost
     bool curvature;    // wanted at the solution; without it the last step is cheaper
 };
 
 struct Solution {
     float* u;           // k x d
-    double* loss;       // k, mean squared error over the observed genes
-    double* curvature;  // k x d x d, J'J at the solution
+    double* loss;       // k, the cost by observed gene
+    double* curvature;  // k x d x d, J' S^-1 J + P at the solution
     int64_t* n_observed;
     int32_t* n_iterations;
 
@@ -97,8 +107,8 @@ struct Kernel {
     // Fills the gradients of the only block's mean squared error, in block-local rows. For tests.
     void (*gradients)(const Model&, const Steps&, const Arrays& gradients, int n_threads);
     void (*decode)(const Model&, const Decoding&, int n_threads);
-    void (*solve)(const Model&, const Profiles&, const SolveOptions&, const Solution&,
-                  int n_threads);
+    void (*solve)(const Model&, const Profiles&, const Likelihood&, const SolveOptions&,
+                  const Solution&, int n_threads);
     void (*squared_distances)(const Distances&, int n_threads);
 };
 

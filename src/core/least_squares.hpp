@@ -1,27 +1,32 @@
-// How well a profile is predicted at a point of the map: the sum of squares and its derivatives.
+// How well a profile is predicted at a point of the map: the cost of a `Likelihood`, a generalised
+// sum of squares, and its derivatives.
 #pragma once
 #include <cstdint>
 
 #include "frozen.hpp"
+#include "interface.hpp"
 #include "layout.hpp"
 #include "memory.hpp"
 #include "network.hpp"
+#include "noise.hpp"
 #include "products.hpp"
 #include "simd.hpp"
 
 namespace fembed::FEMBED_ISA {
 
-struct LeastSquaresMemory {         // a thread's own
-    static constexpr int TILE = 8;  // panels whose derivatives are multiplied together
+struct LeastSquaresMemory {  // a thread's own
     float *part, *jacobian, *residuals, *hidden, *products, *u;
+    SharedNoiseMemory shared;
 
-    LeastSquaresMemory(Slices& slices, const Layout& s)
+    LeastSquaresMemory(Slices& slices, const Layout& s, int64_t n_panels, int n_factors)
         : part(slices.floats(s.h1_padded)), jacobian(slices.floats(int64_t(TILE) * s.d * PANEL)),
           residuals(slices.floats(TILE * PANEL)), hidden(slices.floats(s.activations() * PANEL)),
-          products(slices.floats(int64_t(s.d) * (s.d + 1) + LANES)), u(slices.floats(s.d)) {}
+          products(slices.floats(int64_t(s.d) * (s.d + 1) + LANES)), u(slices.floats(s.d)),
+          shared(slices, s, n_panels, n_factors) {}
 };
 
-// A point with the derivatives there: J'J and J'r, r = profile - prediction.
+// A point with the derivatives there: half the cost's gradient, downhill, and half its curvature
+// where the residuals' own is left out, J' S^-1 r - P (u - mean) and J' S^-1 J + P.
 struct Expansion {
     double *u, *gradient, *curvature;
 
@@ -33,44 +38,58 @@ struct Expansion {
 class LeastSquares {
    public:
     // side_back: W_u, packed to be multiplied from the left
-    LeastSquares(const FrozenModel& frozen_, const float* side_back_, const LeastSquaresMemory& own)
-        : frozen(frozen_), s(frozen_.layout), side_back{side_back_, s.d, s.h1}, memory(own) {}
+    LeastSquares(const FrozenModel& frozen_, const float* side_back_, const FrozenNoise& noise_,
+                 const Likelihood& likelihood_, const LeastSquaresMemory& own)
+        : frozen(frozen_), s(frozen_.layout), side_back{side_back_, s.d, s.h1}, noise(noise_),
+          likelihood(likelihood_), shared(noise_, frozen_, own.shared), memory(own) {}
 
     int64_t n_observed() const { return observed; }
 
-    // The sum of squares at point.u (float32 values) and, if wanted, the derivatives there.
+    // To be called before a profile is evaluated.
+    void observe(const float* profile) { shared.observe(profile); }
+
+    // The cost at point.u (float32 values) and, if wanted, the derivatives there.
     double evaluate(const float* profile, const Expansion& point, bool derivatives) {
         const int d = s.d;
         for (int c = 0; c < d; ++c) memory.u[c] = float(point.u[c]);
         for (int c = 0; c < d; ++c) point.gradient[c] = 0.0;
         for (int64_t c = 0; c < int64_t(d) * d; ++c) point.curvature[c] = 0.0;
         frozen.packed.sample_part(memory.u, memory.part);
-        double squares = 0.0;
+        shared.begin();
+        double cost = 0.0;
         observed = 0;
         for (int64_t panel = 0; panel < frozen.n_panels; panel += TILE) {
             const int64_t left = frozen.n_panels - panel;
             const int count = int(left < TILE ? left : TILE);
             PanelTotals totals = {};
             for (int k = 0; k < count; ++k) expand(profile, panel + k, k, derivatives, totals);
-            squares += double(sum_lanes(totals.squares));
+            cost += double(sum_lanes(totals.squares));
             observed += int64_t(sum_lanes(totals.observed));
             if (derivatives) add_products(point, count);
+            shared.add(panel, count, residuals(), jacobian(), derivatives);
         }
-        return squares;
+        cost -= shared.take(point.gradient, point.curvature, derivatives);
+        return cost + add_prior(point);
     }
 
    private:
-    static constexpr int TILE = LeastSquaresMemory::TILE;
     struct PanelTotals {
         vec squares, observed;
     };
     const FrozenModel& frozen;
     const Layout& s;
     const PackedMatrix side_back;
+    const FrozenNoise& noise;
+    const Likelihood& likelihood;
+    SharedNoise shared;
     const LeastSquaresMemory memory;
     int64_t observed = 0;
 
-    // Residuals and derivatives of one panel, the k-th of its tile. The prediction is one number
+    Features jacobian() const { return {memory.jacobian, int64_t(s.d) * PANEL}; }
+    Features residuals() const { return {memory.residuals, PANEL}; }
+
+    // Residuals and derivatives of one panel, the k-th of its tile, times the roots of the genes'
+    // weights. The prediction is one number
     // a gene, so one backward pass gives its whole gradient in u.
     FEMBED_INLINE void expand(const float* profile, int64_t panel, int k, bool derivatives,
                               PanelTotals& totals) const {
@@ -83,10 +102,11 @@ class LeastSquares {
         forward_panel(frozen.packed, {memory.part, memory.u}, genes, memory.hidden, value);
         for (int v = 0; v < 2; ++v) {
             const vec x = load(target + v * LANES);
-            const vec residual = zero_if_nan(x, x - value[v]);
-            seed[v] = zero_if_nan(x, splat(1.0f));
+            const vec root = load(noise.root_weight(panel) + v * LANES);
+            const vec residual = zero_if_nan(x, (x - value[v]) * root);
+            seed[v] = zero_if_nan(x, root);
             totals.squares += residual * residual;
-            totals.observed += seed[v];
+            totals.observed += zero_if_nan(x, splat(1.0f));
             store(memory.residuals + k * PANEL + v * LANES, residual);
         }
         if (!derivatives) return;
@@ -106,15 +126,30 @@ class LeastSquares {
     // Float32 within a tile, float64 over tiles.
     void add_products(const Expansion& point, int count) const {
         const int d = s.d;
-        const Features jacobian = {memory.jacobian, int64_t(d) * PANEL};
-        const Features residuals = {memory.residuals, PANEL};
         float* const curvature = memory.products;
         float* const gradient = curvature + d * d;
         clear(memory.products, d * (d + 1));
-        add_dots(jacobian, d, jacobian, d, count, curvature);
-        add_dots(residuals, 1, jacobian, d, count, gradient);
+        add_dots(jacobian(), d, jacobian(), d, count, curvature);
+        add_dots(residuals(), 1, jacobian(), d, count, gradient);
         for (int c = 0; c < d * d; ++c) point.curvature[c] += double(curvature[c]);
         for (int c = 0; c < d; ++c) point.gradient[c] += double(gradient[c]);
+    }
+
+    // Returns what the prior adds to the cost.
+    double add_prior(const Expansion& point) const {
+        if (!likelihood.precision) return 0.0;
+        double cost = 0.0;
+        for (int a = 0; a < s.d; ++a) {
+            const double* const row = likelihood.precision + int64_t(a) * s.d;
+            double pull = 0.0;
+            for (int b = 0; b < s.d; ++b) {
+                pull += row[b] * (point.u[b] - likelihood.mean[b]);
+                point.curvature[a * s.d + b] += row[b];
+            }
+            point.gradient[a] -= pull;
+            cost += pull * (point.u[a] - likelihood.mean[a]);
+        }
+        return cost;
     }
 };
 

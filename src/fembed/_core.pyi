@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.engine import AdamOptions, AdamState, Solution, SolveOptions, Steps
+from fembed.likelihood import Likelihood
 from fembed.parameters import Parameters
 
 def isas() -> list[str]: ...
@@ -34,6 +35,7 @@ def solve(
     parameters: Parameters,
     profiles: NDArray[np.float32],
     starts: NDArray[np.float32],
+    likelihood: Likelihood,
     options: SolveOptions,
     solution: Solution,
     n_threads: int,

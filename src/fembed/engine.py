@@ -18,6 +18,7 @@ from fembed.threads import thread_count  # before OpenMP is loaded: it looks whe
 # isort: split
 
 from fembed import _core
+from fembed.likelihood import LEAST_SQUARES, Likelihood
 from fembed.parameters import Parameters
 
 Float32 = NDArray[np.float32]
@@ -223,9 +224,9 @@ class Solution:
     ----------
     u : float32, k x n_components
     loss : float64, k
-        Mean squared error over the observed genes.
+        The cost by observed gene, which is the mean squared error of least squares.
     curvature : float64, k x n_components x n_components
-        J'J, with J the derivative of the observed genes' prediction in u.
+        ``J' S^-1 J + precision``, with J the derivative of the observed genes' prediction in u.
     n_observed : int64, k
     n_iterations : int32, k
         Levenberg-Marquardt iterations, over all starts.
@@ -243,6 +244,7 @@ def solve(
     profiles: Float32,
     starts: Float32,
     *,
+    likelihood: Likelihood = LEAST_SQUARES,
     max_iterations: int = 30,
     tolerance: float = 1e-5,
     curvature: bool = True,
@@ -252,8 +254,8 @@ def solve(
     """Levenberg-Marquardt for each profile alone, genes and network frozen.
 
     ``profiles`` is k x n_genes with NaN where unobserved, ``starts`` is k x n_starts x
-    n_components; the best start is kept. ``tolerance`` is the relative decrease of the sum of
-    squares at which a descent ends. Without ``curvature`` the solution's is not that of its last
+    n_components; the best start is kept. ``tolerance`` is the relative decrease of the cost at
+    which a descent ends. Without ``curvature`` the solution's is not that of its last
     step, which is then cheaper.
     """
     k, d = len(profiles), parameters.n_components
@@ -266,7 +268,7 @@ def solve(
     )
     options = SolveOptions(max_iterations, tolerance, curvature)
     threads = thread_count(n_threads)
-    _core.solve(_to_read(parameters), profiles, starts, options, solution, threads, isa)
+    _core.solve(_to_read(parameters), profiles, starts, likelihood, options, solution, threads, isa)
     return solution
 
 

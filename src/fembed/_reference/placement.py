@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fembed._reference.network import Float, Index, add_linear, backward, pre_activations
+from fembed.likelihood import LEAST_SQUARES, Likelihood
 from fembed.parameters import Parameters
 
 
@@ -23,18 +24,57 @@ def jacobian(parameters: Parameters, u: Float, genes: Index) -> tuple[Float, Flo
     return x_hat[0], slope
 
 
+def cost(
+    parameters: Parameters, profile: Float, u: Float, likelihood: Likelihood = LEAST_SQUARES
+) -> tuple[float, Float, Float]:
+    """What the place ``u`` costs, and half of its first two derivatives.
+
+    With r the residuals of the observed genes, S = F F' + diag(1 / weight) their covariance and
+    u ~ N(mean, P^-1), the cost is r' S^-1 r + (u - mean)' P (u - mean): minus twice the logarithm
+    of the posterior density, up to a constant. S is inverted as it stands.
+
+    Returns
+    -------
+    cost : float
+    gradient : array, n_components
+        Downhill: J' S^-1 r - P (u - mean).
+    curvature : array, n_components x n_components
+        J' S^-1 J + P: where the prediction is linear, half the second derivative.
+    """
+    genes = np.flatnonzero(~np.isnan(profile))
+    x_hat, slope = jacobian(parameters, u, genes)
+    residual = profile[genes].astype(np.float64) - x_hat
+    variance = np.ones(genes.size)
+    if likelihood.weight is not None:
+        variance /= likelihood.weight[genes].astype(np.float64)
+    covariance = np.diag(variance)
+    if likelihood.factors is not None:
+        factors = likelihood.factors[genes].astype(np.float64)
+        covariance += factors @ factors.T
+    inverse = np.linalg.inv(covariance)
+    value = float(residual @ inverse @ residual)
+    gradient, curvature = slope.T @ inverse @ residual, slope.T @ inverse @ slope
+    if likelihood.mean is not None and likelihood.precision is not None:
+        away = u - likelihood.mean
+        value += float(away @ likelihood.precision @ away)
+        gradient = gradient - likelihood.precision @ away
+        curvature = curvature + likelihood.precision
+    return value, gradient, curvature
+
+
 def solve_sample(
     parameters: Parameters,
     profile: Float,
     start: Float,
+    likelihood: Likelihood = LEAST_SQUARES,
     max_iterations: int = 50,
     tolerance: float = 1e-8,
-) -> tuple[Float, float, Float, int]:
-    """Place one sample: the u that minimises the squared error over its observed genes.
+) -> tuple[Float, float, Float]:
+    """Place one sample: the u of least `cost`, which is the most probable one.
 
-    Levenberg-Marquardt: with r = x - x_hat, solve (J^T J + damping * s I) step = J^T r, where s
-    is the mean of J^T J's diagonal; keep the step and lessen the damping if the error falls,
-    else drop it and raise the damping; stop when the step is below ``tolerance * (1 + |u|)``.
+    Levenberg-Marquardt: with C the curvature, solve (C + damping * s I) step = gradient, where s
+    is the mean of C's diagonal; keep the step and lessen the damping if the cost falls, else drop
+    it and raise the damping; stop when the step is below ``tolerance * (1 + |u|)``.
 
     Parameters
     ----------
@@ -43,39 +83,31 @@ def solve_sample(
     profile : array, n_genes
         NaN where unobserved.
     start : array, n_components
+    likelihood : Likelihood
+        Least squares by default.
 
     Returns
     -------
     u : array, n_components
-    loss : float
-        Mean squared error over the observed genes, never above the one at ``start``.
-    covariance : array, n_components x n_components
-        SSE / max(n_observed - n_components, 1) * pinv(J^T J). Directions that the observed genes
-        do not determine get variance 0 from the pseudo-inverse: they are unknown, not exact.
-    n_observed : int
+    cost : float
+        Never above the one at ``start``.
+    curvature : array, n_components x n_components
+        Under a likelihood its inverse is the covariance of u; directions that neither genes nor
+        prior determine have none.
     """
-    genes = np.flatnonzero(~np.isnan(profile))
-    target = profile[genes].astype(np.float64)
-    u = start.astype(np.float64)
-    x_hat, slope = jacobian(parameters, u, genes)
-    sse, damping = float(np.sum((target - x_hat) ** 2)), 1e-3
+    u, damping = start.astype(np.float64), 1e-3
+    here, gradient, curvature = cost(parameters, profile, u, likelihood)
     for _ in range(max_iterations):
-        normal = slope.T @ slope
-        scale = np.trace(normal) / u.size
+        scale = np.trace(curvature) / u.size
         if scale == 0:  # flat: nothing observed, or every path through the network is shut
             break
-        step = np.linalg.solve(
-            normal + damping * scale * np.eye(u.size), slope.T @ (target - x_hat)
-        )
+        step = np.linalg.solve(curvature + damping * scale * np.eye(u.size), gradient)
         if np.linalg.norm(step) <= tolerance * (1 + np.linalg.norm(u)):
             break
-        trial_x_hat, trial_slope = jacobian(parameters, u + step, genes)
-        trial_sse = float(np.sum((target - trial_x_hat) ** 2))
-        if trial_sse < sse:
-            u, x_hat, slope, sse = u + step, trial_x_hat, trial_slope, trial_sse
+        there = cost(parameters, profile, u + step, likelihood)
+        if there[0] < here:
+            u, (here, gradient, curvature) = u + step, there
             damping = max(damping / 10, 1e-12)
         else:
             damping *= 4
-    variance = sse / max(genes.size - u.size, 1)
-    covariance = variance * np.linalg.pinv(slope.T @ slope, hermitian=True)
-    return u, sse / max(genes.size, 1), covariance, int(genes.size)
+    return u, here, curvature
