@@ -256,23 +256,23 @@ class LikelihoodArgument {
 // The arrays of fembed.engine.Solution, to be filled.
 struct SolutionArgument {
     Out<float, 2> u;
-    Out<double, 1> loss;
+    Out<double, 1> cost;
     Out<double, 3> curvature;
     Out<int64_t, 1> n_observed;
     Out<int32_t, 1> n_iterations;
 
     SolutionArgument(nb::handle given, size_t k, size_t d)
-        : u(array_of<Out<float, 2>>(given, "u")), loss(array_of<Out<double, 1>>(given, "loss")),
+        : u(array_of<Out<float, 2>>(given, "u")), cost(array_of<Out<double, 1>>(given, "cost")),
           curvature(array_of<Out<double, 3>>(given, "curvature")),
           n_observed(array_of<Out<int64_t, 1>>(given, "n_observed")),
           n_iterations(array_of<Out<int32_t, 1>>(given, "n_iterations")) {
-        require(u.shape(0) == k && u.shape(1) == d && loss.shape(0) == k &&
+        require(u.shape(0) == k && u.shape(1) == d && cost.shape(0) == k &&
                     curvature.shape(0) == k && curvature.shape(1) == d && curvature.shape(2) == d &&
                     n_observed.shape(0) == k && n_iterations.shape(0) == k,
                 "the solution has one row a profile");
     }
     Solution view() const {
-        return {u.data(), loss.data(), curvature.data(), n_observed.data(), n_iterations.data()};
+        return {u.data(), cost.data(), curvature.data(), n_observed.data(), n_iterations.data()};
     }
 };
 

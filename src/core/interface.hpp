@@ -81,13 +81,13 @@ struct SolveOptions {
 
 struct Solution {
     float* u;           // k x d
-    double* loss;       // k, the cost by observed gene
+    double* cost;       // k, see Likelihood
     double* curvature;  // k x d x d, J' S^-1 J + P at the solution
     int64_t* n_observed;
     int32_t* n_iterations;
 
     Solution from(int64_t i, int64_t d) const {
-        return {u + i * d, loss + i, curvature + i * d * d, n_observed + i, n_iterations + i};
+        return {u + i * d, cost + i, curvature + i * d * d, n_observed + i, n_iterations + i};
     }
 };
 

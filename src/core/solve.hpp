@@ -48,7 +48,7 @@ class Placer {
             }
         }
         *out.n_observed = problem.n_observed();
-        *out.loss = *out.n_observed ? best / double(*out.n_observed) : 0.0;
+        *out.cost = best;
     }
 
    private:

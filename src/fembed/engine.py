@@ -223,8 +223,8 @@ class Solution:
     Attributes
     ----------
     u : float32, k x n_components
-    loss : float64, k
-        The cost by observed gene, which is the mean squared error of least squares.
+    cost : float64, k
+        See `Likelihood`; that of least squares is the sum of squares over the observed genes.
     curvature : float64, k x n_components x n_components
         ``J' S^-1 J + precision``, with J the derivative of the observed genes' prediction in u.
     n_observed : int64, k
@@ -233,10 +233,15 @@ class Solution:
     """
 
     u: Float32
-    loss: NDArray[np.float64]
+    cost: NDArray[np.float64]
     curvature: NDArray[np.float64]
     n_observed: NDArray[np.int64]
     n_iterations: NDArray[np.int32]
+
+    @property
+    def loss(self) -> NDArray[np.float64]:
+        """The cost by observed gene (k); zero where there is none."""
+        return np.asarray(self.cost / np.maximum(self.n_observed, 1), np.float64)
 
 
 def solve(
@@ -261,7 +266,7 @@ def solve(
     k, d = len(profiles), parameters.n_components
     solution = Solution(
         u=np.empty((k, d), np.float32),
-        loss=np.empty(k, np.float64),
+        cost=np.empty(k, np.float64),
         curvature=np.empty((k, d, d), np.float64),
         n_observed=np.empty(k, np.int64),
         n_iterations=np.empty(k, np.int32),

@@ -12,7 +12,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Likelihood:
     """What places are judged by: how residuals and unknowns are distributed.
 
@@ -45,6 +45,13 @@ class Likelihood:
             weight=None if self.weight is None else self.weight[genes],
             factors=None if self.factors is None else self.factors[genes],
         )
+
+    def marginal_scale(self) -> Float32 | None:
+        """One over the standard deviation of each gene's residual, shared part included."""
+        if self.factors is None:
+            return None if self.weight is None else np.sqrt(self.weight)
+        own = 1.0 if self.weight is None else 1.0 / self.weight
+        return 1.0 / np.sqrt(own + np.square(self.factors).sum(axis=1))
 
 
 LEAST_SQUARES = Likelihood()

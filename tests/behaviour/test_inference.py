@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chi2
 
-from fembed import engine, store
+from fembed import store
 from fembed.config import FitConfig, Recipe
 from fembed.data.preprocess import Preprocessing
 from fembed.engine import Float32
@@ -22,7 +22,6 @@ from fembed.inference import Imputation, add_genes, calibrate, impute
 from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.solvers.jacobian import Jacobian
-from fembed.solvers.prior import Prior
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import covariance, p_value, squared_distance
 from fembed.train import fit
@@ -157,22 +156,6 @@ class TestImpute:
         twice = panel.rename(columns={"g5": "g0"})
         with pytest.raises(InputError, match="'g0' 2 times"):
             quiet_impute(model, twice)
-
-
-class TestPrior:
-    """The prior is a sum of squares that the engine sees as genes."""
-
-    def test_it_measures_the_distance_from_the_training_samples(self, model: Model) -> None:
-        prior = Prior.of_samples(model.sample_embedding, 0.3)
-        points = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32)
-        decoded = engine.decode(prior.among_genes(model.parameters), points)
-        assert_allclose(decoded[:, :N_GENES], model.decode(points), atol=1e-5)
-        u = model.sample_embedding.astype(float)
-        gap = points - u.mean(axis=0)
-        wanted = 0.3 * np.einsum("ka,ab,kb->k", gap, np.linalg.inv(np.cov(u.T)), gap)
-        values = prior.among_profiles(decoded[:, :N_GENES])[:, N_GENES:]
-        found = np.square(decoded[:, N_GENES:] - values).sum(axis=1)
-        assert_allclose(found, wanted, rtol=1e-3)
 
 
 class TestAddGenes:

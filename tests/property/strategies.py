@@ -14,6 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fembed.likelihood import Likelihood
 from fembed.parameters import Parameters
 
 Float = NDArray[np.floating[Any]]
@@ -122,3 +123,19 @@ def problems(draw: st.DrawFn, /, **limits: Any) -> Problem:
     p = draw(parameters(**limits))
     rows, genes = draw(blocks(p.n_samples, p.n_genes))
     return Problem(p, draw(expressions(p.n_samples, p.n_genes)), rows, genes)
+
+
+@st.composite
+def likelihoods(draw: st.DrawFn, n_genes: int, n_components: int) -> Likelihood:
+    """Any parts of a likelihood; noise of about one, factors that a few or all genes share."""
+    rng = draw(generators)
+    n_factors = draw(st.sampled_from([0, 1, 2, 3, 5, 9, 16, 17]))
+    has_weight, has_prior = draw(st.booleans()), draw(st.booleans())
+    root = rng.normal(size=(n_components, n_components))
+    factors = rng.normal(size=(n_genes, n_factors)) * (rng.random((n_genes, 1)) < 0.8)
+    return Likelihood(
+        weight=rng.uniform(0.2, 5.0, n_genes).astype(np.float32) if has_weight else None,
+        factors=factors.astype(np.float32) if n_factors else None,
+        mean=rng.normal(size=n_components) if has_prior else None,
+        precision=root @ root.T + 0.1 * np.eye(n_components) if has_prior else None,
+    )

@@ -33,7 +33,7 @@ def objective(p: Parameters, values: Float, prior: Prior) -> Float:
     residuals = values - forward(p, np.arange(p.n_samples), np.arange(p.n_genes))
     away = p.gene_unknowns().astype(np.float64) - prior.mean
     return np.nansum(np.square(residuals), axis=0) + np.einsum(
-        "gi,ij,gj->g", away, prior.precision, away
+        "gi,ij,gj->g", away, prior.likelihood.precision, away
     )
 
 
@@ -59,7 +59,7 @@ def test_the_loss_of_genes_is_that_of_the_reference_with_its_prior(
     expected = objective(p, values, prior)
     solver, start = GeneSolver(p, prior), p.gene_unknowns()[:, None, :]
     here = solver.solve(values.T, start, max_iterations=0)
-    assert_allclose(here.loss * here.n_observed, expected, rtol=1e-3, atol=1e-3)
+    assert_allclose(here.cost, expected, rtol=1e-3, atol=1e-3)
     solved = solver.solve(values.T, start, max_iterations=20)
     after = objective(p.with_genes(solved.u), values, prior)
     assert (after <= expected * (1 + 1e-4) + 1e-3).all()
@@ -82,8 +82,8 @@ def test_without_a_network_a_gene_is_a_ridge_regression(
     design[:, 3 : 3 + d] = p.sample_embedding
     if bias:
         design[:, -1] = 1.0
-    normal = design.T @ design + prior.precision
-    right = design.T @ (values - constant) + (prior.precision @ prior.mean)[:, None]
+    normal = design.T @ design + prior.likelihood.precision
+    right = design.T @ (values - constant) + (prior.likelihood.precision @ prior.mean)[:, None]
     assert_allclose(found.u, np.linalg.solve(normal, right).T, rtol=2e-2, atol=2e-2)
     assert_allclose(found.curvature[0], normal, rtol=1e-3, atol=1e-3)
 

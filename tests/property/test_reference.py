@@ -11,13 +11,23 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
+from scipy.stats import multivariate_normal
 
 from fembed._reference.loss import block_gradients, block_loss
 from fembed._reference.network import forward, pre_activations
-from fembed._reference.placement import jacobian, solve_sample
+from fembed._reference.placement import cost, jacobian, solve_sample
 from fembed._reference.training import Counts, adam_update, train_blocks
+from fembed.likelihood import LEAST_SQUARES
 from fembed.parameters import Parameters
-from tests.property.strategies import Problem, blocks, expressions, generators, parameters, problems
+from tests.property.strategies import (
+    Problem,
+    blocks,
+    expressions,
+    generators,
+    likelihoods,
+    parameters,
+    problems,
+)
 from tests.property.strategies import random_parameters as random_parameters_of
 
 Float = NDArray[np.floating[Any]]
@@ -409,25 +419,79 @@ def test_jacobian_is_the_central_difference_of_the_prediction(
 
 
 @given(parameters(max_samples=1), generators, st.data())
-def test_solving_never_raises_the_loss_and_reports_its_own_point(
+def test_the_cost_is_minus_twice_the_log_density(
+    p: Parameters, rng: np.random.Generator, data: st.DataObject
+) -> None:
+    profile = data.draw(expressions(1, p.n_genes))[0]
+    likelihood = data.draw(likelihoods(p.n_genes, p.n_components))
+    seen = np.flatnonzero(~np.isnan(profile))
+    covariance = np.diag(
+        np.ones(seen.size) if likelihood.weight is None else 1.0 / likelihood.weight[seen]
+    )
+    if likelihood.factors is not None:
+        factors = likelihood.factors[seen].astype(np.float64)
+        covariance = covariance + factors @ factors.T
+
+    def density(u: Float) -> float:
+        found = 0.0
+        if seen.size:
+            mean = jacobian(p, u, seen)[0]
+            found += multivariate_normal.logpdf(profile[seen], mean, covariance)
+        if likelihood.precision is not None:
+            prior = np.linalg.inv(likelihood.precision)
+            found += multivariate_normal.logpdf(u, likelihood.mean, prior)
+        return found
+
+    u, other = rng.normal(size=(2, p.n_components))
+    here, there = (cost(p, profile, at, likelihood)[0] for at in (u, other))
+    assert here - there == pytest.approx(
+        2.0 * (density(other) - density(u)), rel=1e-6, abs=1e-6 * (1 + here + there)
+    )
+
+
+@given(parameters(max_samples=1), generators, st.data())
+def test_the_gradient_of_the_cost_is_its_central_difference(
+    p: Parameters, rng: np.random.Generator, data: st.DataObject
+) -> None:
+    profile = data.draw(expressions(1, p.n_genes))[0]
+    likelihood = data.draw(likelihoods(p.n_genes, p.n_components))
+    genes = np.arange(p.n_genes)
+    u, direction = rng.normal(size=(2, p.n_components))
+    up, down = u + H * direction, u - H * direction
+    assume(same_pattern(relu_pattern(p, up[None, :], genes), relu_pattern(p, down[None, :], genes)))
+    here, gradient, curvature = cost(p, profile, u, likelihood)
+    above, below = (cost(p, profile, at, likelihood)[0] for at in (up, down))
+    difference = (above - below) / (2 * H)
+    # Downhill, and half of it.
+    assert -2.0 * gradient @ direction == pytest.approx(difference, rel=1e-5, abs=1e-6 * (1 + here))
+    # Between kinks the prediction is linear in u, and the cost is a parabola.
+    bend = (above - 2 * here + below) / H**2
+    size = 1 + here / H**2 * 1e-15 * 1e4
+    assert 2.0 * direction @ curvature @ direction == pytest.approx(bend, rel=1e-4, abs=size)
+
+
+@given(parameters(max_samples=1), generators, st.data())
+def test_solving_never_raises_the_cost_and_reports_its_own_point(
     p: Parameters, rng: np.random.Generator, data: st.DataObject
 ) -> None:
     profile = data.draw(expressions(1, p.n_genes))
+    likelihood = data.draw(
+        st.one_of(st.just(LEAST_SQUARES), likelihoods(p.n_genes, p.n_components))
+    )
     at = rng.normal(size=p.n_components)
-    here, gene_all = np.array([0]), np.arange(p.n_genes)
-    before, n_before = block_loss(replace(p, sample_embedding=at[None]), profile, here, gene_all)
-    u, loss, covariance, n_observed = solve_sample(p, profile[0], at)
-    after, _ = block_loss(replace(p, sample_embedding=u[None]), profile, here, gene_all)
-    assert loss <= before + 1e-12  # the two sum in another order
-    assert loss == pytest.approx(after, rel=1e-9, abs=1e-12)
-    assert n_observed == n_before
-    assert covariance.shape == (p.n_components, p.n_components)
-    rounding = 1e-9 * float(np.abs(covariance).max())
-    assert_allclose(covariance, covariance.T, atol=rounding)
-    assert np.linalg.eigvalsh(covariance).min() >= -rounding
-    if n_observed == 0:
-        assert_array_equal(u, at)
-        assert loss == 0.0
+    before = cost(p, profile[0], at, likelihood)[0]
+    u, found, curvature = solve_sample(p, profile[0], at, likelihood)
+    after, _, there = cost(p, profile[0], u, likelihood)
+    assert found <= before
+    assert found == after
+    assert_array_equal(curvature, there)
+    if likelihood is LEAST_SQUARES:
+        here, gene_all = np.array([0]), np.arange(p.n_genes)
+        alone = replace(p, sample_embedding=u[None])
+        loss, n_observed = block_loss(alone, profile, here, gene_all)
+        assert found == pytest.approx(loss * n_observed, rel=1e-9, abs=1e-12)
+        if n_observed == 0:
+            assert_array_equal(u, at)
 
 
 @given(generators, st.integers(1, 5), st.sampled_from([(17,), (16, 9), (12, 10, 8, 8)]))
@@ -440,29 +504,37 @@ def test_solving_recovers_a_decoded_point_from_nearby(
     profile[rng.permutation(40)[:10]] = np.nan
     _, slope = jacobian(p, truth, np.flatnonzero(~np.isnan(profile)))
     assume(np.linalg.cond(slope) < 30)
-    u, loss, _, n_observed = solve_sample(p, profile, truth + 1e-3 * rng.normal(size=n_components))
-    assert n_observed == 30
+    u, squares, _ = solve_sample(p, profile, truth + 1e-3 * rng.normal(size=n_components))
     assert_allclose(u, truth, atol=1e-7)
-    assert loss < 1e-14
+    assert squares < 1e-12
 
 
-@given(generators, st.integers(1, 5), st.integers(0, 20))
-def test_solving_a_linear_model_is_least_squares(
-    rng: np.random.Generator, n_components: int, n_missing: int
+@given(generators, st.integers(1, 5), st.integers(0, 20), st.data())
+def test_solving_a_linear_model_is_generalised_least_squares(
+    rng: np.random.Generator, n_components: int, n_missing: int, data: st.DataObject
 ) -> None:
     p = random_parameters_of(rng, 1, 40, n_components, 2, (3,), bias=False)
     p.network[:] = 0
     assert p.gene_loading is not None
+    likelihood = data.draw(likelihoods(40, n_components))
     profile = rng.normal(size=40)
     profile[rng.permutation(40)[:n_missing]] = np.nan
     seen = ~np.isnan(profile)
     loading = p.gene_loading[seen]
     assume(np.linalg.cond(loading) < 30)
-    expected, (sse,), *_ = np.linalg.lstsq(loading, profile[seen])
-    u, loss, covariance, n_observed = solve_sample(p, profile, rng.normal(size=n_components))
-    assert n_observed == 40 - n_missing
-    assert_allclose(u, expected, atol=1e-7)
-    assert loss == pytest.approx(sse / n_observed)
-    # the textbook covariance of ordinary least squares
-    textbook = sse / (n_observed - n_components) * np.linalg.inv(loading.T @ loading)
-    assert_allclose(covariance, textbook, rtol=1e-6, atol=1e-12)
+    covariance = np.eye(seen.sum())
+    if likelihood.weight is not None:
+        covariance /= likelihood.weight[seen].astype(np.float64)
+    if likelihood.factors is not None:
+        factors = likelihood.factors[seen].astype(np.float64)
+        covariance += factors @ factors.T
+    inverse = np.linalg.inv(covariance)
+    normal, right = loading.T @ inverse @ loading, loading.T @ inverse @ profile[seen]
+    if likelihood.precision is not None and likelihood.mean is not None:
+        normal, right = (
+            normal + likelihood.precision,
+            right + likelihood.precision @ likelihood.mean,
+        )
+    u, _, curvature = solve_sample(p, profile, rng.normal(size=n_components), likelihood)
+    assert_allclose(u, np.linalg.solve(normal, right), atol=1e-6)
+    assert_allclose(curvature, normal, rtol=1e-6, atol=1e-9)

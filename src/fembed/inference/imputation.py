@@ -135,7 +135,8 @@ def _expected(model: Model, found: Matched, n_threads: int | None) -> tuple[Floa
     """Places (k x n_components) and expected profiles (k x n_genes), on the model's scale."""
     noise = float(np.median(model.sample_loss)) or 1e-12
     prior = Prior.of_samples(model.sample_embedding, noise)
-    places = place(found.parameters, found.profiles, prior=prior, n_threads=n_threads).u
+    likelihood = prior.likelihood
+    places = place(found.parameters, found.profiles, likelihood=likelihood, n_threads=n_threads).u
     values = engine.decode(model.parameters, places, n_threads=n_threads)
     if model.residual_factors is None:
         return places, values
@@ -143,7 +144,12 @@ def _expected(model: Model, found: Matched, n_threads: int | None) -> tuple[Floa
     for _ in range(ROUNDS - 1):
         rest = found.profiles - beside[:, found.genes]
         places, _ = refine(
-            found.parameters, rest, places, max_iterations=10, prior=prior, n_threads=n_threads
+            found.parameters,
+            rest,
+            places,
+            max_iterations=10,
+            likelihood=likelihood,
+            n_threads=n_threads,
         )
         values = engine.decode(model.parameters, places, n_threads=n_threads)
         beside = _beside(model, found, values)

@@ -63,9 +63,8 @@ class GeneSolver:
     """
 
     def __init__(self, parameters: Parameters, prior: Prior) -> None:
-        mirrored = _mirrored(parameters, len(prior.mean))
-        self._mirrored = prior.among_genes(mirrored, sums=np.float32)
-        self._prior = prior
+        self._mirrored = _mirrored(parameters, len(prior.mean))
+        self._likelihood = prior.likelihood
 
     def solve(
         self,
@@ -91,8 +90,9 @@ class GeneSolver:
         """
         return engine.solve(
             self._mirrored,
-            self._prior.among_profiles(profiles),
+            np.ascontiguousarray(profiles),
             np.ascontiguousarray(starts),
+            likelihood=self._likelihood,
             max_iterations=max_iterations,
             curvature=curvature,
             n_threads=n_threads,
@@ -188,21 +188,22 @@ def _estimated_prior(
     n_observed = int((~np.isnan(profiles)).sum())
     uncertainty = np.zeros((now.shape[1], now.shape[1]))
     prior = _distribution(now, uncertainty, MIN_NOISE)
-    loss = GeneSolver(parameters, prior).solve(
+    begin = GeneSolver(parameters, prior).solve(
         profiles, now[:, None, :], max_iterations=0, n_threads=n_threads
     )
-    prior = replace(prior, noise=max(float(loss.loss.mean()), MIN_NOISE))
+    prior = replace(prior, noise=max(float(begin.loss.mean()), MIN_NOISE))
     for _ in range(PRIOR_ROUNDS):
         solution = GeneSolver(parameters, prior).solve(
             profiles, now[:, None, :], max_iterations=1, curvature=True, n_threads=n_threads
         )
         now = solution.u
         inverse = np.linalg.inv(_firm(solution.curvature))
-        precision = prior.precision
+        precision = prior.likelihood.precision
+        assert precision is not None
         # What of the unknowns the samples say, and not the prior.
         freedom = inverse[0].shape[0] * len(now) - np.einsum("gij,ji->", inverse, precision)
         away = now - prior.mean
-        squares = float(solution.loss @ solution.n_observed)
+        squares = float(solution.cost.sum())
         squares -= float(np.einsum("gi,ij,gj->", away, precision, away))
         noise = max(squares / max(n_observed - freedom, 1.0), MIN_NOISE)
         prior = _distribution(now, prior.noise * inverse.mean(axis=0), noise)

@@ -1,9 +1,8 @@
-"""A normal prior of what is solved for, in an engine that knows only squared errors.
+"""A normal prior of what is solved for.
 
 Few observations cannot hold many unknowns: their noise would throw them far from everything known.
 The most probable unknowns x minimise ``sum of squares + noise * (x - m)' S^-1 (x - m)``, with m and
-S a mean and a covariance. The second term is a sum of squares that are linear in x, one for each
-unknown. So it is further "genes" with a loading and without a network, whose values are known.
+S a mean and a covariance.
 """
 
 from __future__ import annotations
@@ -12,13 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from fembed.engine import Float32
-from fembed.parameters import Parameters
-
-#: An input so far below the threshold of every hidden unit that none of them acts.
-SILENCE = np.float32(-1e6)
+from fembed.likelihood import Likelihood
 
 
 @dataclass(frozen=True)
@@ -65,61 +61,9 @@ class Prior:
         return cls(known.mean(axis=0), covariance + 1e-6 * size * np.eye(n), noise)
 
     @cached_property
-    def precision(self) -> NDArray[np.float64]:
-        """Times the noise, so that it adds to J'J: n_unknowns x n_unknowns."""
-        return np.asarray(self.noise * np.linalg.inv(self.covariance), np.float64)
-
-    @cached_property
-    def root(self) -> NDArray[np.float64]:
-        """Its product root' root is the precision: n_unknowns x n_unknowns, upper triangular."""
-        return np.asarray(np.linalg.cholesky(self.precision).T, np.float64)
-
-    def among_genes(self, parameters: Parameters, sums: DTypeLike = np.float64) -> Parameters:
-        """The model with a further gene for every unknown, and one gene component more.
-
-        Parameters
-        ----------
-        parameters : Parameters
-            Those whose "sample embedding" is solved for; with or without loading and bias.
-        sums : dtype
-            Of the sums that find what the silent network says: their rounding is in the last bits
-            of every solve, and old models keep theirs.
-        """
-        p, n, n_genes = parameters, len(self.mean), parameters.n_genes
-        first = p.layers()[0].weight
-        # One gene component more: zero for genes, one for the others, whose units it silences.
-        weight = np.concatenate([first, np.full((len(first), 1), SILENCE)], axis=1)
-        embedding = np.zeros((n_genes + n, p.gene_components + 1), np.float32)
-        embedding[:n_genes, :-1] = p.gene_embedding
-        embedding[n_genes:, -1] = 1.0
-        loading = np.zeros((n_genes + n, n), np.float32)
-        if p.gene_loading is not None:
-            loading[:n_genes] = p.gene_loading
-        loading[n_genes:] = self.root
-        bias = np.zeros(n_genes + n, np.float32)
-        if p.gene_bias is not None:
-            bias[:n_genes] = p.gene_bias
-        bias[n_genes:] = -_output_of_silence(p, sums)
-        return Parameters(
-            sample_embedding=p.sample_embedding,
-            gene_embedding=embedding,
-            network=np.concatenate([weight.ravel(), p.network[first.size :]]).astype(np.float32),
-            hidden=p.hidden,
-            gene_loading=loading,
-            gene_bias=bias,
-        )
-
-    def among_profiles(self, profiles: Float32) -> Float32:
-        """Profiles (k x n_genes) with the values of `among_genes` after their own."""
-        values = (self.root @ self.mean).astype(np.float32)
-        beside = np.broadcast_to(values, (len(profiles), len(values)))
-        return np.ascontiguousarray(np.concatenate([profiles, beside], axis=1))
-
-
-def _output_of_silence(parameters: Parameters, dtype: DTypeLike) -> float:
-    """What the network says when no unit of its first layer acts."""
-    first, *deeper = parameters.layers()
-    values = np.zeros(len(first.bias), dtype)
-    for layer in deeper:
-        values = layer.weight @ np.maximum(values, 0.0) + layer.bias
-    return float(values[0])
+    def likelihood(self) -> Likelihood:
+        """Least squares with this prior: its precision times the noise adds to J'J."""
+        precision = self.noise * np.linalg.inv(self.covariance)
+        # Symmetric to the last bit, and laid out as the engine reads it.
+        precision = np.ascontiguousarray((precision + precision.T) / 2.0)
+        return Likelihood(mean=np.ascontiguousarray(self.mean), precision=precision)

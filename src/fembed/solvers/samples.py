@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fembed import engine
 from fembed.data.chunks import even_choice
 from fembed.engine import Float32, Solution
+from fembed.likelihood import LEAST_SQUARES, Likelihood
 from fembed.parameters import Parameters
-from fembed.solvers.prior import Prior
 
 #: Decoded candidates take at most this many floats (80 MB), if they are not too few then.
 MAX_DECODED_FLOATS = 20_000_000
@@ -66,6 +66,7 @@ class _Starts:
         self,
         parameters: Parameters,
         genes: NDArray[np.intp],
+        likelihood: Likelihood,
         n_starts: int,
         n_threads: int | None,
     ) -> None:
@@ -74,6 +75,9 @@ class _Starts:
         self._decoded = engine.decode(
             parameters, self._candidates, genes=self._genes, n_threads=n_threads
         )
+        self._scale = likelihood.take_genes(genes).marginal_scale()
+        if self._scale is not None:
+            self._decoded *= self._scale
         # Always as many, whichever genes decide.
         self._n_starts = min(n_starts, parameters.n_samples)
         self._n_threads = n_threads
@@ -81,6 +85,8 @@ class _Starts:
     def of(self, profiles: Float32) -> Float32:
         if self._genes is not None:
             profiles = np.ascontiguousarray(profiles[:, self._genes])
+        if self._scale is not None:
+            profiles = profiles * self._scale
         return best_starts(
             self._decoded, self._candidates, profiles, self._n_starts, self._n_threads
         )
@@ -93,19 +99,17 @@ def place(
     n_starts: int = 2,
     max_iterations: int = 30,
     tolerance: float = TOLERANCE,
-    prior: Prior | None = None,
+    likelihood: Likelihood = LEAST_SQUARES,
     n_threads: int | None = None,
     on_part: Callable[[int], None] | None = None,
 ) -> Solution:
     """The best place of every profile (k x n_genes, NaN where unobserved), from a global start.
 
-    With a ``prior`` it is the most probable place, and loss and curvature count the prior.
+    Under a ``likelihood`` it is the most probable place, and loss and curvature are its own.
     ``on_part`` is told the number of profiles that have their places, now and then.
     """
-    if prior is not None:
-        parameters, profiles = prior.among_genes(parameters), prior.among_profiles(profiles)
     genes = even_choice(parameters.n_genes, START_GENES)
-    some_genes = _Starts(parameters, genes, n_starts, n_threads)
+    some_genes = _Starts(parameters, genes, likelihood, n_starts, n_threads)
     all_genes: _Starts | None = None
     parts = []
     for begin in range(0, len(profiles), PROFILES_AT_ONCE):
@@ -115,13 +119,14 @@ def place(
         if lacking.size and len(genes) < parameters.n_genes:
             if all_genes is None:
                 everything = np.arange(parameters.n_genes)
-                all_genes = _Starts(parameters, everything, n_starts, n_threads)
+                all_genes = _Starts(parameters, everything, likelihood, n_starts, n_threads)
             starts[lacking] = all_genes.of(some[lacking])
         parts.append(
             engine.solve(
                 parameters,
                 some,
                 starts,
+                likelihood=likelihood,
                 max_iterations=max_iterations,
                 tolerance=tolerance,
                 n_threads=n_threads,
@@ -139,15 +144,10 @@ def refine(
     *,
     max_iterations: int,
     tolerance: float = TOLERANCE,
-    prior: Prior | None = None,
+    likelihood: Likelihood = LEAST_SQUARES,
     n_threads: int | None = None,
 ) -> tuple[Float32, NDArray[np.float64]]:
-    """Solve from one start each (k x n_components); returns places and mean squared errors.
-
-    A ``prior`` counts in the errors, too.
-    """
-    if prior is not None:
-        parameters, profiles = prior.among_genes(parameters), prior.among_profiles(profiles)
+    """Solve from one start each (k x n_components); returns places and losses, as in `place`."""
     places, loss = np.empty_like(starts), np.empty(len(starts))
     for begin in range(0, len(profiles), PROFILES_AT_ONCE):
         rows = slice(begin, begin + PROFILES_AT_ONCE)
@@ -155,6 +155,7 @@ def refine(
             parameters,
             profiles[rows],
             np.ascontiguousarray(starts[rows, None, :]),
+            likelihood=likelihood,
             max_iterations=max_iterations,
             tolerance=tolerance,
             curvature=False,
@@ -181,7 +182,7 @@ def joined(parts: list[Solution]) -> Solution:
     """One solution of all profiles, in the order of ``parts``."""
     return Solution(
         u=np.concatenate([part.u for part in parts]),
-        loss=np.concatenate([part.loss for part in parts]),
+        cost=np.concatenate([part.cost for part in parts]),
         curvature=np.concatenate([part.curvature for part in parts]),
         n_observed=np.concatenate([part.n_observed for part in parts]),
         n_iterations=np.concatenate([part.n_iterations for part in parts]),

@@ -86,7 +86,7 @@ class HeldOut:
             n_threads=threads,
         )
         self.places = solution.u
-        return float(solution.loss @ solution.n_observed / max(1, solution.n_observed.sum()))
+        return float(solution.cost.sum() / max(1, solution.n_observed.sum()))
 
     def _loss_of_entries(self, trainer: Trainer) -> float:
         assert self.entries is not None and self.entry_values is not None
