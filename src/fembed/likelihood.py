@@ -48,10 +48,12 @@ class Likelihood:
 
     def marginal_scale(self) -> Float32 | None:
         """One over the standard deviation of each gene's residual, shared part included."""
-        if self.factors is None:
-            return None if self.weight is None else np.sqrt(self.weight)
-        own = 1.0 if self.weight is None else 1.0 / self.weight
-        return 1.0 / np.sqrt(own + np.square(self.factors).sum(axis=1))
+        if self.weight is None and self.factors is None:
+            return None
+        variance: Any = 1.0 if self.weight is None else 1.0 / self.weight
+        if self.factors is not None:
+            variance = variance + np.square(self.factors).sum(axis=1)
+        return np.asarray(1.0 / np.sqrt(variance), np.float32)
 
 
 LEAST_SQUARES = Likelihood()

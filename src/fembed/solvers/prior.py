@@ -63,7 +63,5 @@ class Prior:
     @cached_property
     def likelihood(self) -> Likelihood:
         """Least squares with this prior: its precision times the noise adds to J'J."""
-        precision = self.noise * np.linalg.inv(self.covariance)
-        # Symmetric to the last bit, and laid out as the engine reads it.
-        precision = np.ascontiguousarray((precision + precision.T) / 2.0)
+        precision = np.ascontiguousarray(self.noise * np.linalg.inv(self.covariance), np.float64)
         return Likelihood(mean=np.ascontiguousarray(self.mean), precision=precision)
