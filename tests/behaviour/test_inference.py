@@ -120,6 +120,53 @@ class TestImpute:
         after = error(quiet_impute(known, panel).values, new, HIDDEN)
         assert after < 0.8 * before
 
+    def test_the_values_are_the_conditional_mean_and_the_deviations_its_own(
+        self, model: Model, fresh: Float32
+    ) -> None:
+        """Without a network everything is normal, and the textbook has both."""
+        known = calibrate(model, frame(curved(), "s"))
+        linear = known.parameters.copy()
+        linear.layers()[-1].weight[:] = 0.0
+        known = replace(known, parameters=linear)
+        factors, p = known.residual_factors, linear
+        assert factors is not None and p.gene_loading is not None and p.gene_bias is not None
+        found = quiet_impute(known, frame(fresh).iloc[:5, PANEL], sd=True)
+        whole = frame(np.where(np.isin(np.arange(N_GENES), PANEL), fresh, np.nan)[:5])
+        assert_allclose(impute(known, whole).values, found.values, rtol=1e-3, atol=1e-4)
+
+        u = known.sample_embedding.astype(float)
+        design = np.concatenate([p.gene_loading, factors.loading], axis=1).astype(float)
+        spread = np.eye(design.shape[1])
+        spread[:2, :2] = np.cov(u.T)
+        mean = p.gene_bias + float(p.layers()[-1].bias[0]) + p.gene_loading @ u.mean(axis=0)
+        covariance = design @ spread @ design.T
+        noise = factors.noise.astype(float)
+        seen = covariance[np.ix_(PANEL, PANEL)] + np.diag(
+            noise[PANEL] * (1 + len(PANEL) / factors.independent_genes)
+        )
+        gain = np.linalg.solve(seen, covariance[PANEL]).T
+        expected = mean + (fresh[:5, PANEL] - mean[PANEL]) @ gain.T
+        variance = np.diag(covariance - gain @ covariance[PANEL]) + noise
+        assert found.sd is not None
+        assert_allclose(found.values[:, HIDDEN], expected[:, HIDDEN], rtol=1e-2, atol=1e-2)
+        assert_allclose(found.sd[:, HIDDEN] ** 2, np.tile(variance[HIDDEN], (5, 1)), rtol=1e-3)
+        assert np.isnan(found.sd[:, PANEL]).all()
+
+    def test_intervals_hold_new_measurements(self, fresh: Float32) -> None:
+        found = trained(curved(240), iterations=2000)
+        known = calibrate(found, frame(curved(240), "s"))
+        if known.residual_factors is None:
+            pytest.skip("nothing is left for factors to share")
+        imputed = quiet_impute(known, frame(fresh).iloc[:, PANEL], sd=True)
+        assert imputed.sd is not None
+        gap = np.abs(fresh - imputed.values)[:, HIDDEN]
+        assert 0.8 < (gap < 1.645 * imputed.sd[:, HIDDEN]).mean() < 0.99
+
+    def test_a_model_without_factors_has_no_deviations(self, fresh: Float32) -> None:
+        plain = trained(curved(80), iterations=30, calibrate=False)
+        with pytest.raises(InputError, match="no residual factors"):
+            quiet_impute(plain, frame(fresh).iloc[:, PANEL], sd=True)
+
     def test_units_of_the_input(self) -> None:
         counts = 10.0 ** np.abs(curved(60, 50)) - 1
         found = fit(expression(counts), FitConfig(**SMALL, iterations=100))

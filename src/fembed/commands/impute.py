@@ -24,6 +24,13 @@ def impute(
         str, typer.Option(help="What becomes of measured values: keep, or replace by predictions.")
     ] = "keep",
     scale: args.Scale = "input",
+    sd: Annotated[
+        str | None,
+        typer.Option(
+            help="Also write the standard deviation of every imputed value, on the model's scale, "
+            "to this file.",
+        ),
+    ] = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -36,11 +43,16 @@ def impute(
     from fembed import inference, store
     from fembed.commands import describe, options
     from fembed.data import readers
+    from fembed.errors import InputError
+    from fembed.files import paths
     from fembed.output import tables
 
     options.check_choice("--observed", observed, ("keep", "replace"))
     options.check_choice("--scale", scale, ("input", "model"))
     place = tables.check_output(output, overwrite, sources=[panel], model=model)
+    sd_place = sd and tables.check_output(sd, overwrite, sources=[panel], model=model)
+    if sd_place and paths.same(sd_place.target, place.target):
+        raise InputError(f"--sd and --output are the same file, {output}; give two.")
     options.check_threads(n_threads)
     trained = store.load(model)
     expression = readers.read(
@@ -51,10 +63,16 @@ def impute(
         expression,
         keep_observed=observed == "keep",
         scale=scale,  # type: ignore[arg-type]  # it checks
+        sd=sd is not None,
         n_threads=n_threads,
     )
     table = tables.ExpressionTable(found.sample_names, found.gene_names, found.values)
     tables.write(table, place)
+    if sd_place:
+        assert found.sd is not None
+        tables.write(
+            tables.ExpressionTable(found.sample_names, found.gene_names, found.sd), sd_place
+        )
     factors = trained.residual_factors
     facts = {
         **describe.taken_facts(expression),
@@ -63,5 +81,6 @@ def impute(
         "genes": len(found.gene_names),
         "residual_factors": 0 if factors is None else factors.loading.shape[1],
         "table": output,
+        **({"sd_table": sd} if sd else {}),
     }
     describe.show(facts, quiet)

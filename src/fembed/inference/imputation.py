@@ -12,15 +12,14 @@ from fembed import engine
 from fembed.data.expression import Expression
 from fembed.data.preprocess import check_scale
 from fembed.engine import Float32
+from fembed.errors import InputError
 from fembed.facts import ShowsFacts, counted, first_names
 from fembed.inference.matching import Matched, as_model, check_placed, match
 from fembed.model import Model
 from fembed.solvers.prior import Prior
-from fembed.solvers.samples import place, refine
-
-#: Rounds in which places and residual factors are fitted in turn. A second one took a hundredth off
-#: the error at 10 % of the genes; a third, nothing.
-ROUNDS = 2
+from fembed.solvers.residual_factors import alike_counts
+from fembed.solvers.samples import place
+from fembed.solvers.uncertainty import predictive_deviation
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,6 +37,9 @@ class Imputation(ShowsFacts):
     sample_embedding : float32, k x n_components
         The places that were decoded: the most probable ones, which with few genes lie nearer the
         training samples than the best-fitting ones that `fembed.project` gives.
+    sd : float32, k x n_genes, or None
+        If it was asked for: the standard deviation of what a measurement would show, on the model's
+        scale (log10 for counts), on which the noise is normal. NaN where ``values`` are measured.
     """
 
     sample_names: NDArray[np.object_]
@@ -45,6 +47,7 @@ class Imputation(ShowsFacts):
     values: Float32
     observed: NDArray[np.bool_]
     sample_embedding: Float32
+    sd: Float32 | None = None
 
     def _facts(self) -> tuple[str, dict[str, Any]]:
         n_samples, n_genes = self.values.shape
@@ -65,12 +68,15 @@ def impute(
     *,
     keep_observed: bool = True,
     scale: Literal["input", "model"] = "input",
+    sd: bool = False,
     n_threads: int | None = None,
 ) -> Imputation:
     """All genes of the model for samples of which some genes are measured.
 
-    Every sample is placed by its genes at hand and decoded there. Where the model has residual
-    factors (a fit learns them if they help), the residuals of those genes correct the others.
+    Every sample is placed where it is most probable by its genes at hand, and the others get their
+    expected value there. Where the model has residual factors (a fit learns them if they help), it
+    is the conditional mean under the likelihood of map, factors and noise: see
+    `fembed.solvers.residual_factors`.
 
     Parameters
     ----------
@@ -93,7 +99,8 @@ def impute(
     Raises
     ------
     InputError
-        As `fembed.project`: no gene in common, a sample without any, names that are not unique.
+        As `fembed.project`: no gene in common, a sample without any, names that are not unique. For
+        ``sd``, a model without residual factors.
 
     Warns
     -----
@@ -110,7 +117,7 @@ def impute(
     check_scale(scale)
     panel = Expression.of(data, gene_names=model.gene_names)
     found = match(model, panel)
-    places, values = _expected(model, found, n_threads)
+    places, values = _most_probable(model, found, n_threads)
     check_placed(found.sample_names, places, values)
     observed = np.zeros(values.shape, bool)
     observed[:, found.genes] = ~np.isnan(found.profiles)
@@ -128,37 +135,45 @@ def impute(
             np.maximum(values, 0.0, out=values)  # counts are never negative
     if keep_observed:
         values[observed] = measured[observed]
-    return Imputation(found.sample_names, model.gene_names, values, observed, places)
+    deviation = _deviation(model, places, observed, n_threads) if sd else None
+    if deviation is not None and keep_observed:
+        deviation[observed] = np.nan
+    return Imputation(found.sample_names, model.gene_names, values, observed, places, deviation)
 
 
-def _expected(model: Model, found: Matched, n_threads: int | None) -> tuple[Float32, Float32]:
+def _most_probable(model: Model, found: Matched, n_threads: int | None) -> tuple[Float32, Float32]:
     """Places (k x n_components) and expected profiles (k x n_genes), on the model's scale."""
-    noise = float(np.median(model.sample_loss)) or 1e-12
-    prior = Prior.of_samples(model.sample_embedding, noise)
-    likelihood = prior.likelihood
-    places = place(found.parameters, found.profiles, likelihood=likelihood, n_threads=n_threads).u
-    values = engine.decode(model.parameters, places, n_threads=n_threads)
-    if model.residual_factors is None:
-        return places, values
-    beside = _beside(model, found, values)
-    for _ in range(ROUNDS - 1):
-        rest = found.profiles - beside[:, found.genes]
-        places, _ = refine(
-            found.parameters,
-            rest,
-            places,
-            max_iterations=10,
-            likelihood=likelihood,
+    factors, parameters, profiles = model.residual_factors, found.parameters, found.profiles
+    if factors is None:
+        noise = float(np.median(model.sample_loss)) or 1e-12
+        likelihood = Prior.of_samples(model.sample_embedding, noise).likelihood
+        places = place(parameters, profiles, likelihood=likelihood, n_threads=n_threads).u
+        return places, engine.decode(model.parameters, places, n_threads=n_threads)
+    prior = Prior.of_samples(model.sample_embedding, 1.0)
+    of_panel = factors.take_genes(found.genes)
+    places = np.empty((len(profiles), model.n_components), np.float32)
+    for n_genes, rows in alike_counts(profiles):
+        places[rows] = place(
+            parameters,
+            np.ascontiguousarray(profiles[rows]),
+            likelihood=of_panel.likelihood(n_genes, prior),
             n_threads=n_threads,
-        )
-        values = engine.decode(model.parameters, places, n_threads=n_threads)
-        beside = _beside(model, found, values)
-    return places, values + beside
-
-
-def _beside(model: Model, found: Matched, values: Float32) -> Float32:
-    """The residuals of all genes, as predicted from those of the genes at hand."""
-    assert model.residual_factors is not None
+        ).u
+    values = engine.decode(model.parameters, places, n_threads=n_threads)
     left = np.full(values.shape, np.nan, np.float32)
-    left[:, found.genes] = found.profiles - values[:, found.genes]
-    return model.residual_factors.predict(left)
+    left[:, found.genes] = profiles - values[:, found.genes]
+    return places, values + factors.predict(left)
+
+
+def _deviation(
+    model: Model, places: Float32, observed: NDArray[np.bool_], n_threads: int | None
+) -> Float32:
+    if model.residual_factors is None:
+        raise InputError(
+            "The model has no residual factors, so it does not know how far imputed values are "
+            "from the truth; give it some with fembed calibrate, or leave sd out."
+        )
+    prior = Prior.of_samples(model.sample_embedding, 1.0)
+    return predictive_deviation(
+        model.parameters, model.residual_factors, prior, places, observed, n_threads
+    )

@@ -21,6 +21,8 @@ from fembed.data.chunks import even_choice
 from fembed.engine import Float32, Solution
 from fembed.parameters import Parameters
 from fembed.solvers.jacobian import Jacobian
+from fembed.solvers.prior import Prior
+from fembed.solvers.residual_factors import ResidualFactors
 from fembed.solvers.samples import place
 from fembed.threads import thread_count
 
@@ -127,6 +129,44 @@ def ellipse_factor(
     rank = min(math.ceil((len(found) + 1) * LEVEL), len(found))
     factor = float(np.partition(found, rank - 1)[rank - 1] / chdtri(d, 1.0 - LEVEL))
     return factor if 0.0 < factor < np.inf else 1.0
+
+
+def predictive_deviation(
+    parameters: Parameters,
+    factors: ResidualFactors,
+    prior: Prior,
+    places: Float32,
+    observed: NDArray[np.bool_],
+    n_threads: int | None = None,
+) -> Float32:
+    """Standard deviations of new measurements of all genes (k x n_genes), given those observed.
+
+    With J the derivatives of all genes at a sample's place, u and the factors' scores s are jointly
+    normal; their covariance is the inverse of ``D' W D + diag(P, I)``, with D = [J, loading] and
+    the weights W of the observed genes, and with P the precision of the prior. A gene's variance is
+    its noise plus the variance that its row of D makes of that covariance. This is linear in u:
+    exact where the prediction is.
+    """
+    jacobian, everything = Jacobian(parameters), np.arange(parameters.n_genes)
+    noise, d = factors.noise.astype(np.float64), parameters.n_components
+    known = np.eye(d + factors.loading.shape[1])
+    known[:d, :d] = np.linalg.inv(prior.covariance)
+
+    def one(row: int) -> Float32:
+        rows = jacobian.at(places[row], everything)[1]
+        design = np.concatenate([rows, factors.loading], axis=1, dtype=np.float64)
+        seen = observed[row]
+        weight = 1.0 / (noise[seen] * factors.counted(float(seen.sum())))
+        precision = (design[seen].T * weight) @ design[seen] + known
+        root = np.linalg.cholesky(np.linalg.inv(precision))
+        variance = noise + np.square(design @ root).sum(axis=1)
+        return np.asarray(np.sqrt(variance), np.float32)
+
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(min(thread_count(n_threads), 32)) as pool,
+    ):
+        return np.stack(list(pool.map(one, range(len(places)))))
 
 
 def squared_distance(gap: Float64, covariance: Float64) -> Float64:
