@@ -33,16 +33,28 @@ class Calibration:
     ellipse_factor : float
         The covariances of projected samples are multiplied by it.
     reference_loss : float64, n
-        Losses of samples that the model was not trained on; none after a fit, whose held-out
-        samples join the training.
+        Losses of samples that the model was not trained on, after `fembed.calibrate`.
     held_out : bool
         Whether the factor is that of samples that the model had not been trained on; that of
         training samples is too small.
+    unexplained : float64, n_samples, optional
+        What map and residual factors leave of each training sample, NaN if not known; see
+        `fembed.solvers.novelty`.
+    reference_score : float64, n, optional
+        Novelty scores of samples that were not trained on, or not yet: they give p-values.
     """
 
     ellipse_factor: float
     reference_loss: NDArray[np.float64]
     held_out: bool
+    unexplained: NDArray[np.float64] | None = None
+    reference_score: NDArray[np.float64] | None = None
+
+    @property
+    def reference_size(self) -> int:
+        """Number of samples that p-values come from; without any there are none."""
+        scores = self.reference_loss if self.reference_score is None else self.reference_score
+        return int(scores.size)
 
 
 @dataclass(repr=False)
@@ -123,8 +135,8 @@ class Model(ShowsFacts):
         if self.calibration is not None:
             of = "held-out" if self.calibration.held_out else "training"
             sure = f"ellipses calibrated on {of} samples"
-            if self.calibration.reference_loss.size:
-                sure += f", p-values from {counted(self.calibration.reference_loss.size, 'sample')}"
+            if self.calibration.reference_size:
+                sure += f", p-values from {counted(self.calibration.reference_size, 'sample')}"
         steps, seconds = training.get("steps"), training.get("seconds")
         taken = f"{config.recipe} recipe"
         if steps is not None and seconds is not None:
@@ -230,8 +242,24 @@ class Model(ShowsFacts):
             loss = self.calibration.reference_loss
             check_array("reference_loss", loss, (loss.size,), np.float64)
             _check_losses("reference_loss", loss)
+            self._check_novelty(self.calibration)
             if not 0 < self.calibration.ellipse_factor <= MAX_LOSS:
                 raise InputError("The field 'ellipse_factor' is not a number above 0.")
+
+    def _check_novelty(self, calibration: Calibration) -> None:
+        left, scores = calibration.unexplained, calibration.reference_score
+        if left is None and scores is None:
+            return
+        if left is None or scores is None:
+            raise InputError("The arrays 'unexplained' and 'reference_score' come together.")
+        check_array("reference_score", scores, (scores.size,), np.float64)
+        _check_losses("reference_score", scores)
+        if left.shape != (self.n_samples,) or left.dtype != np.float64:
+            raise InputError("The array 'unexplained' is not one float64 number per sample.")
+        known = left[~np.isnan(left)]
+        if not known.size:
+            raise InputError("The array 'unexplained' has no value.")
+        _check_losses("unexplained", known)
 
     def _checked_points(self, points: ArrayLike) -> NDArray[np.float32]:
         try:

@@ -129,6 +129,10 @@ def contents(model: Model) -> tuple[Arrays, Document]:
         document["independent_genes"] = model.residual_factors.independent_genes
     if model.calibration is not None:
         arrays["reference_loss"] = model.calibration.reference_loss
+        if model.calibration.unexplained is not None:
+            arrays["unexplained"] = model.calibration.unexplained
+        if model.calibration.reference_score is not None:
+            arrays["reference_score"] = model.calibration.reference_score
         document["ellipse_factor"] = model.calibration.ellipse_factor
         document["calibrated_on_held_out"] = model.calibration.held_out
     return arrays, document

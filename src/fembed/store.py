@@ -122,7 +122,13 @@ def _calibration(arrays: Arrays, document: Document, origin: Source) -> Calibrat
         return None
     factor = float(_beside(document, "ellipse_factor", origin))
     held_out = _beside(document, "calibrated_on_held_out", origin)
-    return Calibration(factor, arrays["reference_loss"], held_out)
+    return Calibration(
+        factor,
+        arrays["reference_loss"],
+        held_out,
+        arrays.get("unexplained"),
+        arrays.get("reference_score"),
+    )
 
 
 def _beside(document: Document, name: str, origin: Source) -> Any:

@@ -47,7 +47,7 @@ def calibrate(
     factors = found.residual_factors
     facts = {
         **describe.taken_facts(expression),
-        "held_out_samples": len(found.calibration.reference_loss),
+        "held_out_samples": found.calibration.reference_size,
         "ellipse_factor": found.calibration.ellipse_factor,
         "residual_factors": 0 if factors is None else factors.loading.shape[1],
         "model": output,

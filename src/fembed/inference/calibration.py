@@ -19,7 +19,7 @@ from fembed.inference.matching import (
     training_rows,
 )
 from fembed.model import Calibration, Model
-from fembed.solvers import residual_factors, uncertainty
+from fembed.solvers import novelty, residual_factors, uncertainty
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import MIN_SAMPLES
 
@@ -45,7 +45,8 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
         With ``residual_factors``, from the training samples if at least 20 were given, or else from
         the held-out ones; with ``calibration`` in any case. With fewer than 20 held-out samples it
         is the one that the model has; if it has none, the factor is that of the training samples,
-        which is too small, and projections have no p-value.
+        which is too small, and projections have no p-value. P-values compare with the training
+        samples beside a new one, so they are sharper where the training samples were given, too.
 
     Raises
     ------
@@ -89,11 +90,20 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
         calibration = Calibration(factor, reference if enough else np.empty(0), enough)
     learning = trained if len(trained) >= MIN_SAMPLES else held_out
     at_places = replace(model.parameters, sample_embedding=places[learning])
-    return replace(
-        model,
-        residual_factors=residual_factors.learn(at_places, _rows(found, learning), n_threads),
-        calibration=calibration,
-    )
+    factors = residual_factors.learn(at_places, _rows(found, learning), n_threads)
+    if enough and learning is trained:
+        left = np.full(model.n_samples, np.nan)
+        left[trained_at[trained]] = novelty.of_training(
+            at_places, factors, _rows(found, trained), n_threads
+        )
+        rest = novelty.unexplained(
+            model.parameters, factors, _rows(found, held_out), places[held_out], n_threads
+        )
+        scores = novelty.score(rest, places[held_out], left, model.sample_embedding)
+        calibration = replace(calibration, unexplained=left, reference_score=np.sort(scores))
+    elif calibration.reference_score is not None:  # of other factors
+        calibration = replace(calibration, unexplained=None, reference_score=None)
+    return replace(model, residual_factors=factors, calibration=calibration)
 
 
 def _rows(found: Matched, rows: NDArray[np.intp]) -> Float32:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from fembed import parallel
 from fembed.engine import Float32, Solution
 from fembed.facts import ShowsFacts, counted, first_names
-from fembed.inference.matching import as_model, check_placed, match
+from fembed.inference.matching import Matched, as_model, check_placed, match
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.progress import Bar
-from fembed.solvers import uncertainty
+from fembed.solvers import novelty, uncertainty
 from fembed.solvers.samples import joined, place
 
 #: With a smaller share of the genes there is no p-value: losses of panels differ.
@@ -53,10 +53,11 @@ class Projection(ShowsFacts):
     n_genes_matched, n_genes_model : int
         The model's genes that the data have, and all of the model's genes.
     p_value : float64, k, or None
-        After `fembed.calibrate`: the share of new samples of the training's kind whose loss is at
-        least as high. Calling a sample an outlier at 0.05 or less is a false alarm for at most
-        5 % of them. NaN for samples with less than half of the model's genes, whose losses have
-        another distribution.
+        How often a new sample of the training's kinds fits as badly, compared with the training
+        samples beside it (see `fembed.solvers.novelty`): measured on samples that the fit held out,
+        or that `fembed.calibrate` was given. Calling a sample an outlier at 0.05 or less is a false
+        alarm for about 5 % of them. NaN for samples with less than half of the model's genes, which
+        cannot be compared. None if the model has no such samples.
     """
 
     sample_names: NDArray[np.object_]
@@ -153,7 +154,7 @@ def project(
     p_value = None
     if model.calibration is not None:
         covariance *= model.calibration.ellipse_factor
-        p_value = _p_value(model, solution)
+        p_value = _p_value(model, found, solution, n_threads)
     return Projection(
         sample_names=found.sample_names,
         sample_embedding=solution.u,
@@ -197,14 +198,22 @@ def _placed(
     return joined(parallel.run(place_part, (parameters, profiles), parts, workers, told))
 
 
-def _p_value(model: Model, solution: Solution) -> NDArray[np.float64] | None:
-    assert model.calibration is not None
-    reference = model.calibration.reference_loss
-    if not reference.size:
+def _p_value(
+    model: Model, found: Matched, solution: Solution, n_threads: int | None
+) -> NDArray[np.float64] | None:
+    known = model.calibration
+    assert known is not None
+    if not known.reference_size:
         return None
-    found = uncertainty.p_value(solution.loss, reference)
-    found[solution.n_observed < MIN_SHARE * model.n_genes] = np.nan
-    return found
+    scores, reference = solution.loss, known.reference_loss
+    if known.reference_score is not None and known.unexplained is not None:
+        factors = model.residual_factors and model.residual_factors.take_genes(found.genes)
+        left = novelty.unexplained(found.parameters, factors, found.profiles, solution.u, n_threads)
+        scores = novelty.score(left, solution.u, known.unexplained, model.sample_embedding)
+        reference = known.reference_score
+    p_value = novelty.p_value(scores, reference)
+    p_value[solution.n_observed < MIN_SHARE * model.n_genes] = np.nan
+    return p_value
 
 
 def place_part(shared: tuple[Parameters, Float32], rows: slice, n_threads: int) -> Solution:

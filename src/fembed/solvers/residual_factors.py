@@ -142,7 +142,10 @@ class _Scores:
 
 
 def learn(
-    parameters: Parameters, values: Float32, n_threads: int | None = None
+    parameters: Parameters,
+    values: Float32,
+    n_threads: int | None = None,
+    independent_genes: float | None = None,
 ) -> ResidualFactors | None:
     """The factors of what the model leaves of its training samples.
 
@@ -154,6 +157,8 @@ def learn(
         missing. It is not changed.
     n_threads : int, optional
         Threads of the engine.
+    independent_genes : float, optional
+        By trial if not given.
 
     Returns
     -------
@@ -168,7 +173,8 @@ def learn(
         places = np.ascontiguousarray(parameters.sample_embedding[rows[chunk]])
         left[chunk] -= engine.decode(parameters, places, n_threads=n_threads)
     with threadpool_limits(1, user_api="blas"):
-        independent_genes = _chosen(left)
+        if independent_genes is None:
+            independent_genes = _chosen(left)
         if independent_genes is None:
             return None
         return _factors(left, independent_genes)

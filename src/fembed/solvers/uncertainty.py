@@ -1,4 +1,4 @@
-"""How sure a place is: its covariance, the calibration of its ellipse, false alarms of outliers.
+"""How sure a place is: its covariance, and the calibration of its ellipse.
 
 What an ellipse is to cover: the place that the sample would take by very many other genes of the
 same kind. The genes at hand are a draw of them, so two disjoint halves of the genes are two draws,
@@ -178,18 +178,6 @@ def squared_distance(gap: Float64, covariance: Float64) -> Float64:
     solved = np.linalg.solve(covariance[known], gap[known][..., None])[..., 0]
     found[known] = np.einsum("ka,ka->k", gap[known], solved)
     return found
-
-
-def p_value(loss: Float64, reference: Float64) -> Float64:
-    """Share of samples of the reference's kind with such a loss or a higher one.
-
-    Conformal (Vovk et al. 2005): for a new sample of the same kind, the chance of a value of at
-    most a is at most a, whatever the distribution of losses. ``reference`` holds losses of
-    samples that the model was not trained on.
-    """
-    above = len(reference) - np.searchsorted(np.sort(reference), loss, side="left")
-    share: Float64 = np.divide(1.0 + above, 1.0 + len(reference), dtype=np.float64)
-    return share
 
 
 def _placed(

@@ -65,7 +65,7 @@ DOCUMENT = Record(
                 "joined": truth,
                 "ellipse_factor": nullable(number(above=0.0)),
             },
-            {},
+            {"reference_score": nullable(several(_POSITIVE))},
         ),
     },
     {},
@@ -87,6 +87,8 @@ class Stage:
         Whether the held-out samples take part.
     ellipse_factor : float, optional
         The ellipses' factor, measured before the held-out samples take part.
+    reference_score : list of float, optional
+        Their novelty scores, likewise.
     """
 
     stopped: str | None = None
@@ -94,6 +96,7 @@ class Stage:
     cooldown_steps: int = 0
     joined: bool = False
     ellipse_factor: float | None = None
+    reference_score: list[float] | None = None
 
 
 class Checkpoint:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fembed.config import FitConfig
 from fembed.engine import Float32
-from fembed.solvers import residual_factors
+from fembed.solvers import novelty, residual_factors
 from fembed.solvers.genes import can_solve_genes, solve_genes
 from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.coordinates import fix_gauge, join, last_solve, reseat
@@ -62,6 +63,13 @@ def fit_fast(
     if calibrate:
         sure = calibration(parameters, values, stage.ellipse_factor, config.n_threads)
         left = residual_factors.learn(parameters, values, config.n_threads)
+        if stage.reference_score:
+            rest = novelty.of_training(parameters, left, values, config.n_threads)
+            sure = replace(
+                sure,
+                unexplained=rest * units.scale**2,
+                reference_score=np.array(stage.reference_score),
+            )
         left = left and left.times(units.scale)
     assert stage.stopped is not None
     return Trained(
@@ -122,6 +130,9 @@ def cool_down(trainer: Trainer, stopping: EarlyStopping, stage: Stage, calibrate
         if calibrate:
             trained = trainer.parameters.take_samples(training)
             stage.ellipse_factor = held_out_factor(trained, values, others, config.n_threads)
+            stage.reference_score = novelty.reference(
+                trained, values, training, others, config.n_threads
+            )
         join(trainer.parameters, values, training, others, config.n_threads)
         stage.joined = True
     trainer.advance(begin + n_steps - trainer.step, np.arange(len(values)), falling)
