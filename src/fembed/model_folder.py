@@ -20,7 +20,13 @@ KIND = "model"
 REQUIRED = ("sample_embedding", "gene_embedding", "network", "sample_loss")
 OPTIONAL = ("gene_loading", "gene_bias")
 #: Learnt after the training, since schema version 2.
-LEARNT = ("residual_loading", "residual_noise", "reference_loss")
+LEARNT = (
+    "residual_loading",
+    "residual_noise",
+    "reference_loss",
+    "unexplained",
+    "reference_score",
+)
 
 #: Points of a training curve: a fit keeps 200.
 MAX_POINTS = 100_000

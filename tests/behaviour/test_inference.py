@@ -21,9 +21,10 @@ from fembed.errors import DataWarning, InputError
 from fembed.inference import Imputation, add_genes, calibrate, impute
 from fembed.inference.projection import project
 from fembed.model import Model
+from fembed.solvers import novelty
 from fembed.solvers.jacobian import Jacobian
 from fembed.solvers.samples import place
-from fembed.solvers.uncertainty import covariance, p_value, squared_distance
+from fembed.solvers.uncertainty import covariance, squared_distance
 from fembed.train import fit
 from tests.curved_expression import SMALL, curved, expression, frame
 
@@ -399,7 +400,11 @@ class TestConfidence:
         model = trained(10 * values, calibrate=True, iterations=1000)
         again = calibrate(model, frame(10 * values, "s"))
         assert model.residual_factors is not None and again.residual_factors is not None
-        assert again.calibration is model.calibration
+        assert model.calibration is not None and again.calibration is not None
+        assert again.calibration.ellipse_factor == model.calibration.ellipse_factor
+        assert model.calibration.unexplained is not None
+        assert again.calibration.unexplained is not None
+        assert_allclose(again.calibration.unexplained, model.calibration.unexplained, rtol=1e-2)
         left = np.where(np.arange(N_GENES) % 5, np.nan, rng.normal(size=(4, N_GENES)))
         found, wanted = (
             known.predict(left.astype(np.float32))
@@ -436,7 +441,41 @@ class TestConfidence:
 
     def test_p_values(self) -> None:
         reference = np.array([3.0, 1.0, 2.0])
-        assert_allclose(p_value(np.array([0.5, 2.0, 9.0]), reference), [1.0, 0.75, 0.25])
+        found = novelty.p_value(np.array([0.5, 2.0, 3.0 + 1e-9, 9.0, 90.0]), reference)
+        assert_allclose(found[:3], [1.0, 0.75, 0.25])
+        # Beyond the range the logarithm falls on: as far again, as much less.
+        assert found[4] < found[3] < 0.25
+        far = novelty.p_value(np.array([27.0]), reference)[0]
+        assert far / found[3] == pytest.approx(found[3] / 0.25)
+        assert_allclose(novelty.p_value(np.array([1.0, 2.0]), np.ones(3)), [1.0, 0.25])
+
+    def test_a_novelty_score_is_relative_to_the_samples_beside(self) -> None:
+        places = np.array([[0, 0], [0, 1], [1, 0], [50, 50], [50, 51]], np.float32)
+        left = np.array([1.0, 3.0, 2.0, 10.0, np.nan])
+        new = np.array([[0.1, 0.1], [50, 50.2]], np.float32)
+        crowd = np.repeat(places, 5, axis=0)
+        found = novelty.score(np.array([4.0, 4.0]), new, np.repeat(left, 5), crowd)
+        assert_allclose(found, [4.0, 0.4])
+        alone = novelty.score(np.array([4.0]), new[:1], np.repeat(left, 5), crowd)
+        assert_array_equal(alone, found[:1])
+        few = novelty.score(np.array([4.0]), new[:1], left[:3], places[:3])
+        assert_allclose(few, [2.0])
+
+    def test_a_fit_knows_strangers_by_the_samples_that_it_held_out(self, tmp_path: Path) -> None:
+        known = trained(curved(300), calibrate=True, iterations=1500)
+        assert known.calibration is not None and known.calibration.reference_size == 30
+        fresh = curved(300, seed=6)
+        p = project(known, fresh).p_value
+        assert p is not None and (p <= 0.05).mean() < 0.12
+        strange = np.random.default_rng(7).permuted(fresh, axis=1)
+        far = project(known, strange).p_value
+        assert far is not None and (far <= 0.01).all()
+        sd = fresh.std(axis=0) * np.where(np.arange(N_GENES) % 2, 1, -1)
+        with pytest.warns(DataWarning, match="another scale"):
+            shifted = project(known, fresh + sd.astype(np.float32)).p_value
+        assert shifted is not None and (shifted < 0.01).mean() >= 0.99
+        known.save(tmp_path / "known")
+        assert_array_equal(project(tmp_path / "known", fresh).p_value, p)
 
     def test_training_samples_are_no_reference(self, model: Model, fresh: Float32) -> None:
         known = calibrate(model, frame(curved(), "s"))
