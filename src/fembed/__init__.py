@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from fembed.estimator import FactorizedEmbedding as FactorizedEmbedding
     from fembed.evaluation import Evaluation as Evaluation
     from fembed.evaluation import evaluate as evaluate
+    from fembed.inference import AberrantGenes as AberrantGenes
     from fembed.inference import Imputation as Imputation
     from fembed.inference import Projection as Projection
+    from fembed.inference import aberrant_genes as aberrant_genes
     from fembed.inference import add_genes as add_genes
     from fembed.inference import calibrate as calibrate
     from fembed.inference import extend as extend
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOME = {
+    "AberrantGenes": "inference",
     "DataWarning": "errors",
     "Evaluation": "evaluation",
     "Expression": "data.expression",
@@ -54,6 +57,7 @@ _HOME = {
     "TrainingError": "errors",
     "WorkerError": "errors",
     "Workers": "parallel",
+    "aberrant_genes": "inference",
     "add_genes": "inference",
     "calibrate": "inference",
     "evaluate": "evaluation",

@@ -18,6 +18,7 @@ from fembed.config import FitConfig
 from fembed.data.preprocess import Transform, check_scale
 from fembed.errors import InputError
 from fembed.inference import projection
+from fembed.inference.aberrant import RATE, aberrant_genes
 from fembed.model import Model
 from fembed.output import anndata_fields
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from fembed.parallel import Workers
 
-__all__ = ["decode", "fit", "model", "project"]
+__all__ = ["aberrant", "decode", "fit", "model", "project"]
 
 
 def fit(
@@ -200,6 +201,69 @@ def project(
     anndata_fields.put_samples(
         target, placed.sample_embedding, placed.columns(), covariances, key_added
     )
+    return target if copy else None
+
+
+def aberrant(
+    adata: AnnData,
+    model: Model | AnnData,
+    *,
+    layer: str | None = None,
+    use_raw: bool = False,
+    key_added: str = anndata_fields.KEY,
+    n_threads: int | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Find the genes of each sample that are far from what all its other genes say.
+
+    Parameters
+    ----------
+    adata : AnnData, k x any genes
+        Samples in the units of the training data.
+    model : Model or AnnData
+        A model, or the object that `fit` put one into.
+    layer, use_raw
+        As in `project`.
+    key_added : str
+        What the results are called, and the model in the object in ``model``.
+    n_threads
+        As in `fembed.aberrant_genes`.
+    copy : bool
+        Return a copy with the results, and leave ``adata`` as it is.
+
+    Returns
+    -------
+    AnnData or None
+        The copy if ``copy``, else None. Written are ``layers["fembed_z"]``,
+        ``layers["fembed_p_value"]`` and ``layers["fembed_fdr"]`` (NaN for genes that the model
+        lacks or that were not measured), and ``obs["fembed_n_aberrant"]``, the number of genes at a
+        false discovery rate of 5 %. See `fembed.AberrantGenes`.
+
+    Raises
+    ------
+    InputError
+        As `fembed.aberrant_genes`; ``adata`` is then unchanged.
+
+    Examples
+    --------
+    >>> fembed.tl.aberrant(adata, model)
+    >>> adata.layers["fembed_z"].shape
+    (90, 30)
+    """
+    anndata_fields.check_writable(adata, copy)
+    trained, matrix = _model_and_matrix(model, key_added)
+    asked = anndata_fields.matrix_name(layer, use_raw)
+    expression = anndata_fields.expression_of(adata, matrix if asked == "X" else asked)
+    found = aberrant_genes(trained, expression, n_threads=n_threads)
+    target = adata.copy() if copy else adata
+    columns = target.var_names.get_indexer(found.gene_names.astype(str))
+    there = np.flatnonzero(columns >= 0)  # raw has genes that X lacks
+    for name in ("z", "p_value", "fdr"):
+        values = np.full(target.shape, np.nan, np.float32)
+        values[:, columns[there]] = getattr(found, name)[:, there]
+        anndata_fields.put_layer(target, f"{key_added}_{name}", values)
+    called = (found.fdr <= RATE).sum(axis=1)
+    anndata_fields.put_columns(target, {f"{key_added}_n_aberrant": called}, {})
     return target if copy else None
 
 

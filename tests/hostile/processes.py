@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "fit": ("data.csv", "-o", "fitted", "--embedding", "map.csv", "--epochs", "200", *QUICK),
     "project": ("model", "new.csv", "-o", "new_map.csv", "--n-threads", "1"),
     "impute": ("model", "new.csv", "-o", "imputed.csv", "--n-threads", "1"),
+    "aberrant": ("model", "new.csv", "-o", "aberrant.csv", "--n-threads", "1"),
     "calibrate": ("model", "data.csv", "-o", "calibrated", "--n-threads", "1"),
     "extend": ("model", "new.csv", "--training", "data.csv", "-o", "grown", "--n-threads", "1"),
     "decode": ("model", "points.csv", "-o", "decoded.csv", "--n-threads", "1"),

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from fembed.commands import (
+    aberrant,
     calibrate,
     decode,
     demo,
@@ -103,6 +104,7 @@ for command in (
     fit.fit,
     project.project,
     impute.impute,
+    aberrant.aberrant,
     calibrate.calibrate,
     extend.extend,
     decode.decode,

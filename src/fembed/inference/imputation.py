@@ -117,7 +117,8 @@ def impute(
     check_scale(scale)
     panel = Expression.of(data, gene_names=model.gene_names)
     found = match(model, panel)
-    places, values = _most_probable(model, found, n_threads)
+    places = most_probable_places(model, found, n_threads)
+    values = _expected(model, found, places, n_threads)
     check_placed(found.sample_names, places, values)
     observed = np.zeros(values.shape, bool)
     observed[:, found.genes] = ~np.isnan(found.profiles)
@@ -141,14 +142,13 @@ def impute(
     return Imputation(found.sample_names, model.gene_names, values, observed, places, deviation)
 
 
-def _most_probable(model: Model, found: Matched, n_threads: int | None) -> tuple[Float32, Float32]:
-    """Places (k x n_components) and expected profiles (k x n_genes), on the model's scale."""
+def most_probable_places(model: Model, found: Matched, n_threads: int | None) -> Float32:
+    """Places (k x n_components) under the likelihood that the model knows of."""
     factors, parameters, profiles = model.residual_factors, found.parameters, found.profiles
     if factors is None:
         noise = float(np.median(model.sample_loss)) or 1e-12
         likelihood = Prior.of_samples(model.sample_embedding, noise).likelihood
-        places = place(parameters, profiles, likelihood=likelihood, n_threads=n_threads).u
-        return places, engine.decode(model.parameters, places, n_threads=n_threads)
+        return place(parameters, profiles, likelihood=likelihood, n_threads=n_threads).u
     prior = Prior.of_samples(model.sample_embedding, 1.0)
     of_panel = factors.take_genes(found.genes)
     places = np.empty((len(profiles), model.n_components), np.float32)
@@ -159,10 +159,17 @@ def _most_probable(model: Model, found: Matched, n_threads: int | None) -> tuple
             likelihood=of_panel.likelihood(n_genes, prior),
             n_threads=n_threads,
         ).u
+    return places
+
+
+def _expected(model: Model, found: Matched, places: Float32, n_threads: int | None) -> Float32:
+    """Expected profiles (k x n_genes) at these places, on the model's scale."""
     values = engine.decode(model.parameters, places, n_threads=n_threads)
+    if model.residual_factors is None:
+        return values
     left = np.full(values.shape, np.nan, np.float32)
-    left[:, found.genes] = profiles - values[:, found.genes]
-    return places, values + factors.predict(left)
+    left[:, found.genes] = found.profiles - values[:, found.genes]
+    return values + model.residual_factors.predict(left)
 
 
 def _deviation(

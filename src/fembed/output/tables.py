@@ -22,6 +22,7 @@ from fembed.files.manifest import PathLike
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from fembed.inference.aberrant import AberrantGenes
     from fembed.inference.projection import Projection
     from fembed.model import Model
 
@@ -119,6 +120,31 @@ class ExpressionTable:
             self.values,
             obs=pd.DataFrame(index=pd.Index(self.point_names.astype(str))),
             var=pd.DataFrame(index=pd.Index(self.gene_names.astype(str))),
+        )
+
+
+@dataclass(frozen=True)
+class AberrantTable:
+    """Aberrant genes at a false discovery rate; an .h5ad file has all genes of all samples."""
+
+    found: AberrantGenes
+    rate: float
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        return {name: column.to_numpy() for name, column in self.found.table(self.rate).items()}
+
+    def to_anndata(self) -> AnnData:
+        import pandas as pd
+        from anndata import AnnData
+
+        return AnnData(
+            self.found.z,
+            obs=pd.DataFrame(index=pd.Index(self.found.sample_names.astype(str))),
+            var=pd.DataFrame(index=pd.Index(self.found.gene_names.astype(str))),
+            layers={
+                name: getattr(self.found, name)
+                for name in ("measured", "expected", "p_value", "fdr")
+            },
         )
 
 

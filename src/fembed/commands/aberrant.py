@@ -1,0 +1,60 @@
+"""``fembed aberrant``: genes that are far from what a sample's other genes say."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fembed.commands import arguments as args
+from fembed.output.terminal import errors_told
+
+
+@errors_told()
+def aberrant(
+    model: args.ModelFolder,
+    data: args.Data,
+    output: args.TableOutput,
+    fdr: Annotated[
+        float, typer.Option(help="False discovery rate among the genes of a sample.")
+    ] = 0.05,
+    n_threads: args.Threads = None,
+    layer: args.Layer = None,
+    use_raw: args.UseRaw = False,
+    transpose: args.Transpose = None,
+    tx2gene: args.TxToGene = None,
+    overwrite: args.Overwrite = False,
+    quiet: args.Quiet = False,
+) -> None:
+    """Find the genes of each sample in DATA that are far from what MODEL expects of them.
+
+    A text or Parquet table has a row for each such gene: its measured and expected value on the
+    model's scale, standardised residual, p-value and false discovery rate. An .h5ad file has all
+    genes: standardised residuals in X, and the rest in layers.
+    """
+    from fembed import inference, store
+    from fembed.commands import describe, options
+    from fembed.data import readers
+    from fembed.errors import InputError
+    from fembed.output import tables
+
+    if not 0.0 < fdr <= 1.0:
+        raise InputError(f"--fdr is {fdr:g}; choose a number above 0 and up to 1.")
+    place = tables.check_output(output, overwrite, sources=[data], model=model)
+    options.check_threads(n_threads)
+    trained = store.load(model)
+    expression = readers.read(
+        data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    )
+    found = inference.aberrant_genes(trained, expression, n_threads=n_threads)
+    tables.write(tables.AberrantTable(found, fdr), place)
+    called = (found.fdr <= fdr).sum(axis=1)
+    facts = {
+        **describe.taken_facts(expression),
+        "samples": len(found.sample_names),
+        "genes": len(found.gene_names),
+        "aberrant_genes": int(called.sum()),
+        "samples_with_any": int((called > 0).sum()),
+        "table": output,
+    }
+    describe.show(facts, quiet)

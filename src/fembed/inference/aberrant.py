@@ -1,0 +1,143 @@
+"""Aberrant genes: which genes of a sample are far from what all its others say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed import engine
+from fembed.engine import Float32
+from fembed.errors import InputError, shown
+from fembed.facts import ShowsFacts, counted, first_names
+from fembed.inference.imputation import most_probable_places
+from fembed.inference.matching import as_model, check_placed, match
+from fembed.model import Model
+from fembed.solvers import surprise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The false discovery rate at which a gene is called aberrant by default.
+RATE = 0.05
+
+
+@dataclass(frozen=True, repr=False)
+class AberrantGenes(ShowsFacts):
+    """How far every gene of every sample is from what the sample's other genes say.
+
+    Attributes
+    ----------
+    sample_names : array of str, k
+    gene_names : array of str, n_genes
+        The model's genes that the data have.
+    measured, expected : float32, k x n_genes
+        On the model's scale; a gene's expected value does not depend on its own.
+    z : float32, k x n_genes
+        Standardised residuals: on the scale of the sample's own noise, with independent genes'
+        nearly uncorrelated, and NaN where nothing was measured.
+    p_value : float64, k x n_genes
+        Two-sided.
+    fdr : float64, k x n_genes
+        The false discovery rate among the sample's genes at which this one is called aberrant
+        (Benjamini & Yekutieli 2001).
+    """
+
+    sample_names: NDArray[np.object_]
+    gene_names: NDArray[np.object_]
+    measured: Float32
+    expected: Float32
+    z: Float32
+    p_value: NDArray[np.float64]
+    fdr: NDArray[np.float64]
+
+    def table(self, rate: float = RATE) -> pd.DataFrame:
+        """The genes that are called aberrant: a row for each, samples in order, smallest p first.
+
+        Parameters
+        ----------
+        rate : float
+            Of false discoveries among a sample's genes; 1 gives every measured gene.
+
+        Returns
+        -------
+        DataFrame
+            sample, gene, measured, expected, z, p_value, fdr
+        """
+        import pandas as pd
+
+        if not isinstance(rate, int | float) or not 0.0 < rate <= 1.0:
+            raise InputError(f"The rate is {shown(rate)}; choose a number above 0 and up to 1.")
+        rows, genes = np.nonzero(self.fdr <= rate)
+        order = np.lexsort((self.p_value[rows, genes], rows))
+        rows, genes = rows[order], genes[order]
+        columns = ("measured", "expected", "z", "p_value", "fdr")
+        return pd.DataFrame(
+            {"sample": self.sample_names[rows], "gene": self.gene_names[genes]}
+            | {name: getattr(self, name)[rows, genes] for name in columns}
+        )
+
+    def _facts(self) -> tuple[str, dict[str, Any]]:
+        n_samples, n_genes = self.z.shape
+        called = (self.fdr <= RATE).sum(axis=1)
+        title = f"{counted(n_samples, 'sample')} x {counted(n_genes, 'gene')}"
+        return title, {
+            "samples": first_names(self.sample_names),
+            f"aberrant at {RATE:.0%}": counted(int(called.sum()), "gene"),
+            "per sample": f"median {np.median(called):g}, at most {called.max(initial=0):,}",
+        }
+
+
+def aberrant_genes(model: Model, data: Any, *, n_threads: int | None = None) -> AberrantGenes:
+    """Find the genes of each sample that are far from what all its other genes say.
+
+    A sample is placed where it is most probable. What map and residual factors expect of a gene,
+    from all others of the sample, is compared with its measurement.
+
+    Parameters
+    ----------
+    model : Model or path
+        With residual factors, as a fit learns them if they help.
+    data : Expression, AnnData, DataFrame, Series, array, sparse matrix or path
+        Samples, as for `fembed.project`. Best of kinds that the model knows, and not its training
+        samples, whose aberrant genes are a part of what it has learnt.
+    n_threads : int, optional
+
+    Returns
+    -------
+    AberrantGenes
+
+    Raises
+    ------
+    InputError
+        A model without residual factors, or as `fembed.project`.
+
+    Examples
+    --------
+    >>> found = fembed.aberrant_genes(model, counts.iloc[:3])
+    >>> found.z.shape, list(found.table().columns[:3])
+    ((3, 30), ['sample', 'gene', 'measured'])
+    """
+    model = as_model(model)
+    if model.residual_factors is None:
+        raise InputError(
+            "The model has no residual factors, so it does not know how far a gene may be from "
+            "what the others say; fit with more samples, or give it some with fembed calibrate."
+        )
+    found = match(model, data)
+    places = most_probable_places(model, found, n_threads)
+    check_placed(found.sample_names, places, places)
+    factors = model.residual_factors.take_genes(found.genes)
+    decoded = engine.decode(found.parameters, places, n_threads=n_threads)
+    measured, shape = found.profiles, found.profiles.shape
+    expected, z = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    p_value, fdr = np.empty(shape), np.empty(shape)
+    for row, residuals in enumerate(measured - decoded):
+        gap, deviation = surprise.left_out(residuals, factors)
+        scaled, p_value[row] = surprise.two_sided(gap / deviation)
+        z[row], expected[row] = scaled, measured[row] - gap
+        fdr[row] = surprise.false_discovery_rate(p_value[row])
+    names = model.gene_names[found.genes]
+    return AberrantGenes(found.sample_names, names, measured, expected, z, p_value, fdr)

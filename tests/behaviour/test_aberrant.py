@@ -1,0 +1,167 @@
+"""Aberrant genes: the textbook's conditional normal, a null of a sample's own, planted genes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData, read_h5ad
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+
+from fembed import tl
+from fembed.commands.app import run
+from fembed.engine import Float32
+from fembed.errors import InputError
+from fembed.inference import aberrant_genes
+from fembed.model import Model
+from fembed.solvers import surprise
+from fembed.solvers.residual_factors import ResidualFactors
+from tests.curved_expression import curved, frame, trained
+
+N_GENES = curved(2).shape[1]
+LOADING = np.random.default_rng(3).normal(0, 0.4, (3, N_GENES)).astype(np.float32)
+
+
+def shared(n_samples: int, seed: int) -> Float32:
+    """Curved expression, with three factors that the map has no room for."""
+    scores = np.random.default_rng(seed).normal(size=(n_samples, 3)).astype(np.float32)
+    return curved(n_samples, seed=seed) + scores @ LOADING
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return trained(shared(300, 0), iterations=1500)
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[Float32, np.ndarray]:
+    """New samples of which three genes each are moved, and which."""
+    values, rng = shared(40, 8), np.random.default_rng(1)
+    moved = np.zeros(values.shape, bool)
+    for row in moved:
+        row[rng.choice(N_GENES, 3, replace=False)] = True
+    signs = rng.choice([-1.0, 1.0], size=values.shape)
+    return (values + 1.5 * moved * signs).astype(np.float32), moved
+
+
+def test_a_gene_left_out_is_the_conditional_normal_of_the_textbook() -> None:
+    rng = np.random.default_rng(0)
+    loading = rng.normal(size=(30, 4)).astype(np.float32)
+    noise = rng.uniform(0.2, 2.0, 30).astype(np.float32)
+    residuals = rng.normal(size=30).astype(np.float32)
+    residuals[[3, 17]] = np.nan
+    gap, deviation = surprise.left_out(residuals, ResidualFactors(loading, noise, 1e12))
+    assert_array_equal(np.isnan(gap), np.isnan(residuals))
+    seen = np.flatnonzero(~np.isnan(residuals))
+    covariance = loading.astype(float) @ loading.T + np.diag(noise)
+    for j in seen:
+        others = seen[seen != j]
+        gain = np.linalg.solve(covariance[np.ix_(others, others)], covariance[others, j])
+        assert gap[j] == pytest.approx(residuals[j] - gain @ residuals[others], rel=1e-6)
+        variance = covariance[j, j] - gain @ covariance[others, j]
+        assert deviation[j] == pytest.approx(np.sqrt(variance), rel=1e-6)
+
+
+def test_a_sample_has_a_null_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    for spread, tails in ((1.0, np.inf), (3.0, np.inf), (0.5, 4.0)):
+        z = spread * (rng.normal(size=4000) if tails == np.inf else rng.standard_t(tails, 4000))
+        _, p = surprise.two_sided(z)
+        for level in (0.5, 0.1, 0.01, 0.001):
+            assert (p <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level / 4000))
+    few = np.array([0.5, np.nan, -3.0])
+    scaled, p = surprise.two_sided(few)
+    assert_array_equal(scaled, few)
+    assert_allclose(p[[0, 2]], 2 * stats.norm.sf([0.5, 3.0]))
+
+
+def test_the_false_discovery_rate_is_benjamini_and_yekutielis() -> None:
+    p = np.array([0.04, np.nan, 0.001, 0.8])
+    # The smallest times 3 (1 + 1/2 + 1/3), the next times 3/2 of it, and so on.
+    assert_allclose(
+        surprise.false_discovery_rate(p), [0.04 * 2.75, np.nan, 0.001 * 5.5, 1.0], rtol=1e-12
+    )
+
+
+def test_planted_genes_come_first(model: Model, planted: tuple[Float32, np.ndarray]) -> None:
+    values, moved = planted
+    found = aberrant_genes(model, frame(values))
+    others = np.abs(found.z)[~moved]
+    assert np.median(np.abs(found.z[moved])) > np.quantile(others, 0.995)
+    called = found.fdr <= 0.05
+    assert called[moved].mean() > 0.5 and moved[called].mean() > 0.8
+    # Neither the rest of the batch nor a gene's own value has a part in what is expected of it.
+    alone = aberrant_genes(model, frame(values).iloc[[7]])
+    assert_allclose(alone.z[0], found.z[7], rtol=1e-3, atol=1e-3)
+    gene = int(np.flatnonzero(moved[7])[0])
+    back = values.copy()
+    back[7, gene] -= 3.0 * np.sign(found.z[7, gene])
+    again = aberrant_genes(model, frame(back))
+    change = abs(again.expected[7, gene] - found.expected[7, gene])
+    assert change < 0.2 * abs(back[7, gene] - values[7, gene])
+
+
+def test_missing_genes_have_no_value(model: Model, planted: tuple[Float32, np.ndarray]) -> None:
+    values = planted[0].copy()
+    values[2, 5] = np.nan
+    found = aberrant_genes(model, frame(values).iloc[:, :60])
+    assert found.z.shape == (40, 60)
+    lacking = np.zeros(found.z.shape, bool)
+    lacking[2, 5] = True
+    for array in (found.z, found.p_value, found.fdr):
+        assert_array_equal(np.isnan(array), lacking)
+    assert len(found.table(1.0)) == 40 * 60 - 1
+
+
+def test_the_verb_puts_everything_into_the_object(
+    model: Model, planted: tuple[Float32, np.ndarray]
+) -> None:
+    table = frame(planted[0]).iloc[:, 10:].assign(elsewhere=1.0)
+    adata = AnnData(table.astype(np.float32))
+    wanted = aberrant_genes(model, table)
+    assert tl.aberrant(adata, model) is None
+    assert_allclose(adata.layers["fembed_z"][:, :-1], wanted.z)
+    assert np.isnan(adata.layers["fembed_fdr"][:, -1]).all()
+    assert_array_equal(adata.obs["fembed_n_aberrant"], (wanted.fdr <= 0.05).sum(axis=1))
+    copied = tl.aberrant(AnnData(table.astype(np.float32)), model, key_added="mine", copy=True)
+    assert copied is not None and "mine_z" in copied.layers
+
+
+def test_the_command_writes_what_python_finds(
+    model: Model,
+    planted: tuple[Float32, np.ndarray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model.save("model")
+    frame(planted[0]).to_csv("new.csv")
+    wanted = aberrant_genes(model, frame(planted[0]))
+    for output in ("found.csv", "found.parquet", "found.h5ad"):
+        assert run(["aberrant", "model", "new.csv", "-o", output, "--quiet"]) == 0
+    table, expected = pd.read_csv("found.csv"), wanted.table()
+    assert list(table) == ["sample", "gene", "measured", "expected", "z", "p_value", "fdr"]
+    assert list(table["gene"]) == list(expected["gene"]) and len(table)
+    assert_allclose(table["z"], expected["z"], rtol=1e-3, atol=1e-3)
+    assert list(pd.read_parquet("found.parquet")["gene"]) == list(table["gene"])
+    matrix = read_h5ad("found.h5ad")
+    assert_allclose(matrix.X, wanted.z, rtol=1e-3, atol=1e-3)
+    assert set(matrix.layers) == {"measured", "expected", "p_value", "fdr"}
+
+
+def test_refusals(model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = trained(curved(19), iterations=20)  # too few for factors
+    with pytest.raises(InputError, match="no residual factors"):
+        aberrant_genes(plain, curved(3))
+    found = aberrant_genes(model, frame(shared(3, 2)))
+    with pytest.raises(InputError, match="above 0"):
+        found.table(0.0)
+    model.save(tmp_path / "model")
+    frame(shared(3, 2)).to_csv(tmp_path / "new.csv")
+    line = ["aberrant", f"{tmp_path}/model", f"{tmp_path}/new.csv", "-o", f"{tmp_path}/out.csv"]
+    assert run([*line, "--fdr", "0"]) == 2
+    assert "--fdr is 0" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
