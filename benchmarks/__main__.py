@@ -19,6 +19,7 @@ COMMANDS = {
     "panels": "accuracy and imputation error against the share of genes shown",
     "masked": "error of entries taken out of the training matrix, against their share",
     "confidence": "coverage of ellipses, false alarms, and tumour types that training never saw",
+    "aberrant": "genes moved in new samples, and found again",
     "results": "write RESULTS.md and its figures from the result files",
 }
 

@@ -50,10 +50,15 @@ class Autoencoder:
         return self.place(train)
 
     def place(self, test: Float32) -> Placed:
+        embedding, decoded = self.reconstruct(test)
+        return Placed(embedding, mean_squared_error(test, decoded))
+
+    def reconstruct(self, test: Float32) -> tuple[Float32, Float32]:
+        """Places, and the profiles that are decoded there."""
         with torch.no_grad():
             embedding = self._encoder(self._scaled(self._filled(test)))
             decoded = self._decoder(embedding).numpy() * self._scale + self._filled.mean
-        return Placed(embedding.numpy(), mean_squared_error(test, decoded))
+        return embedding.numpy(), decoded
 
     def _learn(self, train: Float32, held_out: Float32) -> None:
         model = nn.ModuleList([self._encoder, self._decoder])
