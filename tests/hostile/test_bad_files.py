@@ -195,10 +195,10 @@ def test_a_small_file_that_unpacks_to_much(tmp_path, start, chunk, times, messag
         (b">chr1\nACGT\n", "FASTA"),
         (b"@r1\nACGT\n+\nIIII\n", "a FASTQ file"),
         (b"@HD\tVN:1.0\n", "a SAM file"),
-        (gzip.compress(b"BAM\1aaaa"), "a BAM file"),
-        (gzip.compress(b"X\n\0\0\0\3"), "an R object (.rds)"),
-        (gzip.compress(b"RDX3\nX\n"), "R data (.RData)"),
-        (gzip.compress(b"a" * 257 + b"ustar\0" + b"\0" * 300), "a .tar archive"),
+        (gzip.compress(b"BAM\1aaaa", mtime=0), "a BAM file"),
+        (gzip.compress(b"X\n\0\0\0\3", mtime=0), "an R object (.rds)"),
+        (gzip.compress(b"RDX3\nX\n", mtime=0), "R data (.RData)"),
+        (gzip.compress(b"a" * 257 + b"ustar\0" + b"\0" * 300, mtime=0), "a .tar archive"),
         (b"%PDF-1.4\n", "a PDF document"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls)"),
         (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file, not an expression matrix; name it .h5ad"),
@@ -236,7 +236,7 @@ def test_a_broken_gzip(tmp_path):
     whole = gzip.compress(TABLE.to_csv().encode())
     (tmp_path / "cut.csv.gz").write_bytes(whole[:-12])
     refused(tmp_path / "cut.csv.gz", "may be truncated or damaged")
-    (tmp_path / "nothing.csv.gz").write_bytes(gzip.compress(b""))
+    (tmp_path / "nothing.csv.gz").write_bytes(gzip.compress(b"", mtime=0))
     refused(tmp_path / "nothing.csv.gz", "holds no text")
 
 
