@@ -18,7 +18,7 @@ from fembed.config import FitConfig
 from fembed.data.preprocess import Transform, check_scale
 from fembed.errors import InputError
 from fembed.inference import projection
-from fembed.inference.aberrant import RATE, aberrant_genes
+from fembed.inference.aberrant import aberrant_genes
 from fembed.model import Model
 from fembed.output import anndata_fields
 
@@ -165,7 +165,7 @@ def project(
     AnnData or None
         The copy if ``copy``, else None. Written are ``obsm["X_fembed"]``,
         ``obsm["X_fembed_covariance"]``, ``obs["fembed_loss"]``, ``obs["fembed_n_genes"]``,
-        ``obs["fembed_outlier"]``, with a calibrated model ``obs["fembed_p_value"]``,
+        ``obs["fembed_outlier"]``, if the model has p-values ``obs["fembed_p_value"]``,
         ``varm["fembed"]`` and the model in ``uns["fembed"]``.
 
     Raises
@@ -262,8 +262,7 @@ def aberrant(
         values = np.full(target.shape, np.nan, np.float32)
         values[:, columns[there]] = getattr(found, name)[:, there]
         anndata_fields.put_layer(target, f"{key_added}_{name}", values)
-    called = (found.fdr <= RATE).sum(axis=1)
-    anndata_fields.put_columns(target, {f"{key_added}_n_aberrant": called}, {})
+    anndata_fields.put_columns(target, {f"{key_added}_n_aberrant": found.n_aberrant()}, {})
     return target if copy else None
 
 

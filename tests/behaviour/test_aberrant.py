@@ -53,7 +53,9 @@ def test_a_gene_left_out_is_the_conditional_normal_of_the_textbook() -> None:
     noise = rng.uniform(0.2, 2.0, 30).astype(np.float32)
     residuals = rng.normal(size=30).astype(np.float32)
     residuals[[3, 17]] = np.nan
-    gap, deviation = surprise.left_out(residuals, ResidualFactors(loading, noise, 1e12))
+    factors = ResidualFactors(loading, noise, 1e12)
+    both = surprise.left_out(np.stack([np.ones(30, np.float32), residuals]), factors)
+    gap, deviation = (found[1] for found in both)
     assert_array_equal(np.isnan(gap), np.isnan(residuals))
     seen = np.flatnonzero(~np.isnan(residuals))
     covariance = loading.astype(float) @ loading.T + np.diag(noise)

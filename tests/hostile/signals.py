@@ -62,7 +62,9 @@ class Signalling:
         self.statuses[f"{command} {kind.name} {status}"] += 1
         if status not in (None, 0, 128 + kind, -kind):
             faults.append(f"status {status}: {told[-300:]}")
-        if "Traceback" in told and "fembed" in told:  # else of Python, before it came to us
+        # Python was still starting, before any line of ours: it says so itself, and dies of SIGINT.
+        starting = status == -kind and "fembed" not in told
+        if "Traceback" in told and not starting:
             faults.append(f"traceback: {' '.join(told.splitlines()[-3:])[:300]}")
         faults += self._files(command, place)
         to = "group" if everyone else "process"

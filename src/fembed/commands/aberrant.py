@@ -48,7 +48,7 @@ def aberrant(
     )
     found = inference.aberrant_genes(trained, expression, n_threads=n_threads)
     tables.write(tables.AberrantTable(found, fdr), place)
-    called = (found.fdr <= fdr).sum(axis=1)
+    called = found.n_aberrant(fdr)
     facts = {
         **describe.taken_facts(expression),
         "samples": len(found.sample_names),

@@ -53,6 +53,10 @@ class AberrantGenes(ShowsFacts):
     p_value: NDArray[np.float64]
     fdr: NDArray[np.float64]
 
+    def n_aberrant(self, rate: float = RATE) -> NDArray[np.intp]:
+        """The number of genes of each sample (k) that are called at this false discovery rate."""
+        return np.asarray(np.count_nonzero(self.fdr <= rate, axis=1), np.intp)
+
     def table(self, rate: float = RATE) -> pd.DataFrame:
         """The genes that are called aberrant: a row for each, samples in order, smallest p first.
 
@@ -81,7 +85,7 @@ class AberrantGenes(ShowsFacts):
 
     def _facts(self) -> tuple[str, dict[str, Any]]:
         n_samples, n_genes = self.z.shape
-        called = (self.fdr <= RATE).sum(axis=1)
+        called = self.n_aberrant()
         title = f"{counted(n_samples, 'sample')} x {counted(n_genes, 'gene')}"
         return title, {
             "samples": first_names(self.sample_names),
@@ -132,12 +136,11 @@ def aberrant_genes(model: Model, data: Any, *, n_threads: int | None = None) -> 
     factors = model.residual_factors.take_genes(found.genes)
     decoded = engine.decode(found.parameters, places, n_threads=n_threads)
     measured, shape = found.profiles, found.profiles.shape
-    expected, z = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    p_value, fdr = np.empty(shape), np.empty(shape)
-    for row, residuals in enumerate(measured - decoded):
-        gap, deviation = surprise.left_out(residuals, factors)
-        scaled, p_value[row] = surprise.two_sided(gap / deviation)
-        z[row], expected[row] = scaled, measured[row] - gap
+    gap, deviation = surprise.left_out(measured - decoded, factors)
+    z, p_value, fdr = np.empty(shape, np.float32), np.empty(shape), np.empty(shape)
+    for row, standardised in enumerate(gap / deviation):
+        z[row], p_value[row] = surprise.two_sided(standardised)
         fdr[row] = surprise.false_discovery_rate(p_value[row])
+    expected = (measured - gap).astype(np.float32)
     names = model.gene_names[found.genes]
     return AberrantGenes(found.sample_names, names, measured, expected, z, p_value, fdr)

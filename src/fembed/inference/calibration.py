@@ -91,18 +91,18 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     learning = trained if len(trained) >= MIN_SAMPLES else held_out
     at_places = replace(model.parameters, sample_embedding=places[learning])
     factors = residual_factors.learn(at_places, _rows(found, learning), n_threads)
-    if learning is trained and (enough or calibration.unexplained is not None):
+    if learning is trained and (enough or calibration.reference_score is not None):
         left = np.full(model.n_samples, np.nan)
         left[trained_at[trained]] = novelty.of_training(
             at_places, factors, _rows(found, trained), n_threads
         )
-        calibration = replace(calibration, unexplained=left)
-    if learning is trained and enough:
-        rest = novelty.unexplained(
-            model.parameters, factors, _rows(found, held_out), places[held_out], n_threads
-        )
-        scores = novelty.score(rest, places[held_out], left, model.sample_embedding)
-        calibration = replace(calibration, reference_score=np.sort(scores))
+        scores = calibration.reference_score
+        if enough:
+            rest = novelty.unexplained(
+                model.parameters, factors, _rows(found, held_out), places[held_out], n_threads
+            )
+            scores = np.sort(novelty.score(rest, places[held_out], left, model.sample_embedding))
+        calibration = replace(calibration, unexplained=left, reference_score=scores)
     return replace(model, residual_factors=factors, calibration=calibration)
 
 

@@ -17,7 +17,7 @@ from fembed.data.chunks import even_choice, row_chunks
 from fembed.engine import Float32
 from fembed.parameters import Parameters
 from fembed.solvers import residual_factors
-from fembed.solvers.residual_factors import ResidualFactors
+from fembed.solvers.residual_factors import ResidualFactors, alike
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import MAX_SAMPLES, MIN_SAMPLES
 
@@ -25,8 +25,10 @@ Float64 = NDArray[np.float64]
 
 #: Training samples that a new one is compared with.
 NEIGHBOURS = 5
-#: Of evenly many training samples it is known what is left of them; more would cost time.
-MAX_COMPARED = 4096
+#: Of so many training samples, evenly chosen, it is known what is left of them.
+MAX_COMPARED = residual_factors.MAX_SAMPLES
+#: Where so many samples each miss other genes, each costs an inverse: of so many it is known then.
+MAX_PATTERNS = 256
 #: Independent genes of the factors of an unfinished training, whose own trial would cost time.
 INDEPENDENT_GENES = 128.0
 #: Iterations of a held-out sample's place.
@@ -71,8 +73,12 @@ def of_training(
     """What is left of evenly many training samples (n_samples); NaN for the others."""
     found = np.full(len(values), np.nan)
     rows = even_choice(len(values), MAX_COMPARED)
+    profiles = values[rows]
+    if sum(1 for _ in alike(profiles)) > MAX_PATTERNS:
+        some = even_choice(len(rows), MAX_PATTERNS)
+        rows, profiles = rows[some], profiles[some]
     places = parameters.sample_embedding[rows]
-    found[rows] = unexplained(parameters, factors, values[rows], places, n_threads)
+    found[rows] = unexplained(parameters, factors, profiles, places, n_threads)
     return found
 
 

@@ -11,15 +11,15 @@ under which samples are placed, and genes that were not measured have a mean and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fembed import engine
-from fembed.data.chunks import row_chunks
+from fembed.data.chunks import even_choice, row_chunks
 from fembed.engine import Float32
 from fembed.likelihood import Likelihood
 from fembed.parameters import Parameters
@@ -94,18 +94,33 @@ class ResidualFactors:
         """How many times the noise of so many observed genes counts."""
         return 1.0 + n_genes / self.independent_genes
 
+    def posterior(
+        self, genes: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """What residuals of these genes alone make of s: a ridge regression.
+
+        Returns
+        -------
+        loading : float64, g x n_factors
+            Of the genes.
+        weight : float64, g
+            One over their noise, as often as it counts.
+        covariance : float64, n_factors x n_factors
+            Of s; its mean is ``covariance @ loading.T @ (weight * residuals)``.
+        """
+        loading, noise = self.loading[genes].astype(np.float64), self.noise[genes].astype(float)
+        weight = 1.0 / (noise * self.counted(len(genes)))
+        precision = np.eye(loading.shape[1]) + (loading.T * weight) @ loading
+        return loading, weight, np.asarray(np.linalg.inv(precision), np.float64)
+
     def scores(self, residuals: Float32) -> NDArray[np.float64]:
         """Posterior means of s (k x n_factors), from residuals (k x n_genes, NaN where missing)."""
-        loading, noise = self.loading.astype(np.float64), self.noise.astype(np.float64)
-        observed = ~np.isnan(residuals)
-        found = np.zeros((len(residuals), loading.shape[1]))
+        found = np.empty((len(residuals), self.loading.shape[1]))
         with threadpool_limits(1, user_api="blas"):
-            for rows in _alike(observed):
-                genes = np.flatnonzero(observed[rows[0]])
-                if genes.size:
-                    some = residuals[np.ix_(rows, genes)].astype(np.float64)
-                    scores = _Scores(loading[genes], noise[genes], some)
-                    found[rows] = scores.mean(self.independent_genes)
+            for rows, genes in alike(residuals):
+                loading, weight, covariance = self.posterior(genes)
+                some = residuals[np.ix_(rows, genes)] * weight
+                found[rows] = some @ loading @ covariance
         return found
 
     def predict(self, residuals: Float32) -> Float32:
@@ -116,9 +131,9 @@ class ResidualFactors:
 
 
 class _Scores:
-    """Scores of the factors by the residuals of some genes (k x n_genes): a ridge regression.
+    """Posterior means of scores for many numbers of independent genes, for a trial.
 
-    Diagonal once, so that their posterior mean costs little for any number of independent genes.
+    The ridge regression of `ResidualFactors.posterior`, diagonal once, so that each costs little.
     """
 
     def __init__(
@@ -134,7 +149,7 @@ class _Scores:
 
     def mean(self, independent_genes: float) -> NDArray[np.float64]:
         """Posterior means, k x n_factors."""
-        counted = 1.0 + self._n_genes / independent_genes  # see ResidualFactors.counted
+        counted = 1.0 + self._n_genes / independent_genes
         found: NDArray[np.float64] = self._vectors @ (
             self._pulls / (self._precision + counted)[:, None]
         )
@@ -166,8 +181,7 @@ def learn(
         None where factors do not help: learnt on four fifths of the samples, they did not lower
         the error of the others' genes.
     """
-    n_samples = len(values)
-    rows = np.linspace(0, n_samples - 1, min(n_samples, MAX_SAMPLES)).round().astype(np.intp)
+    rows = even_choice(len(values), MAX_SAMPLES)
     left = values[rows]  # a copy, since the rows are given by their indices
     for chunk in row_chunks(*left.shape):
         places = np.ascontiguousarray(parameters.sample_embedding[rows[chunk]])
@@ -249,13 +263,15 @@ def _chosen(left: Float32) -> float | None:
     return TRIAL_GENES[best] if errors[best] < 0.0 else None
 
 
-def _alike(observed: NDArray[Any]) -> list[NDArray[np.intp]]:
-    """Rows grouped by what they observe: a group shares one small inverse."""
-    packed = np.packbits(observed, axis=1)
-    _, group = np.unique(packed, axis=0, return_inverse=True)
+def alike(
+    residuals: Float32,
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows that have the same genes, and these: they share one small inverse."""
+    observed = ~np.isnan(residuals)
+    _, group = np.unique(np.packbits(observed, axis=1), axis=0, return_inverse=True)
     order = np.argsort(group.ravel(), kind="stable")
-    counts = np.bincount(group.ravel())
-    return np.split(order, np.cumsum(counts)[:-1])
+    for rows in np.split(order, np.cumsum(np.bincount(group.ravel()))[:-1]):
+        yield rows, np.flatnonzero(observed[rows[0]])
 
 
 def alike_counts(profiles: Float32) -> list[tuple[float, NDArray[np.intp]]]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from fembed.engine import Float32
-from fembed.solvers.residual_factors import ResidualFactors
+from fembed.solvers.residual_factors import ResidualFactors, alike
 
 Float64 = NDArray[np.float64]
 
@@ -26,31 +27,30 @@ TAILS = np.array([2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0, np.inf])
 
 
 def left_out(residuals: Float32, factors: ResidualFactors) -> tuple[Float64, Float64]:
-    """Each gene's residual and standard deviation, given the sample's other genes.
+    """Each gene's residual and standard deviation, given its sample's other genes.
 
     Parameters
     ----------
-    residuals : float32, n_genes
-        What the map leaves of one sample; NaN where missing.
+    residuals : float32, k x n_genes
+        What the map leaves of samples; NaN where missing.
     factors : ResidualFactors
         Of these genes.
 
     Returns
     -------
-    gap, deviation : float64, n_genes
+    gap, deviation : float64, k x n_genes
         NaN where missing.
     """
-    seen = np.flatnonzero(~np.isnan(residuals))
-    loading, noise = factors.loading[seen].astype(np.float64), factors.noise[seen].astype(float)
-    weight = 1.0 / (noise * factors.counted(len(seen)))
-    spread = np.linalg.inv(np.eye(loading.shape[1]) + (loading.T * weight) @ loading)
-    pulled = loading @ spread
-    shared = np.einsum("jk,jk->j", pulled, loading)  # the variance of the shared part
-    leverage = np.minimum(weight * shared, 1.0 - 1e-6)
-    own = residuals[seen].astype(np.float64)
-    gap, deviation = np.full((2, len(residuals)), np.nan)
-    gap[seen] = (own - pulled @ ((loading.T * weight) @ own)) / (1.0 - leverage)
-    deviation[seen] = np.sqrt(noise + shared / (1.0 - leverage))
+    gap, deviation = np.full((2, *residuals.shape), np.nan)
+    with threadpool_limits(1, user_api="blas"):
+        for rows, genes in alike(residuals):
+            loading, weight, covariance = factors.posterior(genes)
+            pulled = loading @ covariance
+            shared = np.einsum("jk,jk->j", pulled, loading)  # the variance of the shared part
+            kept = np.maximum(1.0 - weight * shared, 1e-6)  # one less the leverage
+            own, here = residuals[np.ix_(rows, genes)].astype(np.float64), np.ix_(rows, genes)
+            gap[here] = (own - (own * weight) @ loading @ pulled.T) / kept
+            deviation[here] = np.sqrt(factors.noise[genes] + shared / kept)
     return gap, deviation
 
 

@@ -65,12 +65,12 @@ def fit(
         The transform of the values: log10(x + 1); counts per million and then log10(x + 1); or
         none, for values that are on a log scale already.
     calibrate : bool
-        Also measure, on held-out samples before they join, the factor of the confidence ellipses,
-        and learn the residual factors that imputation uses. This takes a few seconds, and nothing
-        else depends on it. With fewer than 20 held-out samples (the published recipe holds out
-        none) the factor is that of training samples, which is too small:
-        ``model.calibration.held_out`` is then False. With fewer than 20 samples in all there is no
-        factor. (`fembed.calibrate` takes samples of your choice, and gives p-values.)
+        Also measure, on held-out samples before they join, the factor of the confidence ellipses
+        and the reference of the p-values, and learn the residual factors that imputation uses. This
+        takes a few seconds, and changes no parameter. With fewer than 20 held-out samples (the
+        published recipe holds out none) there are no p-values, and the factor is that of training
+        samples, which is too small: ``model.calibration.held_out`` is then False. With fewer than
+        20 samples in all there is no factor. (`fembed.calibrate` takes samples of your choice.)
     checkpoint : path, optional
         A file to which the state of the training is written once per minute. If it exists, the
         fit continues from there and ends with the bits of a fit that was never stopped. It is not
