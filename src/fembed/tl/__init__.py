@@ -1,0 +1,14 @@
+"""Functions on AnnData objects, like scanpy's: fit a map, place new samples, decode.
+
+Results go into the object itself (see `fembed.output.anndata_fields`), so that scanpy's plots and
+neighbours run on them: ``sc.pl.embedding(adata, basis="fembed")``,
+``sc.pp.neighbors(adata, use_rep="X_fembed")``.
+"""
+
+from __future__ import annotations
+
+from fembed.tl.new_samples import aberrant, project
+from fembed.tl.stored import decode, model
+from fembed.tl.training import fit
+
+__all__ = ["aberrant", "decode", "fit", "model", "project"]
