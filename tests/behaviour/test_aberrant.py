@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData, read_h5ad
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from fembed import tl
+from fembed import pl, tl
 from fembed.commands.app import run
 from fembed.engine import Float32
 from fembed.errors import InputError
 from fembed.inference import aberrant_genes
 from fembed.model import Model
+from fembed.pl import canvas
 from fembed.solvers import surprise
 from fembed.solvers.residual_factors import ResidualFactors
 from tests.curved_expression import curved, frame, trained
@@ -106,6 +114,64 @@ def test_planted_genes_come_first(model: Model, planted: tuple[Float32, np.ndarr
     assert change < 0.2 * abs(back[7, gene] - values[7, gene])
 
 
+def test_the_threshold_parts_the_genes_that_are_called(
+    model: Model, planted: tuple[Float32, np.ndarray]
+) -> None:
+    found = aberrant_genes(model, frame(planted[0]))
+    for rate in (1e-9, 1e-3, 0.05, 0.3, 1.0):
+        called = found.fdr <= rate
+        assert_array_equal(found.p_value <= found.threshold(rate)[:, None], called)
+    none = np.flatnonzero(~(found.fdr <= 1e-9).any(axis=1))  # of these, the first at the line
+    found.p_value[none, 0] = found.threshold(1e-9)[none]
+    assert len(none)
+    assert_allclose(
+        [surprise.false_discovery_rate(p)[0] for p in found.p_value[none]], 1e-9, rtol=1e-6
+    )
+
+
+def test_a_volcano_colours_what_is_called_and_names_the_smallest_p_values(
+    model: Model, planted: tuple[Float32, np.ndarray]
+) -> None:
+    found = aberrant_genes(model, frame(planted[0]))
+    worst = int(np.argmax(found.n_aberrant()))
+    ax = pl.volcano(found, genes=2)
+    ax.figure.draw_without_rendering()
+    assert ax.get_title(loc="left") == found.sample_names[worst]
+    drawn = {to_hex(it.get_facecolor()[0]): np.asarray(it.get_offsets()) for it in ax.collections}
+    called, gap = found.fdr[worst] <= 0.05, found.measured[worst] - found.expected[worst]
+    height = -np.log10(found.p_value[worst])
+    for colour, some in (
+        (canvas.OTHER, called & (gap > 0)), (canvas.OURS, called & (gap < 0)),
+    ):  # fmt: skip
+        wanted = np.column_stack([gap, height])[some]
+        assert_allclose(drawn.get(colour.lower(), np.empty((0, 2))), wanted, rtol=1e-6)
+    assert sum(map(len, drawn.values())) == N_GENES
+    smallest = found.gene_names[np.argsort(found.p_value[worst])[:2]]
+    assert sorted(text.get_text() for text in ax.texts) == sorted(smallest)
+    level = next(line for line in ax.lines if line.get_linestyle() == "--").get_ydata()[0]
+    assert level == pytest.approx(-np.log10(found.threshold()[worst]))
+
+
+def test_samples_are_ranked_and_the_worst_are_named_apart(
+    model: Model, planted: tuple[Float32, np.ndarray]
+) -> None:
+    found = aberrant_genes(model, frame(planted[0]))
+    ax = pl.aberrant(found, samples=5)
+    ax.figure.draw_without_rendering()
+    count = found.n_aberrant()
+    points = max((np.asarray(it.get_offsets()) for it in ax.collections), key=len)
+    points = points[np.argsort(points[:, 0])]
+    assert_array_equal(points, np.column_stack([np.arange(1, 41), np.sort(count)]))
+    named = [text for text in ax.texts if text.get_text() in found.sample_names]
+    rows = [found.row(text.get_text()) for text in named]
+    assert len(rows) == 5 and count[rows].min() >= np.sort(count)[-5]
+    boxes = [Text.get_window_extent(text) for text in named]  # without their lines
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+    with pytest.raises(InputError, match="no sample 'nobody' among the 40"):
+        pl.aberrant(found, samples=["nobody"])
+    pyplot.close("all")
+
+
 def test_missing_genes_have_no_value(model: Model, planted: tuple[Float32, np.ndarray]) -> None:
     values = planted[0].copy()
     values[2, 5] = np.nan
@@ -152,6 +218,10 @@ def test_the_command_writes_what_python_finds(
     matrix = read_h5ad("found.h5ad")
     assert_allclose(matrix.X, wanted.z, rtol=1e-3, atol=1e-3)
     assert set(matrix.layers) == {"measured", "expected", "p_value", "fdr"}
+    line = ["aberrant", "model", "new.csv", "--quiet", "--sample", "new7"]
+    assert run([*line, "-o", "out.csv", "--figure", "ranked.svg", "--volcano", "volcano.svg"]) == 0
+    assert "new7" in Path("volcano.svg").read_text()
+    assert str(wanted.sample_names[wanted.n_aberrant().argmax()]) in Path("ranked.svg").read_text()
 
 
 def test_refusals(model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,4 +236,12 @@ def test_refusals(model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[st
     line = ["aberrant", f"{tmp_path}/model", f"{tmp_path}/new.csv", "-o", f"{tmp_path}/out.csv"]
     assert run([*line, "--fdr", "0"]) == 2
     assert "--fdr is 0" in capsys.readouterr().err
-    assert not (tmp_path / "out.csv").exists()
+    for more, message in (
+        (["--figure", f"{tmp_path}/a.doc"], "unknown ending"),
+        (["--figure", f"{tmp_path}/a.png", "--volcano", f"{tmp_path}/a.png"], "are the same file"),
+        (["--sample", "new0"], "give --volcano FILE too"),
+        (["--volcano", f"{tmp_path}/a.png", "--sample", "nobody"], "not a sample of"),
+    ):
+        assert run([*line, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "new.csv"}

@@ -18,6 +18,24 @@ def aberrant(
     fdr: Annotated[
         float, typer.Option(help="False discovery rate among the genes of a sample.")
     ] = 0.05,
+    figure: Annotated[
+        str | None,
+        typer.Option(
+            help="Also draw the number of aberrant genes of every sample: a .png, .pdf or .svg."
+        ),
+    ] = None,
+    volcano: Annotated[
+        str | None,
+        typer.Option(
+            help="Also draw the genes of one sample, change against p-value: a .png, .pdf or .svg."
+        ),
+    ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            help="The sample of --volcano; by default the one with the most aberrant genes."
+        ),
+    ] = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -32,22 +50,37 @@ def aberrant(
     model's scale, standardised residual, p-value and false discovery rate. An .h5ad file has all
     genes: standardised residuals in X, and the rest in layers.
     """
-    from fembed import inference, store
+    from fembed import inference, pl, store
     from fembed.commands import describe, options
     from fembed.data import readers
-    from fembed.errors import InputError
+    from fembed.errors import InputError, shown
     from fembed.output import tables
 
     if not 0.0 < fdr <= 1.0:
         raise InputError(f"--fdr is {fdr:g}; choose a number above 0 and up to 1.")
+    if sample is not None and volcano is None:
+        raise InputError("--sample is for the figure of --volcano; give --volcano FILE too.")
     place = tables.check_output(output, overwrite, sources=[data], model=model)
+    figures = options.figure_places(
+        {"--figure": figure, "--volcano": volcano},
+        table=place,
+        model=model,
+        sources=[data],
+        overwrite=overwrite,
+    )
     options.check_threads(n_threads)
     trained = store.load(model)
     expression = readers.read(
         data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
     )
+    if sample is not None and sample not in set(expression.sample_names):
+        raise InputError(f"--sample is {shown(sample)}, which is not a sample of {data}.")
     found = inference.aberrant_genes(trained, expression, n_threads=n_threads)
     tables.write(tables.AberrantTable(found, fdr), place)
+    if "--figure" in figures:
+        pl.aberrant(found, rate=fdr, save=figures["--figure"])
+    if "--volcano" in figures:
+        pl.volcano(found, sample, rate=fdr, save=figures["--volcano"])
     called = found.n_aberrant(fdr)
     facts = {
         **describe.taken_facts(expression),
@@ -56,5 +89,6 @@ def aberrant(
         "aberrant_genes": int(called.sum()),
         "samples_with_any": int((called > 0).sum()),
         "table": output,
+        **{option.removeprefix("--"): where.path for option, where in figures.items()},
     }
     describe.show(facts, quiet)

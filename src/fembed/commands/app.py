@@ -51,7 +51,7 @@ PANELS = {
     "validation_fraction validation_entries seed fold_seed",
     "Input": "layer use_raw transpose tx2gene annotations",
     "Output": "output embedding label overwrite quiet log_json figure figures models limits "
-    "json browser title",
+    "json browser title volcano sample",
     "Machine": "n_threads n_workers backend scheduler",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +168,39 @@ def check_request(
 
     sources = [] if data is None else [data]
     return ending, tables.check_beside_model(output, model, overwrite, sources)
+
+
+def figure_places(
+    figures: Mapping[str, str | None],
+    *,
+    table: Place,
+    model: str,
+    sources: Sequence[str],
+    overwrite: bool,
+) -> dict[str, Place]:
+    """Where figures go, by their options; those that are not wanted are left out.
+
+    Raises
+    ------
+    InputError
+        A figure could not be drawn or written, or would replace another output.
+    """
+    from fembed.files import paths
+    from fembed.output import tables
+    from fembed.pl import canvas
+
+    places, taken = {}, {"--output": table}
+    for option, path in figures.items():
+        if path is None:
+            continue
+        canvas.check_installed()
+        canvas.check_output(path)
+        place = tables.check_beside_model(path, model, overwrite, sources)
+        for other, where in taken.items():
+            if paths.same(place.target, where.target):
+                raise InputError(f"{option} and {other} are the same file, {path}; give two.")
+        places[option] = taken[option] = place
+    return places
 
 
 def read_data(

@@ -55,7 +55,42 @@ class AberrantGenes(ShowsFacts):
 
     def n_aberrant(self, rate: float = RATE) -> NDArray[np.intp]:
         """The number of genes of each sample (k) that are called at this false discovery rate."""
+        _check_rate(rate)
         return np.asarray(np.count_nonzero(self.fdr <= rate, axis=1), np.intp)
+
+    def threshold(self, rate: float = RATE) -> NDArray[np.float64]:
+        """The p-value of each sample (k) up to which a gene is called at this false discovery rate.
+
+        Where none is called, the p-value at which the first would be; NaN for a sample without any
+        measured gene.
+        """
+        called = self.n_aberrant(rate)
+        limit = np.full(len(called), np.nan)
+        for row, p_value in enumerate(self.p_value):
+            n_genes = np.count_nonzero(~np.isnan(p_value))
+            if n_genes:
+                share = max(int(called[row]), 1) / n_genes / (1.0 / np.arange(1, n_genes + 1)).sum()
+                largest = p_value[self.fdr[row] <= rate].max(initial=0.0)
+                limit[row] = max(rate * share, largest)
+        return limit
+
+    def row(self, sample: str | int) -> int:
+        """The row of a sample, given its name (or the row itself); InputError for another."""
+        n_samples = len(self.sample_names)
+        if isinstance(sample, int | np.integer):
+            if not 0 <= sample < n_samples:
+                raise InputError(
+                    f"Row {shown(int(sample))} is not among the {counted(n_samples, 'sample')}, "
+                    "which are counted from 0."
+                )
+            return int(sample)
+        rows = np.flatnonzero(self.sample_names == sample) if isinstance(sample, str) else []
+        if not len(rows):
+            raise InputError(
+                f"There is no sample {shown(sample)} among the {counted(n_samples, 'sample')}, "
+                f"such as {first_names(self.sample_names)}."
+            )
+        return int(rows[0])
 
     def table(self, rate: float = RATE) -> pd.DataFrame:
         """The genes that are called aberrant: a row for each, samples in order, smallest p first.
@@ -72,8 +107,7 @@ class AberrantGenes(ShowsFacts):
         """
         import pandas as pd
 
-        if not isinstance(rate, int | float) or not 0.0 < rate <= 1.0:
-            raise InputError(f"The rate is {shown(rate)}; choose a number above 0 and up to 1.")
+        _check_rate(rate)
         rows, genes = np.nonzero(self.fdr <= rate)
         order = np.lexsort((self.p_value[rows, genes], rows))
         rows, genes = rows[order], genes[order]
@@ -92,6 +126,11 @@ class AberrantGenes(ShowsFacts):
             f"aberrant at {RATE:.0%}": counted(int(called.sum()), "gene"),
             "per sample": f"median {np.median(called):g}, at most {called.max(initial=0):,}",
         }
+
+
+def _check_rate(rate: float) -> None:
+    if not isinstance(rate, int | float) or not 0.0 < rate <= 1.0:
+        raise InputError(f"The rate is {shown(rate)}; choose a number above 0 and up to 1.")
 
 
 def aberrant_genes(model: Model, data: Any, *, n_threads: int | None = None) -> AberrantGenes:

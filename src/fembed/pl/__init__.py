@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fembed.pl.aberrations import aberrant as aberrant
+    from fembed.pl.aberrations import volcano as volcano
     from fembed.pl.curves import accuracy_by_dimension as accuracy_by_dimension
     from fembed.pl.curves import training_curve as training_curve
     from fembed.pl.genes import gene_map as gene_map
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from fembed.pl.quality import reconstruction as reconstruction
 
 _HOME = {
+    "aberrant": "aberrations",
     "accuracy_by_dimension": "curves",
     "accuracy_table": "heatmap",
     "density": "hexagons",
@@ -40,6 +43,7 @@ _HOME = {
     "scatter_grid": "panels",
     "similarity_landscape": "landscapes",
     "training_curve": "curves",
+    "volcano": "aberrations",
 }
 
 __all__ = [*_HOME]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SavePath = str | os.PathLike[str]
+#: A path, or the place of one that a command has looked at before its long work.
+SavePath = str | os.PathLike[str] | atomic.Place
 
 #: Inches of a printed page's text, for which all sizes of type are chosen.
 PAGE_WIDTH = 7.1
@@ -116,11 +117,12 @@ def check_output(save: SavePath) -> str:
     """The ending (without dot) of a figure's file; InputError for one that cannot be written."""
     from matplotlib.backend_bases import FigureCanvasBase
 
-    ending = Path(save).suffix.removeprefix(".").lower()
+    path = save.path if isinstance(save, atomic.Place) else save
+    ending = Path(path).suffix.removeprefix(".").lower()
     known = FigureCanvasBase.get_supported_filetypes()
     if ending not in known:
         raise InputError(
-            f"The figure {os.fspath(save)} has an unknown ending; give a file that ends in .png, "
+            f"The figure {os.fspath(path)} has an unknown ending; give a file that ends in .png, "
             ".pdf or .svg."
         )
     return ending
