@@ -159,16 +159,62 @@ struct BlocksArgument {
     }
 };
 
+// fembed.likelihood.Counts, or None; of a matrix of n rows and p columns.
+class CountsArgument {
+   public:
+    CountsArgument(nb::handle given, int64_t n, int64_t p) {
+        if (given.is_none()) return;
+        row_offset = vector(given, "row_offset", n);
+        column_offset = vector(given, "column_offset", p);
+        row_dispersion = vector(given, "row_dispersion", n);
+        column_dispersion = vector(given, "column_dispersion", p);
+        check_all(row_offset, -MAX_OFFSET, MAX_OFFSET, "offsets are between -100 and 100");
+        check_all(column_offset, -MAX_OFFSET, MAX_OFFSET, "offsets are between -100 and 100");
+        check_all(row_dispersion, 0.0f, MAX_DISPERSION, "dispersions are between 0 and 1e12");
+        check_all(column_dispersion, 0.0f, MAX_DISPERSION, "dispersions are between 0 and 1e12");
+        counts = {data(row_offset), data(column_offset), data(row_dispersion),
+                  data(column_dispersion)};
+        is_given = true;
+    }
+    CountsArgument(const CountsArgument&) = delete;
+    CountsArgument& operator=(const CountsArgument&) = delete;
+
+    const Counts* view() const { return is_given ? &counts : nullptr; }
+
+   private:
+    using Values = std::optional<In<float, 1>>;
+    static constexpr float MAX_OFFSET = 100.0f, MAX_DISPERSION = 1e12f;  // far from overflow
+    Values row_offset, column_offset, row_dispersion, column_dispersion;
+    Counts counts = {};
+    bool is_given = false;
+
+    static Values vector(nb::handle given, const char* name, int64_t size) {
+        if (!has(given, name)) return {};
+        Values values = array_of<In<float, 1>>(given, name);
+        require(int64_t(values->shape(0)) == size,
+                "counts have an offset and a dispersion for each row, or for each column");
+        return values;
+    }
+    static const float* data(const Values& values) { return values ? values->data() : nullptr; }
+    static void check_all(const Values& values, float least, float most, const char* message) {
+        for (size_t i = 0; values && i < values->shape(0); ++i) {
+            require((*values)(i) >= least && (*values)(i) <= most, message);  // not so for NaN
+        }
+    }
+};
+
 // fembed.engine.Steps
 struct StepsArgument {
     In<float, 2> expression;
+    CountsArgument counts;
     BlocksArgument blocks;
     Out<double, 1> loss;
     Out<int64_t, 1> n_observed;
 
     StepsArgument(nb::handle given, const Shape& shape)
         : expression(array_of<In<float, 2>>(given, "expression")),
-          blocks(given.attr("blocks"), shape), loss(array_of<Out<double, 1>>(given, "loss")),
+          counts(given.attr("counts"), shape.n, shape.p), blocks(given.attr("blocks"), shape),
+          loss(array_of<Out<double, 1>>(given, "loss")),
           n_observed(array_of<Out<int64_t, 1>>(given, "n_observed")) {
         require(int64_t(expression.shape(0)) == shape.n && int64_t(expression.shape(1)) == shape.p,
                 "expression is n_samples x n_genes");
@@ -177,7 +223,7 @@ struct StepsArgument {
                 "one loss and one count a step");
     }
     Steps view() const {
-        return {expression.data(), blocks.view(), loss.data(), n_observed.data()};
+        return {expression.data(), counts.view(), blocks.view(), loss.data(), n_observed.data()};
     }
 };
 
@@ -228,7 +274,8 @@ struct AdamOptionsArgument {
 // fembed.engine.Likelihood
 class LikelihoodArgument {
    public:
-    LikelihoodArgument(nb::handle given, const Shape& shape) {
+    LikelihoodArgument(nb::handle given, const Shape& shape, int64_t n_profiles)
+        : counts(given.attr("counts"), n_profiles, shape.p) {
         if (has(given, "weight")) weight = array_of<In<float, 1>>(given, "weight");
         if (has(given, "factors")) factors = array_of<In<float, 2>>(given, "factors");
         if (has(given, "mean")) mean = array_of<In<double, 1>>(given, "mean");
@@ -239,14 +286,19 @@ class LikelihoodArgument {
         require(!mean == !precision && (!mean || (mean->shape(0) == d && precision->shape(0) == d &&
                                                   precision->shape(1) == d)),
                 "a prior has a mean and a precision of the unknowns");
+        require(!factors || !counts.view(), "factors are those of measured values, not of counts");
     }
     Likelihood view() const {
-        return {weight ? weight->data() : nullptr, factors ? factors->data() : nullptr,
-                factors ? int(factors->shape(1)) : 0, mean ? mean->data() : nullptr,
+        return {counts.view(),
+                weight ? weight->data() : nullptr,
+                factors ? factors->data() : nullptr,
+                factors ? int(factors->shape(1)) : 0,
+                mean ? mean->data() : nullptr,
                 precision ? precision->data() : nullptr};
     }
 
    private:
+    CountsArgument counts;
     std::optional<In<float, 1>> weight;
     std::optional<In<float, 2>> factors;
     std::optional<In<double, 1>> mean;

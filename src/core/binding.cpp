@@ -62,8 +62,8 @@ static void solve(nb::handle parameters, In<float, 2> profiles, In<float, 3> sta
                   nb::handle likelihood, nb::handle options, nb::handle solution, int n_threads,
                   const std::string& isa) {
     const ModelArgument model(parameters);
-    const LikelihoodArgument judged(likelihood, model.shape());
     const size_t k = profiles.shape(0), d = size_t(model.shape().d);
+    const LikelihoodArgument judged(likelihood, model.shape(), int64_t(k));
     require(int64_t(profiles.shape(1)) == model.shape().p && starts.shape(0) == k &&
                 starts.shape(1) >= 1 && starts.shape(2) == d && n_threads >= 1,
             "profiles are k x n_genes, starts are k x n_starts x n_components");
@@ -88,6 +88,17 @@ static void squared_distances(In<float, 2> profiles, In<float, 2> candidates, Ou
     const Kernel& kernel = checked_kernel(isa);
     nb::gil_scoped_release unlocked;
     kernel.squared_distances(job, n_threads);
+}
+
+static void count_terms(In<float, 1> counts, In<float, 1> log_mean, In<float, 1> dispersion,
+                        Out<float, 1> half_deviance, Out<float, 1> slope, Out<float, 1> weight,
+                        const std::string& isa) {
+    const size_t n = counts.shape(0);
+    require(log_mean.shape(0) == n && dispersion.shape(0) == n && half_deviance.shape(0) == n &&
+                slope.shape(0) == n && weight.shape(0) == n,
+            "every count has a mean, a dispersion and three terms");
+    checked_kernel(isa).count_terms({counts.data(), log_mean.data(), dispersion.data(), int64_t(n),
+                                     half_deviance.data(), slope.data(), weight.data()});
 }
 
 static std::vector<std::string> isas() {
@@ -116,4 +127,7 @@ NB_MODULE(_core, module) {
                "likelihood"_a, "options"_a, "solution"_a, "n_threads"_a, "isa"_a);
     module.def("squared_distances", &fembed::squared_distances, exact("profiles"),
                exact("candidates"), exact("out"), "n_threads"_a, "isa"_a);
+    module.def("count_terms", &fembed::count_terms, exact("counts"), exact("log_mean"),
+               exact("dispersion"), exact("half_deviance"), exact("slope"), exact("weight"),
+               "isa"_a);
 }

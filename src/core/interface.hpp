@@ -42,9 +42,17 @@ struct Blocks {
     const int64_t *sample_offset, *gene_offset;
 };
 
+// That the values of a matrix are counts: row i, column j has the mean exp(offset + prediction) and
+// the variance mean + dispersion mean^2, where offset and dispersion are the sums of what row i and
+// column j give. What is null is zero.
+struct Counts {
+    const float *row_offset, *column_offset, *row_dispersion, *column_dispersion;
+};
+
 // A run of steps: one a block.
 struct Steps {
     const float* expression;  // n x p
+    const Counts* counts;     // null: measured values, whose loss is the squared error
     Blocks blocks;
     double* loss;         // by step, before its update
     int64_t* n_observed;  // by step
@@ -64,8 +72,11 @@ struct Profiles {
 };
 
 // What places are judged by: u costs r' S^-1 r + (u - mean)' P (u - mean), with r what it leaves of
-// the observed genes and S = F F' + diag(1 / weight) their noise. What is null plays no part.
+// the observed genes and S = F F' + diag(1 / weight) their noise. For counts, it costs the sum of
+// weight times unit deviance in place of r' S^-1 r, and there are no factors. What is null plays no
+// part.
 struct Likelihood {
+    const Counts* counts;  // rows are profiles; null: measured values
     const float* weight;   // p; null: all one
     const float* factors;  // F, p x n_factors
     int n_factors;
@@ -80,9 +91,10 @@ struct SolveOptions {
 };
 
 struct Solution {
-    float* u;           // k x d
-    double* cost;       // k, see Likelihood
-    double* curvature;  // k x d x d, J' S^-1 J + P at the solution
+    float* u;      // k x d
+    double* cost;  // k, see Likelihood
+    // k x d x d, J' S^-1 J + P at the solution; for counts, S^-1 is their Fisher information
+    double* curvature;
     int64_t* n_observed;
     int32_t* n_iterations;
 
@@ -99,17 +111,26 @@ struct Distances {
     float* out;  // [i, c] = sum over the observed genes of (profiles[i] - candidates[c])^2
 };
 
+// Counts, the logarithms of their means, and what the likelihood makes of each; counts.hpp has the
+// formulas.
+struct CountPairs {
+    const float *counts, *log_mean, *dispersion;
+    int64_t count;
+    float *half_deviance, *slope, *weight;
+};
+
 struct Kernel {
     const char* name;
     int lanes;
     // Returns when all steps are done.
     void (*train)(const Model&, const Adam&, const Steps&, int n_threads);
-    // Fills the gradients of the only block's mean squared error, in block-local rows. For tests.
+    // Fills the gradients of the only block's loss, in block-local rows. For tests.
     void (*gradients)(const Model&, const Steps&, const Arrays& gradients, int n_threads);
     void (*decode)(const Model&, const Decoding&, int n_threads);
     void (*solve)(const Model&, const Profiles&, const Likelihood&, const SolveOptions&,
                   const Solution&, int n_threads);
     void (*squared_distances)(const Distances&, int n_threads);
+    void (*count_terms)(const CountPairs&);
 };
 
 }  // namespace fembed

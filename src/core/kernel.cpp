@@ -1,5 +1,6 @@
 // A kernel: this file is compiled once for every instruction set. FEMBED_ISA is the set's name,
 // FEMBED_LANES the number of float32 values in its vectors.
+#include "counts.hpp"
 #include "decode.hpp"
 #include "distances.hpp"
 #include "interface.hpp"
@@ -27,9 +28,14 @@ static void gradients(const Model& model, const Steps& steps, const Arrays& out,
 
 extern const Kernel FEMBED_JOIN(kernel_, FEMBED_ISA);
 const Kernel FEMBED_JOIN(kernel_, FEMBED_ISA) = {
-    FEMBED_TEXT(FEMBED_ISA),       FEMBED_LANES,       FEMBED_ISA::train,
-    FEMBED_ISA::gradients,         FEMBED_ISA::decode, FEMBED_ISA::solve,
+    FEMBED_TEXT(FEMBED_ISA),
+    FEMBED_LANES,
+    FEMBED_ISA::train,
+    FEMBED_ISA::gradients,
+    FEMBED_ISA::decode,
+    FEMBED_ISA::solve,
     FEMBED_ISA::squared_distances,
+    FEMBED_ISA::count_terms,
 };
 
 }  // namespace fembed

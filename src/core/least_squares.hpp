@@ -1,8 +1,11 @@
-// How well a profile is predicted at a point of the map: the cost of a `Likelihood`, a generalised
-// sum of squares, and its derivatives.
+// How well a profile is predicted at a point of the map: the cost of a `Likelihood`, and its
+// derivatives. For measured values this is a generalised sum of squares. For counts it is a
+// deviance, and a step of Fisher scoring is one of least squares: with the roots of the Fisher
+// weights times the derivatives of the predictions in place of these, and Pearson residuals.
 #pragma once
 #include <cstdint>
 
+#include "counts.hpp"
 #include "frozen.hpp"
 #include "interface.hpp"
 #include "layout.hpp"
@@ -25,8 +28,15 @@ struct LeastSquaresMemory {  // a thread's own
           shared(slices, s, n_panels, n_factors) {}
 };
 
+// What is to be placed: its values, and what is known of them if they are counts.
+struct Profile {
+    const float* values;
+    CountRow counts;
+};
+
 // A point with the derivatives there: half the cost's gradient, downhill, and half its curvature
-// where the residuals' own is left out, J' S^-1 r - P (u - mean) and J' S^-1 J + P.
+// where the residuals' own is left out, J' S^-1 r - P (u - mean) and J' S^-1 J + P; for counts, its
+// expectation.
 struct Expansion {
     double *u, *gradient, *curvature;
 
@@ -46,10 +56,10 @@ class LeastSquares {
     int64_t n_observed() const { return observed; }
 
     // To be called before a profile is evaluated.
-    void observe(const float* profile) { shared.observe(profile); }
+    void observe(const Profile& profile) { shared.observe(profile.values); }
 
     // The cost at point.u (float32 values) and, if wanted, the derivatives there.
-    double evaluate(const float* profile, const Expansion& point, bool derivatives) {
+    double evaluate(const Profile& profile, const Expansion& point, bool derivatives) {
         const int d = s.d;
         for (int c = 0; c < d; ++c) memory.u[c] = float(point.u[c]);
         for (int c = 0; c < d; ++c) point.gradient[c] = 0.0;
@@ -62,8 +72,14 @@ class LeastSquares {
             const int64_t left = frozen.n_panels - panel;
             const int count = int(left < TILE ? left : TILE);
             PanelTotals totals = {};
-            for (int k = 0; k < count; ++k) expand(profile, panel + k, k, derivatives, totals);
-            cost += double(sum_lanes(totals.squares));
+            for (int k = 0; k < count; ++k) {
+                if (likelihood.counts) {
+                    expand<true>(profile, panel + k, k, derivatives, totals);
+                } else {
+                    expand<false>(profile, panel + k, k, derivatives, totals);
+                }
+            }
+            cost += double(sum_lanes(totals.cost));
             observed += int64_t(sum_lanes(totals.observed));
             if (derivatives) add_products(point, count);
             shared.add(panel, count, residuals(), jacobian(), derivatives);
@@ -74,7 +90,7 @@ class LeastSquares {
 
    private:
     struct PanelTotals {
-        vec squares, observed;
+        vec cost, observed;
     };
     const FrozenModel& frozen;
     const Layout& s;
@@ -89,23 +105,34 @@ class LeastSquares {
     Features residuals() const { return {memory.residuals, PANEL}; }
 
     // Residuals and derivatives of one panel, the k-th of its tile, times the roots of the genes'
-    // weights. The prediction is one number
-    // a gene, so one backward pass gives its whole gradient in u.
-    FEMBED_INLINE void expand(const float* profile, int64_t panel, int k, bool derivatives,
+    // weights. The prediction is one number a gene, so one backward pass gives its whole gradient
+    // in u.
+    template <bool COUNTS>
+    FEMBED_INLINE void expand(const Profile& profile, int64_t panel, int k, bool derivatives,
                               PanelTotals& totals) const {
         const GenePanel genes = frozen.genes(panel);
         const int count = frozen.genes_in(panel), d = s.d;
         float target[PANEL];
-        for (int i = 0; i < count; ++i) target[i] = profile[panel * PANEL + i];
+        for (int i = 0; i < count; ++i) target[i] = profile.values[panel * PANEL + i];
         for (int i = count; i < PANEL; ++i) target[i] = __builtin_nanf("");
         vec value[2], seed[2];
         forward_panel(frozen.packed, {memory.part, memory.u}, genes, memory.hidden, value);
         for (int v = 0; v < 2; ++v) {
             const vec x = load(target + v * LANES);
             const vec root = load(noise.root_weight(panel) + v * LANES);
-            const vec residual = zero_if_nan(x, (x - value[v]) * root);
-            seed[v] = zero_if_nan(x, root);
-            totals.squares += residual * residual;
+            vec residual;
+            if constexpr (COUNTS) {
+                const CountTerms terms =
+                    noise.counts().terms(profile.counts, panel, v, value[v], x);
+                const vec root_fisher = square_root(terms.weight);
+                residual = zero_if_nan(x, -terms.slope / root_fisher * root);
+                seed[v] = zero_if_nan(x, root_fisher * root);
+                totals.cost += zero_if_nan(x, 2.0f * terms.half_deviance * root * root);
+            } else {
+                residual = zero_if_nan(x, (x - value[v]) * root);
+                seed[v] = zero_if_nan(x, root);
+                totals.cost += residual * residual;
+            }
             totals.observed += zero_if_nan(x, splat(1.0f));
             store(memory.residuals + k * PANEL + v * LANES, residual);
         }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "cholesky.hpp"
+#include "counts.hpp"
 #include "frozen.hpp"
 #include "interface.hpp"
 #include "layout.hpp"
@@ -20,18 +21,20 @@ constexpr int TILE = 8;  // panels whose rows are multiplied together
 
 struct NoisePanels {
     Panels root_weight, factors;
+    CountPanels counts;
 
-    NoisePanels(Slices& slices, int64_t n_panels, int n_factors)
-        : root_weight(slices.panels(n_panels, 1)), factors(slices.panels(n_panels, n_factors)) {}
+    NoisePanels(Slices& slices, const Counts* given, int64_t n_panels, int n_factors)
+        : root_weight(slices.panels(n_panels, 1)), factors(slices.panels(n_panels, n_factors)),
+          counts(slices, given, n_panels) {}
 };
 
-// By panel: the roots of the weights, and the factors times them.
+// By panel: the roots of the weights, the factors times them, and what is known of counts.
 struct FrozenNoise {
     const int n_factors;
 
     FrozenNoise(const Likelihood& given, const FrozenModel& frozen)
         : n_factors(given.factors ? given.n_factors : 0),
-          panels(sliced<NoisePanels>(memory, 0, frozen.n_panels, n_factors)) {
+          panels(sliced<NoisePanels>(memory, 0, given.counts, frozen.n_panels, n_factors)) {
         for (int64_t k = 0; k < frozen.n_panels; ++k) {
             float* const root = panels.root_weight.at(k);
             for (int i = 0; i < PANEL; ++i) {
@@ -43,8 +46,12 @@ struct FrozenNoise {
                         real ? root[i] * given.factors[gene * n_factors + f] : 0.0f;
                 }
             }
+            if (given.counts) {
+                panels.counts.fill(*given.counts, {nullptr, k * PANEL, frozen.genes_in(k)}, k);
+            }
         }
     }
+    const CountPanels& counts() const { return panels.counts; }
     const float* root_weight(int64_t panel) const { return panels.root_weight.at(panel); }
     Features factors(int64_t panel) const {
         return {panels.factors.at(panel), int64_t(n_factors) * PANEL};

@@ -34,8 +34,8 @@ class Placer {
           here(own.here), there(own.there), factor(own.factor), move(own.move) {}
 
     // Leaves the best of the starts in `out`.
-    void place(const float* profile, const float* starts, int n_starts, const SolveOptions& options,
-               const Solution& out) {
+    void place(const Profile& profile, const float* starts, int n_starts,
+               const SolveOptions& options, const Solution& out) {
         double best = 0.0;
         *out.n_iterations = 0;
         problem.observe(profile);
@@ -60,7 +60,7 @@ class Placer {
     double here_cost = 0.0;
 
     // Returns the number of iterations.
-    int descend(const float* profile, const float* start, const SolveOptions& options) {
+    int descend(const Profile& profile, const float* start, const SolveOptions& options) {
         for (int c = 0; c < d; ++c) here.u[c] = double(start[c]);
         here_cost =
             problem.evaluate(profile, here, options.max_iterations > 0 || options.curvature);
@@ -137,7 +137,8 @@ inline void solve(const Model& model, const Profiles& profiles, const Likelihood
                       memory.of(thread_number(), s, frozen.n_panels, n_factors));
 #pragma omp for schedule(dynamic, 1)
         for (int64_t i = 0; i < profiles.k; ++i) {
-            placer.place(profiles.values + i * frozen.p,
+            const CountRow row = likelihood.counts ? CountRow(*likelihood.counts, i) : CountRow();
+            placer.place({profiles.values + i * frozen.p, row},
                          profiles.starts + i * profiles.n_starts * s.d, profiles.n_starts, options,
                          out.from(i, s.d));
         }

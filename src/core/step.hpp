@@ -18,15 +18,16 @@ struct Training {
     Packed packed;
     Arrays arrays;
     const float* expression;
+    const Counts* counts;  // null: measured values
     int64_t n, p;
     Buffer memory;
     Workspace workspace;
     OwnMemory<ThreadMemory> memory_of_threads;
 
-    Training(const Model& model, const float* expression_, const Capacity& most, int n_threads)
+    Training(const Model& model, const Steps& steps, const Capacity& most, int n_threads)
         : layout(model.shape), packed(layout, model.arrays.network), arrays(model.arrays),
-          expression(expression_), n(model.shape.n), p(model.shape.p),
-          workspace(sliced<Workspace>(memory, LANES, layout, arrays, most)),
+          expression(steps.expression), counts(steps.counts), n(model.shape.n), p(model.shape.p),
+          workspace(sliced<Workspace>(memory, LANES, layout, arrays, counts, most)),
           memory_of_threads(n_threads, layout) {
         packed.pack_all();
     }
@@ -44,7 +45,7 @@ struct Step {
     LearningRates learning_rate;
     const Adam* adam;         // null if the parameters stay as they are
     const Arrays* gradients;  // null if they are not wanted
-    float scale;              // 2 / n_observed: what turns sums of residual * slope into a gradient
+    float scale;  // 2 / n_observed: what turns sums of residual * derivative into a gradient
 };
 
 }  // namespace fembed::FEMBED_ISA

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 
+#include "counts.hpp"
 #include "memory.hpp"
 #include "network.hpp"
 #include "products.hpp"
@@ -13,7 +14,7 @@ namespace fembed::FEMBED_ISA {
 
 // The sums are in float32 within a tile, and in float64 over tiles.
 struct SlotTotals {
-    double squares;
+    double loss;
     int64_t n_observed;
 };
 
@@ -77,15 +78,22 @@ class SlotPass {
     }
 
     void pass(const Tile& tile) {
-        forward(tile);
+        if (training.counts) {
+            forward<true>(tile);
+        } else {
+            forward<false>(tile);
+        }
         backward_to_output(tile);
         for (int l = s.n_hidden - 1; l > 0; --l) backward_through(tile, l);
         add_first_layer(tile);
     }
 
-    // Stores the activations and residuals of every pair for the backward pass.
+    // Stores the activations and residuals of every pair for the backward pass. A residual is half
+    // the derivative of the pair's loss in the prediction; the loss of a count is its unit
+    // deviance.
+    template <bool COUNTS>
     void forward(const Tile& tile) {
-        vec squares = {}, observed = {};
+        vec losses = {}, observed = {};
         for (int k = 0; k < tile.count; ++k) {
             const Tile::Pairs& pairs = tile.pairs[k];
             if (k + 1 < tile.count) prefetch_target(tile.pairs[k + 1]);
@@ -95,19 +103,27 @@ class SlotPass {
                 work.sample_parts.at(pairs.sample),
                 training.arrays.u + int64_t(step.samples[pairs.sample]) * s.d};
             const GenePanel genes = work.genes(pairs.panel);
+            CountRow row;
+            if constexpr (COUNTS) row = {*training.counts, step.samples[pairs.sample]};
             vec residual[2];
             forward_panel(training.packed, sample, genes, memory.hidden_of(k), residual);
             for (int v = 0; v < 2; ++v) {
                 const vec x = load(target + v * LANES);
-                residual[v] = zero_if_nan(x, residual[v] - x);
-                squares += residual[v] * residual[v];
+                if constexpr (COUNTS) {
+                    const CountTerms terms = work.counts.terms(row, pairs.panel, v, residual[v], x);
+                    residual[v] = zero_if_nan(x, terms.slope);
+                    losses += zero_if_nan(x, 2.0f * terms.half_deviance);
+                } else {
+                    residual[v] = zero_if_nan(x, residual[v] - x);
+                    losses += residual[v] * residual[v];
+                }
                 observed += zero_if_nan(x, splat(1.0f));
                 store(memory.residuals + k * PANEL + v * LANES, residual[v]);
             }
             if (genes.bias) add_bias(pairs, residual);
             if (genes.loading) add_loading(pairs, sample.u, genes.loading, residual);
         }
-        totals.squares += double(sum_lanes(squares));
+        totals.loss += double(sum_lanes(losses));
         totals.n_observed += int64_t(sum_lanes(observed));
     }
 

@@ -26,7 +26,7 @@ class Trainer {
    public:
     Trainer(const Model& model, const Steps& steps_, const Purpose& purpose_, int n_threads_)
         : steps(steps_), purpose(purpose_), n_threads(n_threads_),
-          training(model, steps.expression, capacity_for(steps.blocks), n_threads),
+          training(model, steps, capacity_for(steps.blocks), n_threads),
           layer_jobs(training.layout) {
         if (dense()) untouched.reserve(training);
     }
@@ -109,6 +109,7 @@ class Trainer {
     void prepare_genes(const Step& step, int panel) const {
         const PanelGenes genes = {step.genes + panel * PANEL, 0, step.partition.genes_in(panel)};
         fill_gene_panel(training.packed, training.arrays, genes, training.workspace.genes(panel));
+        if (training.counts) training.workspace.counts.fill(*training.counts, genes, panel);
     }
 
     // Keeps the old places of the samples: they are updated before the network, whose gradient
@@ -126,14 +127,14 @@ class Trainer {
     // Every thread adds up the slots in their order; the first thread reports the sums. A block
     // without an observed entry changes no parameters.
     void finish_loss(int64_t t, Step& step) const {
-        double squares = 0.0;
+        double loss = 0.0;
         int64_t count = 0;
         for (int slot = 0; slot < step.partition.n_slots(); ++slot) {
-            squares += totals[slot].squares;
+            loss += totals[slot].loss;
             count += totals[slot].n_observed;
         }
         if (thread_number() == 0) {
-            steps.loss[t] = count ? squares / double(count) : 0.0;
+            steps.loss[t] = count ? loss / double(count) : 0.0;
             steps.n_observed[t] = count;
         }
         step.scale = count ? float(2.0 / double(count)) : 0.0f;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 
+#include "counts.hpp"
 #include "interface.hpp"
 #include "layout.hpp"
 #include "memory.hpp"
@@ -38,8 +39,10 @@ struct Workspace {
     Rows upper_layer_sums;                      // by slot: the layers above the first
     Rows gene_side_sums;                        // by gene slot: W_v, h1 x e_padded
     float* network_gradient;
+    CountPanels counts;
 
-    Workspace(Slices& slices, const Layout& s, const Arrays& arrays, const Capacity& most)
+    Workspace(Slices& slices, const Layout& s, const Arrays& arrays, const Counts* given,
+              const Capacity& most)
         : old_samples(slices.rows(most.samples, s.d)),
           sample_parts(slices.rows(most.samples, s.h1_padded)),
           gene_parts(slices.panels(most.panels, s.h1)),
@@ -52,7 +55,7 @@ struct Workspace {
           skip_sums(slices.rows(most.sample_sums, arrays.loading ? s.d_padded : 0)),
           upper_layer_sums(slices.rows(most.slots, padded(s.n_network - s.first_layer) + LANES)),
           gene_side_sums(slices.rows(Partition::MOST_SLOTS, s.h1 * s.e_padded)),
-          network_gradient(slices.floats(s.n_network)) {}
+          network_gradient(slices.floats(s.n_network)), counts(slices, given, most.panels) {}
 
     GenePanel genes(int panel) const {
         return {gene_parts.at(panel), loading.at(panel), bias.at(panel)};

@@ -41,6 +41,15 @@ def solve(
     n_threads: int,
     isa: str,
 ) -> None: ...
+def count_terms(
+    counts: NDArray[np.float32],
+    log_mean: NDArray[np.float32],
+    dispersion: NDArray[np.float32],
+    half_deviance: NDArray[np.float32],
+    slope: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    isa: str,
+) -> None: ...
 def squared_distances(
     profiles: NDArray[np.float32],
     candidates: NDArray[np.float32],

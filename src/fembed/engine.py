@@ -18,7 +18,7 @@ from fembed.threads import thread_count  # before OpenMP is loaded: it looks whe
 # isort: split
 
 from fembed import _core
-from fembed.likelihood import LEAST_SQUARES, Likelihood
+from fembed.likelihood import LEAST_SQUARES, Counts, Likelihood
 from fembed.parameters import Parameters
 
 Float32 = NDArray[np.float32]
@@ -96,14 +96,15 @@ class Steps:
     """A run of steps: what the engine reads, and what it fills, one entry a step."""
 
     expression: Float32
+    counts: Counts | None
     blocks: Blocks
     loss: NDArray[np.float64]
     n_observed: NDArray[np.int64]
 
     @classmethod
-    def on(cls, expression: Float32, blocks: Blocks) -> Steps:
+    def on(cls, expression: Float32, counts: Counts | None, blocks: Blocks) -> Steps:
         n = len(blocks)
-        return cls(expression, blocks, np.empty(n, np.float64), np.empty(n, np.int64))
+        return cls(expression, counts, blocks, np.empty(n, np.float64), np.empty(n, np.int64))
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ def train(
     blocks: Blocks,
     learning_rates: NDArray[np.float32],
     *,
+    counts: Counts | None = None,
     weight_decay: float = 0.0,
     lazy: bool = True,
     n_threads: int | None = None,
@@ -154,6 +156,9 @@ def train(
         NaN entries are left out of the loss.
     learning_rates : float32, n_steps x 3
         For the network, the genes (V, L, c) and the samples (U).
+    counts : Counts, optional
+        That the expression holds counts, not negative: predictions are then logarithms of means
+        without their offsets, and an entry's loss is its unit deviance.
     weight_decay : float
         Coupled L2: Adam sees ``gradient + weight_decay * value``.
     lazy : bool
@@ -165,9 +170,10 @@ def train(
     Returns
     -------
     loss, n_observed : n_steps
-        Mean squared error of each block before its update, and its number of observed entries.
+        Mean squared error of each block before its update (of counts: mean unit deviance), and its
+        number of observed entries.
     """
-    steps = Steps.on(expression, blocks)
+    steps = Steps.on(expression, counts, blocks)
     options = AdamOptions(learning_rates, weight_decay, lazy)
     _core.train(parameters, state, options, steps, thread_count(n_threads), isa)
     return steps.loss, steps.n_observed
@@ -179,10 +185,11 @@ def gradients(
     rows: Indices,
     genes: Indices,
     *,
+    counts: Counts | None = None,
     n_threads: int | None = None,
     isa: str = "",
 ) -> tuple[float, int, Parameters]:
-    """Mean squared error of one block, its observed entries, and the gradient by block rows."""
+    """Loss of one block as in `train`, its observed entries, and the gradient by block rows."""
     p = parameters
     out = Parameters(
         sample_embedding=np.zeros((len(rows), p.n_components), np.float32),
@@ -194,7 +201,7 @@ def gradients(
         else np.zeros((len(genes), p.n_components), np.float32),
         gene_bias=None if p.gene_bias is None else np.zeros(len(genes), np.float32),
     )
-    steps = Steps.on(expression, Blocks.of([(rows, genes)]))
+    steps = Steps.on(expression, counts, Blocks.of([(rows, genes)]))
     _core.gradients(p, steps, out, thread_count(n_threads), isa)
     return float(steps.loss[0]), int(steps.n_observed[0]), out
 
@@ -226,7 +233,8 @@ class Solution:
     cost : float64, k
         See `Likelihood`; that of least squares is the sum of squares over the observed genes.
     curvature : float64, k x n_components x n_components
-        ``J' S^-1 J + precision``, with J the derivative of the observed genes' prediction in u.
+        ``J' S^-1 J + precision``, with J the derivative of the observed genes' prediction in u; of
+        counts, ``S^-1`` is the diagonal of weight times Fisher information.
     n_observed : int64, k
     n_iterations : int32, k
         Levenberg-Marquardt iterations, over all starts.
@@ -275,6 +283,37 @@ def solve(
     threads = thread_count(n_threads)
     _core.solve(_to_read(parameters), profiles, starts, likelihood, options, solution, threads, isa)
     return solution
+
+
+@dataclass(frozen=True)
+class CountTerms:
+    """What the likelihood makes of counts; zero where a count is missing.
+
+    Attributes
+    ----------
+    deviance : float32, n
+        The unit deviance, zero where the mean is the count.
+    slope : float32, n
+        Half of its derivative in the logarithm of the mean.
+    weight : float32, n
+        Fisher's: the expected second derivative, again of half the deviance.
+    """
+
+    deviance: Float32
+    slope: Float32
+    weight: Float32
+
+
+def count_terms(
+    counts: Float32, log_mean: Float32, dispersion: Float32, *, isa: str = ""
+) -> CountTerms:
+    """The terms of ``counts`` (n, NaN where missing) one by one, as `train` and `solve` use them.
+
+    ``log_mean`` (n) includes the offset; ``dispersion`` (n) is not negative.
+    """
+    half, slope, weight = (np.empty(len(counts), np.float32) for _ in range(3))
+    _core.count_terms(counts, log_mean, dispersion, half, slope, weight, isa)
+    return CountTerms(2 * half, slope, weight)
 
 
 def squared_distances(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fembed._reference.training import Counts, train_blocks
+from fembed._reference.training import Updates, train_blocks
 from fembed.config import FitConfig
 from fembed.engine import Blocks
 from fembed.model import Model
@@ -59,7 +59,7 @@ def test_its_steps_are_the_references(options: dict[str, Any]) -> None:
     expected = random_initialization(config, 10, 37).astype(np.float64)
     start = expected.copy()
     moments = expected.zeros_like(), expected.zeros_like()
-    counts = Counts.zeros(expected)
+    counts = Updates.zeros(expected)
     size = options.get("block_samples", 4)
     blocks = pairs_of(BlockStream(np.arange(10), 37, size, 37, seed=2).take(steps))
     assert all(len(genes) == 37 for _, genes in blocks)

@@ -6,20 +6,25 @@ registers of 5 or 10 rows; sizes on both sides of these borders are drawn often.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from fembed._reference.network import pre_activations
+from fembed._reference.counts import count_terms
+from fembed._reference.loss import offset_and_dispersion
+from fembed._reference.network import forward, pre_activations
 from fembed.engine import Blocks
+from fembed.likelihood import LOG_MEAN_LIMITS
 from fembed.parameters import Parameters, layer_shapes
 from tests.property.strategies import (
     Float,
     Index,
     Problem,
     blocks,
+    counted,
     expressions,
     generators,
     random_parameters,
@@ -89,14 +94,19 @@ def whole_numbers(rng: np.random.Generator, p: Parameters) -> Parameters:
 
 
 @st.composite
-def engine_problems(draw: st.DrawFn, /, **limits: Any) -> Problem:
-    """Float32 parameters, a masked matrix and one block of it."""
+def engine_problems(draw: st.DrawFn, /, counts: bool | None = False, **limits: Any) -> Problem:
+    """Float32 parameters, a masked matrix and one block of it.
+
+    The matrix holds measured values or ``counts`` (None: either).
+    """
     p = draw(engine_parameters(**limits))
     rows, genes = draw(blocks(p.n_samples, p.n_genes))
     expression = draw(expressions(p.n_samples, p.n_genes))
     if limits.get("exact"):
         expression = np.round(2 * expression)
-    return Problem(p, expression.astype(np.float32), rows, genes)
+    problem = Problem(p, expression.astype(np.float32), rows, genes)
+    with_counts = draw(st.booleans()) if counts is None else counts
+    return draw(counted(problem)) if with_counts else problem
 
 
 @st.composite
@@ -122,13 +132,6 @@ def near_kink(p: Parameters, samples: Float, genes: Index, share: float = 1e-5) 
     return near
 
 
-def relative_error(actual: Float, expected: Float) -> float:
-    """Norm of the difference over the expected norm, in float64."""
-    gap = float(np.linalg.norm(actual.astype(np.float64) - expected))
-    norm = float(np.linalg.norm(expected))
-    return gap / norm if norm else gap
-
-
 def rounding_size(p: Parameters, points: Float, genes: Index) -> float:
     """The largest number in the forward pass, which float32's rounding is in proportion to."""
     p, points = p.astype(np.float64), points.astype(np.float64)
@@ -137,6 +140,43 @@ def rounding_size(p: Parameters, points: Float, genes: Index) -> float:
     if p.gene_loading is not None:
         size += float((np.abs(points) @ np.abs(p.gene_loading).T).max())
     return size
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What float32 may make of the terms of a block, m x g, from the rounding of its predictions.
+
+    Attributes
+    ----------
+    loss : array
+        Of each pair's loss.
+    slope : array
+        Of half of its derivative.
+    """
+
+    loss: Float
+    slope: Float
+
+
+def rounding(problem: Problem) -> Rounding:
+    """Of measured values a slope is rounded as its prediction is, of counts by their curvature."""
+    p, rows, genes, x = problem.parameters, problem.rows, problem.genes, problem.block
+    observed = ~np.isnan(x)
+    error = np.full(x.shape, 2e-6 * rounding_size(p, p.sample_embedding[rows], genes))
+    x_hat = forward(p, rows, genes)
+    if problem.counts is None:
+        slope, bend = np.where(observed, x_hat - x, 0.0), np.ones(x.shape)
+    else:
+        offset, dispersion = offset_and_dispersion(problem.counts, rows, genes)
+        log_mean = np.clip(x_hat + offset, *LOG_MEAN_LIMITS)
+        terms = count_terms(x, log_mean, dispersion)
+        slope = terms.slope
+        bend = terms.weight * (1 + dispersion * x) / (1 + dispersion * np.exp(log_mean))
+        # Offset and logarithm of the count are rounded, too; 1e-6 is the formulas' own.
+        error += 2e-7 * (np.abs(offset) + 20)
+        bend += 1e-6 / error * np.abs(slope)
+    bend = np.where(observed, bend, 0.0)
+    return Rounding(2 * np.abs(slope) * error + bend * error**2, bend * error)
 
 
 def loss_rounding(loss: float, size: float) -> float:

@@ -6,7 +6,7 @@ a draw is quick and values are of an ordinary size (activations of about 1 at an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fembed.likelihood import Likelihood
+from fembed._reference.loss import offset_and_dispersion
+from fembed._reference.network import forward
+from fembed.likelihood import Counts, Likelihood
 from fembed.parameters import Parameters
 
 Float = NDArray[np.floating[Any]]
@@ -22,17 +24,22 @@ Index = NDArray[np.int64]
 
 generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 hidden_widths = st.lists(st.integers(1, 17), min_size=1, max_size=4).map(tuple)
+ALL_KINDS = ("drawn", "drawn", "unrelated", "extreme")
 shares_missing = st.sampled_from([0.0, 0.0, 0.1, 0.5, 0.9])
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Parameters, an expression matrix with NaN where unobserved, and one block of it."""
+    """Parameters, an expression matrix with NaN where unobserved, and one block of it.
+
+    With ``counts`` the expression holds counts.
+    """
 
     parameters: Parameters
     expression: Float
     rows: Index
     genes: Index
+    counts: Counts | None = None
 
     @property
     def block(self) -> Float:
@@ -118,18 +125,80 @@ def blocks(draw: st.DrawFn, n_samples: int, n_genes: int) -> tuple[Index, Index]
 
 
 @st.composite
-def problems(draw: st.DrawFn, /, **limits: Any) -> Problem:
-    """Parameters, a masked matrix of their size, and a block; ``limits`` go to `parameters`."""
+def problems(draw: st.DrawFn, /, counts: bool | None = False, **limits: Any) -> Problem:
+    """Parameters, a masked matrix of their size, and a block; ``limits`` go to `parameters`.
+
+    The matrix holds measured values or ``counts`` (None: either).
+    """
     p = draw(parameters(**limits))
     rows, genes = draw(blocks(p.n_samples, p.n_genes))
-    return Problem(p, draw(expressions(p.n_samples, p.n_genes)), rows, genes)
+    problem = Problem(p, draw(expressions(p.n_samples, p.n_genes)), rows, genes)
+    with_counts = draw(st.booleans()) if counts is None else counts
+    return draw(counted(problem)) if with_counts else problem
 
 
 @st.composite
-def likelihoods(draw: st.DrawFn, n_genes: int, n_components: int) -> Likelihood:
+def known_of_counts(draw: st.DrawFn, n_rows: int, n_columns: int) -> Counts:
+    """Any parts of what is known of counts: sizes of 1e-4 to 1e7, dispersions of 0 to 1e4."""
+    rng = draw(generators)
+
+    def offset(size: int, widths: list[str]) -> Float | None:
+        match draw(st.sampled_from(widths)):
+            case "wide":
+                return rng.uniform(np.log(1e-4), np.log(1e7), size).astype(np.float32)
+            case "narrow":
+                return rng.normal(size=size).astype(np.float32)
+        return None
+
+    def dispersion(size: int) -> Float | None:
+        match draw(st.sampled_from(["none", "common", "any"])):
+            case "common":
+                return (10 ** rng.uniform(-3, 1, size)).astype(np.float32)
+            case "any":
+                return rng.choice([0.0, 1e-30, 1e-6, 0.1, 1.0, 1e4], size).astype(np.float32)
+        return None
+
+    return Counts(
+        row_offset=offset(n_rows, ["none", "narrow", "wide"]),
+        column_offset=offset(n_columns, ["none", "narrow"]),
+        row_dispersion=dispersion(n_rows),
+        column_dispersion=dispersion(n_columns),
+    )
+
+
+def some_counts(rng: np.random.Generator, kind: str, log_mean: Float, dispersion: Float) -> Float:
+    """Counts drawn from the model, or that have nothing to do with it, or of extreme size."""
+    shape = log_mean.shape
+    match kind:
+        case "unrelated":
+            return np.floor(np.exp(rng.uniform(-3, np.log(1e7), shape)))
+        case "extreme":
+            return rng.choice([0.0, 1.0, 1e7], shape)
+    mean = np.exp(np.clip(log_mean, -8, 12))
+    kept = np.clip(dispersion, 1e-8, 1e2)
+    return rng.poisson(np.minimum(mean * rng.gamma(1 / kept, kept, shape), 1e7)).astype(np.float64)
+
+
+@st.composite
+def counted(draw: st.DrawFn, problem: Problem, kinds: tuple[str, ...] = ALL_KINDS) -> Problem:
+    """The same problem with counts, observed where it was."""
+    p = problem.parameters
+    every = np.arange(p.n_samples), np.arange(p.n_genes)
+    counts = draw(known_of_counts(p.n_samples, p.n_genes))
+    offset, dispersion = offset_and_dispersion(counts, *every)
+    kind = draw(st.sampled_from(kinds))
+    found = some_counts(draw(generators), kind, forward(p, *every) + offset, dispersion)
+    found[np.isnan(problem.expression)] = np.nan
+    return replace(problem, expression=found.astype(problem.expression.dtype), counts=counts)
+
+
+@st.composite
+def likelihoods(
+    draw: st.DrawFn, n_genes: int, n_components: int, counts: Counts | None = None
+) -> Likelihood:
     """Any parts of a likelihood; noise of about one, factors that a few or all genes share."""
     rng = draw(generators)
-    n_factors = draw(st.sampled_from([0, 1, 2, 3, 5, 9, 16, 17]))
+    n_factors = draw(st.sampled_from([0, 1, 2, 3, 5, 9, 16, 17])) if counts is None else 0
     has_weight, has_prior = draw(st.booleans()), draw(st.booleans())
     root = rng.normal(size=(n_components, n_components))
     factors = rng.normal(size=(n_genes, n_factors)) * (rng.random((n_genes, 1)) < 0.8)
@@ -138,4 +207,5 @@ def likelihoods(draw: st.DrawFn, n_genes: int, n_components: int) -> Likelihood:
         factors=factors.astype(np.float32) if n_factors else None,
         mean=rng.normal(size=n_components) if has_prior else None,
         precision=root @ root.T + 0.1 * np.eye(n_components) if has_prior else None,
+        counts=counts,
     )

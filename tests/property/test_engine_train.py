@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 
 from fembed import engine
 from fembed._reference.loss import block_gradients
-from fembed._reference.training import Counts, train_blocks
+from fembed._reference.training import Updates, train_blocks
 from fembed.engine import AdamState, Blocks
 from fembed.parameters import Parameters
 from tests.property.engine_problems import (
@@ -105,7 +105,7 @@ def test_training_is_the_references(
 
     expected = p.astype(np.float64)
     moments = start.first.astype(np.float64), start.second.astype(np.float64)
-    counts = Counts(
+    counts = Updates(
         *(c.copy() for c in (start.sample_count, start.gene_count, start.network_count))
     )
     expected_losses = train_blocks(

@@ -14,7 +14,8 @@ NaN marks an unobserved entry.
 To be read in this order:
 
 - `network`: forward and backward through the model;
-- `loss`: the squared error of a block, and its gradient;
+- `counts`: the likelihood of counts;
+- `loss`: the loss of a block, and its gradient;
 - `training`: steps of Adam, a block each;
 - `placement`: the best place of one sample in a model that stands still.
 """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fembed._reference.counts import count_terms
+from fembed._reference.loss import offset_and_dispersion
 from fembed._reference.network import Float, Index, add_linear, backward, pre_activations
 from fembed.likelihood import LEAST_SQUARES, Likelihood
 from fembed.parameters import Parameters
@@ -33,33 +35,58 @@ def cost(
     u ~ N(mean, P^-1), the cost is r' S^-1 r + (u - mean)' P (u - mean): minus twice the logarithm
     of the posterior density, up to a constant. S is inverted as it stands.
 
+    If the profile holds counts, the sum of weight times unit deviance takes the place of r' S^-1 r,
+    the Fisher weights that of S^-1, and minus the deviances' slopes that of S^-1 r;
+    ``likelihood.counts`` then has one row.
+
     Returns
     -------
     cost : float
     gradient : array, n_components
         Downhill: J' S^-1 r - P (u - mean).
     curvature : array, n_components x n_components
-        J' S^-1 J + P: where the prediction is linear, half the second derivative.
+        J' S^-1 J + P: where the prediction is linear, half the second derivative; of counts, its
+        expectation.
     """
     genes = np.flatnonzero(~np.isnan(profile))
     x_hat, slope = jacobian(parameters, u, genes)
-    residual = profile[genes].astype(np.float64) - x_hat
-    variance = np.ones(genes.size)
-    if likelihood.weight is not None:
-        variance /= likelihood.weight[genes].astype(np.float64)
-    covariance = np.diag(variance)
-    if likelihood.factors is not None:
-        factors = likelihood.factors[genes].astype(np.float64)
-        covariance += factors @ factors.T
-    inverse = np.linalg.inv(covariance)
-    value = float(residual @ inverse @ residual)
-    gradient, curvature = slope.T @ inverse @ residual, slope.T @ inverse @ slope
+    seen = likelihood.take_genes(genes)
+    y = profile[genes].astype(np.float64)
+    value, pull, inverse = (
+        _measured(y, x_hat, seen) if seen.counts is None else _counted(y, x_hat, seen)
+    )
+    gradient, curvature = slope.T @ pull, slope.T @ inverse @ slope
     if likelihood.mean is not None and likelihood.precision is not None:
         away = u - likelihood.mean
         value += float(away @ likelihood.precision @ away)
         gradient = gradient - likelihood.precision @ away
         curvature = curvature + likelihood.precision
     return value, gradient, curvature
+
+
+def _measured(values: Float, x_hat: Float, likelihood: Likelihood) -> tuple[float, Float, Float]:
+    """The quadratic form r' S^-1 r, and S^-1 r and S^-1."""
+    residual = values - x_hat
+    covariance = np.diag(1 / _weights(likelihood, residual.size))
+    if likelihood.factors is not None:
+        factors = likelihood.factors.astype(np.float64)
+        covariance += factors @ factors.T
+    inverse = np.linalg.inv(covariance)
+    return float(residual @ inverse @ residual), inverse @ residual, inverse
+
+
+def _counted(y: Float, x_hat: Float, likelihood: Likelihood) -> tuple[float, Float, Float]:
+    """The weighted sum of deviances, minus their slopes, and Fisher's information."""
+    assert likelihood.counts is not None
+    everything = np.arange(y.size)
+    offset, dispersion = offset_and_dispersion(likelihood.counts, np.array([0]), everything)
+    terms = count_terms(y, x_hat + offset[0], dispersion[0])
+    weight = _weights(likelihood, y.size)
+    return float(weight @ terms.deviance), -weight * terms.slope, np.diag(weight * terms.weight)
+
+
+def _weights(likelihood: Likelihood, n_genes: int) -> Float:
+    return np.ones(n_genes) if likelihood.weight is None else likelihood.weight.astype(np.float64)
 
 
 def solve_sample(
@@ -84,7 +111,7 @@ def solve_sample(
         NaN where unobserved.
     start : array, n_components
     likelihood : Likelihood
-        Least squares by default.
+        Least squares by default; of counts with one row.
 
     Returns
     -------

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from fembed._reference.loss import block_gradients
 from fembed._reference.network import Float, Index
+from fembed.likelihood import Counts
 from fembed.parameters import Parameters
 
 
 @dataclass
-class Counts:
+class Updates:
     """How many Adam updates each row of the parameters has had.
 
     Attributes
@@ -29,7 +30,7 @@ class Counts:
     network: NDArray[np.int64]
 
     @classmethod
-    def zeros(cls, parameters: Parameters) -> Counts:
+    def zeros(cls, parameters: Parameters) -> Updates:
         """No update yet."""
         sizes = (parameters.n_samples, parameters.n_genes, 1)
         return cls(*(np.zeros(size, dtype=np.int64) for size in sizes))
@@ -89,12 +90,13 @@ def _update_rows(
 def train_blocks(
     parameters: Parameters,
     moments: tuple[Parameters, Parameters],
-    counts: Counts,
+    updates: Updates,
     expression: Float,
     blocks: Sequence[tuple[Index, Index]],
     learning_rates: Float,
     weight_decay: float,
     lazy: bool,
+    counts: Counts | None = None,
 ) -> Float:
     """One Adam step for each block, in place; returns each block's loss before its step.
 
@@ -102,7 +104,7 @@ def train_blocks(
     ----------
     parameters : Parameters of float64 arrays
     moments : the first and second moments, zeros at the start
-    counts : the updates made so far, zeros at the start
+    updates : those made so far, zeros at the start
     expression : array, n_samples x n_genes
     blocks : (rows, genes) of each block, indices without repeats
     learning_rates : array, n_blocks x 3
@@ -113,26 +115,31 @@ def train_blocks(
         (a row in the block whose entries are all unobserved is still one of them).
         False (the published recipe): all rows change, the others with a data gradient of zero.
 
+    counts : Counts, optional
+        That the expression holds counts.
+
     A block without any observed entry changes nothing; its loss is 0.0.
     """
     losses = np.zeros(len(blocks))
     for step, (rows, genes) in enumerate(blocks):
         block = expression[np.ix_(rows, genes)]
-        losses[step], n_observed, gradients = block_gradients(parameters, block, rows, genes)
+        losses[step], n_observed, gradients = block_gradients(
+            parameters, block, rows, genes, counts
+        )
         if n_observed == 0:
             continue
         every_weight = np.arange(parameters.network.size)
         moved_samples = rows if lazy else np.arange(parameters.n_samples)
         moved_genes = genes if lazy else np.arange(parameters.n_genes)
-        counts.samples[moved_samples] += 1
-        counts.genes[moved_genes] += 1
-        counts.network += 1
+        updates.samples[moved_samples] += 1
+        updates.genes[moved_genes] += 1
+        updates.network += 1
         network_rate, gene_rate, sample_rate = learning_rates[step]
-        of_genes = (genes, moved_genes, counts.genes[moved_genes], gene_rate)
+        of_genes = (genes, moved_genes, updates.genes[moved_genes], gene_rate)
         plan = {
-            "sample_embedding": (rows, moved_samples, counts.samples[moved_samples], sample_rate),
+            "sample_embedding": (rows, moved_samples, updates.samples[moved_samples], sample_rate),
             "gene_embedding": of_genes,
-            "network": (every_weight, every_weight, counts.network, network_rate),
+            "network": (every_weight, every_weight, updates.network, network_rate),
             "gene_loading": of_genes,
             "gene_bias": of_genes,
         }
