@@ -285,37 +285,6 @@ def solve(
     return solution
 
 
-@dataclass(frozen=True)
-class CountTerms:
-    """What the likelihood makes of counts; zero where a count is missing.
-
-    Attributes
-    ----------
-    deviance : float32, n
-        The unit deviance, zero where the mean is the count.
-    slope : float32, n
-        Half of its derivative in the logarithm of the mean.
-    weight : float32, n
-        Fisher's: the expected second derivative, again of half the deviance.
-    """
-
-    deviance: Float32
-    slope: Float32
-    weight: Float32
-
-
-def count_terms(
-    counts: Float32, log_mean: Float32, dispersion: Float32, *, isa: str = ""
-) -> CountTerms:
-    """The terms of ``counts`` (n, NaN where missing) one by one, as `train` and `solve` use them.
-
-    ``log_mean`` (n) includes the offset; ``dispersion`` (n) is not negative.
-    """
-    half, slope, weight = (np.empty(len(counts), np.float32) for _ in range(3))
-    _core.count_terms(counts, log_mean, dispersion, half, slope, weight, isa)
-    return CountTerms(2 * half, slope, weight)
-
-
 def squared_distances(
     profiles: Float32, candidates: Float32, *, n_threads: int | None = None, isa: str = ""
 ) -> Float32:

@@ -11,7 +11,9 @@ from numpy.testing import assert_array_equal
 
 from fembed import engine
 from fembed.engine import AdamState, Blocks
+from fembed.likelihood import Counts, Likelihood
 from fembed.parameters import Parameters
+from fembed.solvers.deviance import count_terms
 from tests.property.engine_problems import to_float32
 from tests.property.strategies import Float, random_parameters
 
@@ -25,6 +27,7 @@ class Call:
     expression: Float
     blocks: Blocks
     rates: Float
+    counts: Counts
     n_threads: int = 2
     isa: str = ""
 
@@ -34,7 +37,13 @@ def right_call() -> Call:
     p = to_float32(random_parameters(rng, 5, 9, 2, 3, (4, 3)))
     x = rng.normal(size=(5, 9)).astype(np.float32)
     todo = Blocks.of([(np.array([0, 4]), np.arange(9)), (np.array([3]), np.array([8, 1]))])
-    return Call(p, AdamState.zeros(p), x, todo, np.full((2, 3), 1e-2, np.float32))
+    counts = Counts(
+        row_offset=np.zeros(5, np.float32),
+        column_offset=np.zeros(9, np.float32),
+        row_dispersion=np.zeros(5, np.float32),
+        column_dispersion=np.zeros(9, np.float32),
+    )
+    return Call(p, AdamState.zeros(p), np.exp(x), todo, np.full((2, 3), 1e-2, np.float32), counts)
 
 
 def run(call: Call) -> None:
@@ -44,6 +53,7 @@ def run(call: Call) -> None:
         call.expression,
         call.blocks,
         call.rates,
+        counts=call.counts,
         n_threads=call.n_threads,
         isa=call.isa,
     )
@@ -51,6 +61,10 @@ def run(call: Call) -> None:
 
 def with_blocks(call: Call, **changes: object) -> None:
     call.blocks = replace(call.blocks, **changes)  # type: ignore[arg-type]
+
+
+def with_counts(call: Call, **changes: object) -> None:
+    call.counts = replace(call.counts, **changes)  # type: ignore[arg-type]
 
 
 def read_only(array: Float) -> Float:
@@ -78,6 +92,8 @@ wrong_types: dict[str, Callable[[Call], None]] = {
     "Fortran order x": lambda c: set_to(c, "expression", np.asfortranarray),
     "strided network": lambda c: set_to(c.parameters, "network", lambda a: np.repeat(a, 2)[::2]),
     "read-only V": lambda c: set_to(c.parameters, "gene_embedding", read_only),
+    "float64 offset": lambda c: with_counts(c, row_offset=np.zeros(5)),
+    "list of dispersions": lambda c: with_counts(c, column_dispersion=[0.0] * 9),
     "read-only count": lambda c: set_to(c.state, "sample_count", read_only),
     "list of rates": lambda c: set_to(c, "rates", lambda a: a.tolist()),
 }
@@ -121,6 +137,19 @@ wrong_values: dict[str, Callable[[Call], None]] = {
     "no block": lambda c: with_blocks(
         c, sample_offset=np.zeros(1, np.int64), gene_offset=np.zeros(1, np.int64)
     ),
+    "short row offset": lambda c: with_counts(c, row_offset=np.zeros(4, np.float32)),
+    "long column offset": lambda c: with_counts(c, column_offset=np.zeros(10, np.float32)),
+    "dispersion of columns by row": lambda c: with_counts(
+        c, row_dispersion=np.zeros(9, np.float32)
+    ),
+    "negative dispersion": lambda c: with_counts(
+        c, column_dispersion=np.full(9, -1e-6, np.float32)
+    ),
+    "dispersion of NaN": lambda c: with_counts(c, row_dispersion=np.full(5, np.nan, np.float32)),
+    "infinite dispersion": lambda c: with_counts(
+        c, column_dispersion=np.full(9, np.inf, np.float32)
+    ),
+    "infinite offset": lambda c: with_counts(c, row_offset=np.full(5, -np.inf, np.float32)),
     "no thread": lambda c: set_to(c, "n_threads", lambda _: 0),
     "unknown kernel": lambda c: set_to(c, "isa", lambda _: "abacus"),
 }
@@ -181,6 +210,8 @@ def test_gradients_refuse_bad_indices(rows: list[int], genes: list[int]) -> None
 def test_frozen_models_refuse_what_does_not_fit() -> None:
     call = right_call()
     p, x, starts = call.parameters, call.expression, np.zeros((5, 1, 2), np.float32)
+    of_too_few = Likelihood(counts=call.counts.take_rows(slice(0, 4)))
+    with_factors = Likelihood(counts=call.counts, factors=np.ones((9, 2), np.float32))
     refused: list[tuple[type[Exception], Callable[[], object]]] = [
         (ValueError, lambda: engine.decode(p, np.zeros((1, 3), np.float32))),
         (TypeError, lambda: engine.decode(p, np.zeros(2, np.float32))),
@@ -189,6 +220,10 @@ def test_frozen_models_refuse_what_does_not_fit() -> None:
         (ValueError, lambda: engine.solve(p, x, np.zeros((5, 0, 2), np.float32))),
         (ValueError, lambda: engine.solve(p, x, np.zeros((5, 1, 3), np.float32))),
         (TypeError, lambda: engine.solve(p, x.astype(np.float64), starts)),
+        (ValueError, lambda: engine.solve(p, x, starts, likelihood=of_too_few)),
+        (ValueError, lambda: engine.solve(p, x, starts, likelihood=with_factors)),
+        (ValueError, lambda: count_terms(x[0], x[0], x[0, 1:])),
+        (TypeError, lambda: count_terms(x[0], x[0], np.zeros(9))),
         (ValueError, lambda: engine.squared_distances(x, x[:, :-1].copy())),
         (TypeError, lambda: engine.squared_distances(x, x.astype(np.float64))),
         (ValueError, lambda: engine.squared_distances(x, x, n_threads=0)),

@@ -11,15 +11,24 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fembed import engine
+from fembed._reference.loss import pair_losses
 from fembed._reference.network import forward
 from fembed.config import FitConfig
+from fembed.likelihood import Counts
 from fembed.parameters import Parameters
 from fembed.solvers.genes import GeneSolver, can_solve_genes, solve_genes
 from fembed.solvers.prior import Prior
 from fembed.train import fast, fit
 from tests.curved_expression import SMALL, curved, expression
-from tests.property.engine_problems import to_float32
-from tests.property.strategies import Float, generators, parameters, random_parameters
+from tests.property.engine_problems import rounding, to_float32
+from tests.property.strategies import (
+    Float,
+    Problem,
+    generators,
+    parameters,
+    problems,
+    random_parameters,
+)
 
 
 def a_prior(rng: np.random.Generator, n_unknowns: int, noise: float = 0.5) -> Prior:
@@ -27,14 +36,13 @@ def a_prior(rng: np.random.Generator, n_unknowns: int, noise: float = 0.5) -> Pr
     return Prior(rng.normal(size=n_unknowns), root @ root.T + np.eye(n_unknowns), noise)
 
 
-def objective(p: Parameters, values: Float, prior: Prior) -> Float:
-    """Every gene's sum of squares and what its unknowns cost, in double precision."""
+def objective(p: Parameters, values: Float, prior: Prior, counts: Counts | None = None) -> Float:
+    """Every gene's sum of squares or deviances and what its unknowns cost, in double precision."""
     p = p.astype(np.float64)
-    residuals = values - forward(p, np.arange(p.n_samples), np.arange(p.n_genes))
+    every = np.arange(p.n_samples), np.arange(p.n_genes)
+    losses, _, _ = pair_losses(forward(p, *every), values, *every, counts)
     away = p.gene_unknowns().astype(np.float64) - prior.mean
-    return np.nansum(np.square(residuals), axis=0) + np.einsum(
-        "gi,ij,gj->g", away, prior.likelihood.precision, away
-    )
+    return losses.sum(axis=0) + np.einsum("gi,ij,gj->g", away, prior.likelihood.precision, away)
 
 
 @settings(deadline=None, max_examples=60)
@@ -63,6 +71,30 @@ def test_the_loss_of_genes_is_that_of_the_reference_with_its_prior(
     solved = solver.solve(values.T, start, max_iterations=20)
     after = objective(p.with_genes(solved.u), values, prior)
     assert (after <= expected * (1 + 1e-4) + 1e-3).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(problems(counts=True), generators)
+def test_the_loss_of_counted_genes_is_that_of_the_matrix_turned_over(
+    problem: Problem, rng: np.random.Generator
+) -> None:
+    p = to_float32(problem.parameters)
+    assert problem.counts is not None
+    values, counts = problem.expression.astype(np.float32), problem.counts
+    problem = replace(problem, rows=np.arange(p.n_samples), genes=np.arange(p.n_genes))
+    slack = 1e-3 + 3 * rounding(problem).loss.sum(axis=0)
+    prior = a_prior(rng, p.gene_unknowns().shape[1])
+    expected = objective(p, values, prior, counts)
+    solver, start = GeneSolver(p, prior), p.gene_unknowns()[:, None, :]
+    turned = counts.transposed()
+    here = solver.solve(values.T, start, max_iterations=0, counts=turned)
+    assert (np.abs(here.cost - expected) <= 1e-3 * expected + slack).all()
+    solved = solver.solve(values.T, start, max_iterations=20, counts=turned)
+    assert (solved.cost <= here.cost).all()
+    some = solver.solve(
+        values.T[:2], start[:2], max_iterations=20, counts=turned.take_rows(slice(0, 2))
+    )
+    assert_array_equal(some.u, solved.u[:2])
 
 
 @settings(deadline=None, max_examples=30)

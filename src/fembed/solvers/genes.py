@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from fembed import engine
 from fembed.data.chunks import even_choice
 from fembed.engine import Float32, Solution
+from fembed.likelihood import Counts
 from fembed.parameters import Parameters
 from fembed.solvers.gene_starts import GeneStarts
 from fembed.solvers.prior import Prior
@@ -73,6 +74,7 @@ class GeneSolver:
         *,
         max_iterations: int,
         curvature: bool = False,
+        counts: Counts | None = None,
         n_threads: int | None = None,
     ) -> Solution:
         """Solve genes, each alone; of several starts the best end is kept.
@@ -82,6 +84,8 @@ class GeneSolver:
         profiles : float32, n_genes x n_samples
             NaN where missing.
         starts : float32, n_genes x n_starts x n_unknowns
+        counts : Counts, optional
+            That the profiles hold counts; its rows are the genes.
 
         Returns
         -------
@@ -92,7 +96,7 @@ class GeneSolver:
             self._mirrored,
             np.ascontiguousarray(profiles),
             np.ascontiguousarray(starts),
-            likelihood=self._likelihood,
+            likelihood=replace(self._likelihood, counts=counts),
             max_iterations=max_iterations,
             curvature=curvature,
             n_threads=n_threads,
