@@ -12,6 +12,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from fembed.config import FitConfig, Init, Recipe
+from fembed.data.annotations import refuse_layers
 from fembed.data.chunks import row_chunks
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing, Transform
@@ -261,6 +262,7 @@ class FactorizedEmbedding(
 
     def _validated(self, X: Any, **options: Any) -> Any:
         """``X`` as an array or a CSR/CSC matrix, with the checks that scikit-learn expects."""
+        refuse_layers(X, "An estimator")
         if hasattr(X, "obs_names"):
             raise InputError(
                 f"An estimator takes an array, not {type(X).__name__}; give adata.X (or "

@@ -142,11 +142,13 @@ class Model(ShowsFacts):
         if steps is not None and seconds is not None:
             taken += f", {steps:,} steps in {seconds:,.3g} s"
         title = f"{counted(self.n_samples, 'sample')} x {counted(self.n_genes, 'gene')}"
+        layers = self.preprocessing.told()
         return title, {
             "n_components": self.n_components,
             "gene_components": self.gene_components,
             "network": widths,
-            "transform": self.preprocessing.transform,
+            "transform": None if layers else self.preprocessing.transform,
+            "layers": ", ".join(layers) or None,
             "training": taken,
             "explained variance": training.get("explained_variance"),
             "calibration": sure,
@@ -163,7 +165,8 @@ class Model(ShowsFacts):
         Parameters
         ----------
         points : array, k x n_components
-            Coordinates; ``model.preprocessing.invert`` takes the result to the input's units.
+            Coordinates; ``model.preprocessing.invert`` takes the result to the input's units (with
+            several layers and ``genes`` as ``invert(values, model.gene_rows(genes))``).
         genes : sequence of str or of int, optional
             Names or row numbers of the genes to decode; all of them by default.
         n_threads : int, optional
@@ -219,6 +222,9 @@ class Model(ShowsFacts):
         _check_losses("sample_loss", self.sample_loss)
         _check_names("sample_names", self.sample_names, self.n_samples)
         _check_names("gene_names", self.gene_names, self.n_genes)
+        features = sum(layer.n_features for layer in self.preprocessing.layers)
+        if self.preprocessing.layers and features != self.n_genes:
+            raise InputError(f"The layers have {features} features, not {self.n_genes}.")
         self._check_learnt()
         if not within_range(self.parameters):
             raise InputError(

@@ -69,10 +69,14 @@ TRAINING = Record(
     },
     other=True,
 )
+#: One of several measurements, since schema version 4.
+LAYER = Record(
+    {"name": text, "n_features": whole(1), "transform": text, "weight": number(above=0.0)}, {}
+)
 #: The document of a model, beside what `fembed.files.manifest` says and checks of it.
 DOCUMENT = Record(
     {
-        "preprocessing": Record({"transform": text}, {}),
+        "preprocessing": Record({"transform": text}, {"layers": several(LAYER)}),
         "config": Record({}, {}, other=True),  # `FitConfig` checks its options
         "hidden": several(whole(1, MAX_WIDTH), most=MAX_HIDDEN_LAYERS),
         "training": TRAINING,

@@ -13,8 +13,9 @@ from fembed.output.terminal import errors_told
 @errors_told()
 def aberrant(
     model: args.ModelFolder,
-    data: args.Data,
     output: args.TableOutput,
+    data: args.NewData = None,
+    with_: args.With = None,
     fdr: Annotated[
         float, typer.Option(help="False discovery rate among the genes of a sample.")
     ] = 0.05,
@@ -46,13 +47,12 @@ def aberrant(
 ) -> None:
     """Find the genes of each sample in DATA that are far from what MODEL expects of them.
 
-    A text or Parquet table has a row for each such gene: its measured and expected value on the
-    model's scale, standardised residual, p-value and false discovery rate. An .h5ad file has all
-    genes: standardised residuals in X, and the rest in layers.
+    A text or Parquet table has a row for each such gene: its measured and expected value after the
+    model's transform, its standardised residual, p-value and false discovery rate. An .h5ad file
+    has all genes: standardised residuals in X, and the rest in layers.
     """
     from fembed import inference, pl, store
-    from fembed.commands import describe, options
-    from fembed.data import readers
+    from fembed.commands import describe, layered, options
     from fembed.errors import InputError, shown
     from fembed.output import tables
 
@@ -60,21 +60,32 @@ def aberrant(
         raise InputError(f"--fdr is {fdr:g}; choose a number above 0 and up to 1.")
     if sample is not None and volcano is None:
         raise InputError("--sample is for the figure of --volcano; give --volcano FILE too.")
-    place = tables.check_output(output, overwrite, sources=[data], model=model)
+    others = layered.files(with_)
+    sources = layered.sources(data, others)
+    place = tables.check_output(output, overwrite, sources=sources, model=model)
     figures = options.figure_places(
         {"--figure": figure, "--volcano": volcano},
         table=place,
         model=model,
-        sources=[data],
+        sources=sources,
         overwrite=overwrite,
     )
     options.check_threads(n_threads)
     trained = store.load(model)
-    expression = readers.read(
-        data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    layered.check(trained, model, data, others)
+    expression = layered.read_for(
+        trained,
+        data,
+        others,
+        layer=layer,
+        use_raw=use_raw,
+        transpose=transpose,
+        tx2gene=tx2gene,
     )
     if sample is not None and sample not in set(expression.sample_names):
-        raise InputError(f"--sample is {shown(sample)}, which is not a sample of {data}.")
+        raise InputError(
+            f"--sample is {shown(sample)}, which is not a sample of {expression.origin}."
+        )
     found = inference.aberrant_genes(trained, expression, n_threads=n_threads)
     tables.write(tables.AberrantTable(found, fdr), place)
     if "--figure" in figures:

@@ -49,7 +49,7 @@ PANELS = {
     "Model": "n_components gene_components hidden recipe init transform dims model",
     "Training": "epochs iterations block_samples block_genes learning_rate weight_decay "
     "validation_fraction validation_entries seed fold_seed",
-    "Input": "layer use_raw transpose tx2gene annotations",
+    "Input": "with_ with_transform training_with layer use_raw transpose tx2gene annotations",
     "Output": "output embedding label overwrite quiet log_json figure figures models limits "
     "json browser title volcano sample",
     "Machine": "n_threads n_workers backend scheduler",

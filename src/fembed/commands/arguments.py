@@ -15,6 +15,14 @@ Data = Annotated[
         "with one sample each.",
     ),
 ]
+NewData = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[DATA]",
+        help="An expression matrix, as fit takes it; not needed if --with gives another layer.",
+        show_default=False,
+    ),
+]
 ModelFolder = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="The folder of a model: the output of fit, for example."),
@@ -41,6 +49,23 @@ TxToGene = Annotated[
         metavar="FILE",
         help="For DATA of transcripts: sum them to genes by this table of transcripts and their "
         "genes.",
+    ),
+]
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="[NAME=]FILE",
+        help="Another measurement of the samples, such as protein=prot.csv: a layer that is called "
+        "NAME, or else as its file. May be repeated.",
+    ),
+]
+WithTransform = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with-transform",
+        metavar="NAME=TRANSFORM",
+        help="The transform of a layer of --with; by default its values decide.",
     ),
 ]
 Threads = Annotated[

@@ -17,6 +17,7 @@ def calibrate(
     output: Annotated[
         str, typer.Option("--output", "-o", help="A new folder for the calibrated model.")
     ],
+    with_: args.With = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -32,14 +33,21 @@ def calibrate(
     to give both in one file.
     """
     from fembed import inference, store
-    from fembed.commands import describe, finish, options
-    from fembed.data import readers
+    from fembed.commands import describe, finish, layered, options
 
     place = store.check_output(output, overwrite)
     options.check_threads(n_threads)
+    others = layered.files(with_)
     trained = store.load(model)
-    expression = readers.read(
-        data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    layered.check(trained, model, data, others)
+    expression = layered.read_for(
+        trained,
+        data,
+        others,
+        layer=layer,
+        use_raw=use_raw,
+        transpose=transpose,
+        tx2gene=tx2gene,
     )
     found = inference.calibrate(trained, expression, n_threads=n_threads)
     finish.save(found, place)

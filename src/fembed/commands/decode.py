@@ -47,7 +47,9 @@ def decode(
     rows = trained.gene_rows(options.gene_names(genes)) if genes is not None else None
     values = trained.decode(coordinates, rows, n_threads)
     if scale == "input":
-        values = trained.preprocessing.invert(values)
+        values = trained.preprocessing.invert(values, rows)
+    else:
+        values = trained.preprocessing.unweighted(values, rows)
     beyond = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if beyond.size:
         raise InputError(

@@ -47,7 +47,8 @@ def training_facts(model: Model) -> Facts:
         "stopped",
     )
     known = {name: training[name] for name in names if training.get(name) is not None}
-    return {"samples": model.n_samples, "genes": model.n_genes, **known}
+    layers = {"layers": model.preprocessing.told()} if model.preprocessing.layers else {}
+    return {"samples": model.n_samples, "genes": model.n_genes, **layers, **known}
 
 
 def model_facts(model: Model) -> Facts:

@@ -188,7 +188,7 @@ def _prepared(
     expression.check()
     samples = labelled(expression, columns, groups, annotations)
     expression = samples.expression
-    account.warn_of_doubts(expression, preprocessing.transform)
+    account.warn_of_doubts(expression, preprocessing)
     # Each sample is transformed by itself, so nothing leaks if this comes before the folds.
     preprocessing.apply_to(expression)
     return samples

@@ -22,6 +22,15 @@ def extend(
         str, typer.Option("--output", "-o", help="A new folder for the larger model.")
     ],
     epochs: Annotated[float, typer.Option(help="Passes over old and new samples.")] = 3.0,
+    with_: args.With = None,
+    training_with: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--training-with",
+            metavar="[NAME=]FILE",
+            help="Another layer of the data of --training. May be repeated.",
+        ),
+    ] = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -36,15 +45,18 @@ def extend(
     size of the map.
     """
     from fembed import store
-    from fembed.commands import describe, finish, options
-    from fembed.data import readers
+    from fembed.commands import describe, finish, layered, options
     from fembed.inference import extension
 
     place = store.check_output(output, overwrite)
     options.check_threads(n_threads)
+    others, beside = layered.files(with_), layered.files(training_with)
     trained = store.load(model)
-    new = readers.read(data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
-    old = readers.read(training, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
+    how = {"layer": layer, "use_raw": use_raw, "transpose": transpose, "tx2gene": tx2gene}
+    layered.check(trained, model, data, others)
+    layered.check(trained, model, training, beside)
+    new = layered.read_for(trained, data, others, **how)
+    old = layered.read_for(trained, training, beside, **how)
     with TrainingBar(quiet) as bar:
         grown = extension.extend(
             trained, new, old, epochs=epochs, n_threads=n_threads, verbose=False, callback=bar

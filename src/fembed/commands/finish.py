@@ -154,7 +154,7 @@ def check(
     *,
     labels: Sequence[str],
     n_components: int,
-    data: str,
+    sources: Sequence[str],
     overwrite: bool,
 ) -> FitOutputs:
     """Raise InputError if a fit could not write one of its outputs, before the long training."""
@@ -173,10 +173,10 @@ def check(
     table = None
     if embedding is not None:
         there = unfinished and os.path.lexists(embedding)  # written before the kill
-        table = tables.check_output(embedding, overwrite or there, sources=[data], model=model)
+        table = tables.check_output(embedding, overwrite or there, sources=sources, model=model)
         table = None if there else table
     if log is not None and embedding is not None and paths.same(log, embedding):
         raise InputError(f"--embedding and --log-json are both {log}; give two paths.")
     outputs = [path for path in (model, embedding, kept) if path is not None]
-    check_log(log, overwrite=overwrite, sources=[data], outputs=outputs)
+    check_log(log, overwrite=overwrite, sources=sources, outputs=outputs)
     return FitOutputs(place, table, kept, unfinished)

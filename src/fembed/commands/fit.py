@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,8 @@ def fit(
         typer.Option(help="Where training starts: tsne (default for up to 3 dimensions) or pca."),
     ] = None,
     transform: args.Transform = "log10",
+    with_: args.With = None,
+    with_transform: args.WithTransform = None,
     epochs: args.Epochs = None,
     iterations: args.Iterations = None,
     block_samples: Annotated[int | None, typer.Option(help="Samples per step.")] = None,
@@ -61,13 +63,16 @@ def fit(
 ) -> None:
     """Train a map of the samples in DATA and save the model.
 
+    With --with, the samples are those of DATA and of the other files together; a sample that is not
+    in one of them lacks its features, which are called NAME:FEATURE in the model.
+
     A training of more than a minute keeps its state in OUTPUT.checkpoint; if it is killed, the same
     command resumes from there.
     """
     from fembed import train
-    from fembed.commands import describe, finish, options
-    from fembed.data import readers
-    from fembed.data.preprocess import Preprocessing
+    from fembed.commands import describe, finish, layered, options
+    from fembed.data import layers
+    from fembed.data.transforms import check_transform
     from fembed.output import tables
 
     with JsonLog(log_json, overwrite) as log, errors_told(log):
@@ -88,19 +93,32 @@ def fit(
             seed=seed,
             n_threads=n_threads,
         )
-        preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
+        check_transform(transform)
+        others = layered.files(with_)
+        first = layered.first_name(data, others)
+        given = layered.transforms(with_transform, others)
         outputs = finish.check(
             output,
             embedding,
             log_json,
             labels=label or [],
             n_components=n_components,
-            data=data,
+            sources=layered.sources(data, others),
             overwrite=overwrite,
         )
-        expression = readers.read(
-            data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+        expression = layered.read(
+            first,
+            data,
+            others,
+            layer=layer,
+            use_raw=use_raw,
+            transpose=transpose,
+            tx2gene=tx2gene,
         )
+        wanted: Any = {first: transform, **given} if others else transform
+        preprocessing = layers.prepared_for(expression, wanted)
+        for sentence in [] if quiet else layered.chosen(expression, preprocessing, given):
+            tell(sentence)
         labels = {name: expression.labels(name) for name in label or []}
         taken = describe.taken_facts(expression)  # before training overwrites the values
         log.open()
@@ -114,7 +132,7 @@ def fit(
                 model = train.fit(
                     expression,
                     config,
-                    transform=preprocessing.transform,
+                    transform=wanted,
                     verbose=False,
                     callback=bar,
                     overwrite_values=True,

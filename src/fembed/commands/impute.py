@@ -13,13 +13,17 @@ from fembed.output.terminal import errors_told
 @errors_told()
 def impute(
     model: args.ModelFolder,
-    panel: Annotated[
-        str,
-        typer.Argument(
-            metavar="PANEL", help="An expression matrix with some of the model's genes."
-        ),
-    ],
     output: args.TableOutput,
+    panel: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PANEL]",
+            help="An expression matrix with some of the model's genes; not needed if --with gives "
+            "another layer.",
+            show_default=False,
+        ),
+    ] = None,
+    with_: args.With = None,
     observed: Annotated[
         str, typer.Option(help="What becomes of measured values: keep, or replace by predictions.")
     ] = "keep",
@@ -27,7 +31,7 @@ def impute(
     sd: Annotated[
         str | None,
         typer.Option(
-            help="Also write the standard deviation of every imputed value, on the model's scale, "
+            help="Also write the standard deviation of every imputed value, after the transform, "
             "to this file.",
         ),
     ] = None,
@@ -41,22 +45,30 @@ def impute(
 ) -> None:
     """Predict all genes of MODEL for samples of PANEL: one row per sample, one column per gene."""
     from fembed import inference, store
-    from fembed.commands import describe, options
-    from fembed.data import readers
+    from fembed.commands import describe, layered, options
     from fembed.errors import InputError
     from fembed.files import paths
     from fembed.output import tables
 
     options.check_choice("--observed", observed, ("keep", "replace"))
     options.check_choice("--scale", scale, ("input", "model"))
-    place = tables.check_output(output, overwrite, sources=[panel], model=model)
-    sd_place = sd and tables.check_output(sd, overwrite, sources=[panel], model=model)
+    others = layered.files(with_)
+    sources = layered.sources(panel, others)
+    place = tables.check_output(output, overwrite, sources=sources, model=model)
+    sd_place = sd and tables.check_output(sd, overwrite, sources=sources, model=model)
     if sd_place and paths.same(sd_place.target, place.target):
         raise InputError(f"--sd and --output are the same file, {output}; give two.")
     options.check_threads(n_threads)
     trained = store.load(model)
-    expression = readers.read(
-        panel, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    layered.check(trained, model, panel, others)
+    expression = layered.read_for(
+        trained,
+        panel,
+        others,
+        layer=layer,
+        use_raw=use_raw,
+        transpose=transpose,
+        tx2gene=tx2gene,
     )
     found = inference.impute(
         trained,

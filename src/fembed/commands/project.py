@@ -9,8 +9,9 @@ from fembed.output.terminal import errors_told
 @errors_told()
 def project(
     model: args.ModelFolder,
-    data: args.Data,
     output: args.TableOutput,
+    data: args.NewData = None,
+    with_: args.With = None,
     label: args.Label = None,
     backend: args.Backend = "local",
     scheduler: args.Scheduler = None,
@@ -31,19 +32,27 @@ def project(
     except for very many samples.
     """
     from fembed import store
-    from fembed.commands import describe, options
-    from fembed.data import readers
+    from fembed.commands import describe, layered, options
     from fembed.inference import projection
     from fembed.output import tables
 
-    place = tables.check_output(output, overwrite, sources=[data], model=model)
+    others = layered.files(with_)
+    sources = layered.sources(data, others)
+    place = tables.check_output(output, overwrite, sources=sources, model=model)
     options.check_threads(n_threads)
     places = options.workers(backend, scheduler, n_workers, n_threads)
     here = backend == "local" and n_workers is None
     trained = store.load(model)
+    layered.check(trained, model, data, others)
     tables.check_label_names(label or [], trained.n_components)
-    expression = readers.read(
-        data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
+    expression = layered.read_for(
+        trained,
+        data,
+        others,
+        layer=layer,
+        use_raw=use_raw,
+        transpose=transpose,
+        tx2gene=tx2gene,
     )
     labels = {name: expression.labels(name) for name in label or []}
     placed = projection.project(

@@ -19,6 +19,7 @@ from fembed.data.chunks import empty_matrix, even_choice, row_chunks
 from fembed.data.expression import Expression
 from fembed.data.lookup import Lookup
 from fembed.data.names import are_numbers, gene_kind, reversed_axes, sample_kind
+from fembed.data.preprocess import Preprocessing
 from fembed.errors import DataWarning
 
 Kind = Literal["counts", "linear", "log", "centred", "shares", "unknown"]
@@ -216,12 +217,26 @@ def name_doubts(expression: Expression) -> Iterator[str]:
             )
 
 
-def warn_of_doubts(expression: Expression, transform: str, stacklevel: int = 2) -> None:
+def warn_of_doubts(
+    expression: Expression, preprocessing: Preprocessing, stacklevel: int = 2
+) -> None:
     """Issue a `DataWarning` for every doubt about names and units of training data."""
     doubts = list(name_doubts(expression))
-    unit = unit_doubt(expression.values, transform, expression.origin, expression.source.units)
-    for doubt in [*doubts, *([] if unit is None else [unit])]:
+    for layer, columns in preprocessing.pieces(expression.n_genes):
+        origin, declared = origin_of(expression, layer.name)
+        values = expression.values[:, columns]
+        unit = unit_doubt(values, layer.transform, origin, declared)
+        doubts += [] if unit is None else [unit]
+    for doubt in doubts:
         warnings.warn(doubt, DataWarning, stacklevel=stacklevel + 1)
+
+
+def origin_of(expression: Expression, layer: str) -> tuple[str, str | None]:
+    """What to call a layer of the data, or the data that have none, and their declared units."""
+    for part in expression.layers:
+        if part.name == layer:
+            return part.origin, part.source.units
+    return expression.origin, expression.source.units
 
 
 def warn_of_spelling(found: Lookup, what: str, origin: str, stacklevel: int = 2) -> None:
@@ -273,7 +288,7 @@ def facts(expression: Expression) -> dict[str, Any]:
         "notes": list(expression.source.notes) or None,
     }
     units = units_of(expression.values, expression.source.units)
-    if units.kind != "unknown":
+    if units.kind != "unknown" and not expression.layers:
         known["looks_like"] = f"{units}: {units.advice}"
     return {name: value for name, value in known.items() if value is not None}
 

@@ -47,17 +47,35 @@ def is_path(data: Any) -> bool:
     return isinstance(data, str | os.PathLike)
 
 
+def is_layered(data: Any) -> bool:
+    """Whether ``data`` has several measurements of the samples: a dict, or a MuData object."""
+    return isinstance(data, Mapping) or isinstance(getattr(data, "mod", None), Mapping)
+
+
+def layers_in(data: Any) -> Mapping[str, Any]:
+    """The measurements by name: a dict, or the ``mod`` of a MuData object, which is known by it."""
+    found: Mapping[str, Any] = data if isinstance(data, Mapping) else data.mod
+    return found
+
+
+def refuse_layers(data: Any, who: str) -> None:
+    """Raise InputError for data with several layers, which ``who`` does not take."""
+    named = layers_in(data) if is_layered(data) else None
+    if named is None and getattr(data, "layers", None) and hasattr(data, "find_genes"):
+        named = {part.name: part for part in data.layers}  # an Expression
+    if named is not None:
+        raise InputError(
+            f"{who} takes one matrix, and the data hold several layers ({', '.join(map(str, named))}"
+            "); give one of them, or use fembed.fit and fembed.project, which take all."
+        )
+
+
 def checked_object(data: Any) -> Any:
     """``data`` if it is an object that can hold samples x genes; InputError if not.
 
     A list of masked arrays comes back as one array, since NumPy would drop their masks, and a
     memoryview as an array; anything else is returned as it is.
     """
-    if hasattr(data, "mod") and hasattr(data, "obs_names"):
-        there = ", ".join(map(str, data.mod))
-        raise InputError(
-            f"The MuData object holds {there}; give one of them, such as data.mod[..]."
-        )
     if hasattr(data, "obs_names") or (hasattr(data, "iloc") and not hasattr(data, "compute")):
         return data
     if hasattr(data, "iloc"):

@@ -16,7 +16,9 @@ from fembed.data.annotations import (
     as_labels,
     checked_object,
     colours_in,
+    is_layered,
     is_path,
+    layers_in,
     matrix_in,
     one_column,
 )
@@ -32,6 +34,8 @@ from fembed.facts import ShowsFacts, counted, first_names
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+    from fembed.data.layers import Part
 
 
 @dataclass(repr=False)
@@ -51,6 +55,8 @@ class Expression(ShowsFacts):
         What is known of the file or object that the data are from.
     colours : mapping
         By column, the colours of its categories: ``uns["<column>_colors"]`` of an AnnData object.
+    layers : tuple of Part
+        Where several measurements of the samples stand side by side, in the order of the columns.
     """
 
     values: NDArray[np.float32]
@@ -60,10 +66,13 @@ class Expression(ShowsFacts):
     origin: str = "the data"
     source: Source = field(default_factory=Source)
     colours: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[Part, ...] = ()
 
     #: Reads what `of` is given as a path. `fembed.data` sets it to `fembed.data.readers.read`,
     #: which makes Expressions and so is built on this module.
     reader: ClassVar[Callable[[Any], Expression]]
+    #: Puts several layers together. Likewise, it is `fembed.data.layers.combined`.
+    combine: ClassVar[Callable[[Mapping[str, Any]], Expression]]
 
     @property
     def n_samples(self) -> int:
@@ -97,7 +106,8 @@ class Expression(ShowsFacts):
         ----------
         data : Expression, AnnData, DataFrame, Series, array, sparse matrix, path or list of paths
             n_samples x n_genes. A Series is one sample, its index the genes. A path, or a list of
-            files that are a sample each, is read as `fembed.read` does.
+            files that are a sample each, is read as `fembed.read` does. A dict of these, or a
+            MuData object, has several measurements of the samples: see `fembed.data.layers`.
         gene_names : iterable of str, optional
             The genes of an array that has no names of its own.
 
@@ -117,6 +127,8 @@ class Expression(ShowsFacts):
             return data
         if is_path(data) or (isinstance(data, list | tuple) and data and is_path(data[0])):
             return cls.reader(data)
+        if is_layered(data):
+            return cls.combine(layers_in(data))
         data = checked_object(data)
         if hasattr(data, "obs_names"):
             return cls.from_anndata(data)
@@ -283,7 +295,7 @@ class Expression(ShowsFacts):
         values = np.full((self.n_samples, len(gene_names)), np.nan, np.float32)
         for rows in row_chunks(*values.shape):
             values[rows, to] = self.values[rows, found.position[to]]
-        return replace(self, values=values, gene_names=gene_names)
+        return replace(self, values=values, gene_names=gene_names, layers=())
 
     def take_samples(self, rows: ArrayLike) -> Expression:
         """The samples of some rows (numbers or a mask), with copies of their values."""

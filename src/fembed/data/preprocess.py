@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.chunks import row_chunks
+from fembed.data.transforms import (
+    MAX_VALUE,
+    TRANSFORMS,
+    Transform,
+    check_transform,
+    per_million,
+    refuse_values,
+    transform_in_place,
+    undo_log10,
+)
 from fembed.errors import InputError, shown
 
 if TYPE_CHECKING:
     from fembed.data.expression import Expression
 
-Transform = Literal["log10", "cpm", "none"]
-TRANSFORMS: tuple[str, ...] = get_args(Transform)
-#: Largest value on the model's scale; sums of squares of larger ones overflow 32-bit floats.
-MAX_VALUE = 1e12
-_LN_10 = math.log(10.0)
+__all__ = ["MAX_VALUE", "TRANSFORMS", "Layer", "Preprocessing", "Transform", "check_scale"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One of several measurements of the same samples, as a model takes it.
+
+    Attributes
+    ----------
+    name : str
+    n_features : int
+        They follow those of the layer before.
+    transform : {"log10", "cpm", "none"}
+    weight : float
+        What transformed values are multiplied by, so that no layer outweighs the others; 1 for the
+        first layer. See `fembed.data.layer_weights`.
+    """
+
+    name: str
+    n_features: int
+    transform: Transform
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +57,10 @@ class Preprocessing:
     ----------
     transform : {"log10", "cpm", "none"}
         ``log10``: log10(x + 1). ``cpm``: counts per million of the sample's observed total, then
-        log10(x + 1). ``none``: values that are on a log scale already.
+        log10(x + 1). ``none``: values that are on a log scale already. With layers, that of the
+        first.
+    layers : tuple of Layer
+        Where the samples were measured in several ways: the transform and the weight of each.
 
     Examples
     --------
@@ -42,13 +71,40 @@ class Preprocessing:
     """
 
     transform: Transform = "log10"
+    layers: tuple[Layer, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.transform not in TRANSFORMS:
-            raise InputError(
-                f"There is no transform {shown(self.transform)}; choose one of "
-                f"{', '.join(TRANSFORMS)}."
-            )
+        check_transform(self.transform)
+        for layer in self.layers:
+            check_transform(layer.transform)
+
+    @property
+    def layer_names(self) -> list[str]:
+        return [layer.name for layer in self.layers]
+
+    def pieces(self, n_genes: int) -> Iterator[tuple[Layer, slice]]:
+        """The layers and their columns; without layers one that has all ``n_genes``."""
+        begin = 0
+        for layer in self.layers or (Layer("", n_genes, self.transform),):
+            yield layer, slice(begin, begin + layer.n_features)
+            begin += layer.n_features
+
+    def told(self) -> list[str]:
+        """A few words on each layer."""
+        return [
+            f"{layer.name} ({layer.n_features:,} features, {layer.transform}, "
+            f"weight {layer.weight:.3g})"
+            for layer in self.layers
+        ]
+
+    def weighted(self, weights: Sequence[float]) -> Preprocessing:
+        """The same with other weights of the layers."""
+        pairs = zip(self.layers, weights, strict=True)
+        return replace(self, layers=tuple(replace(layer, weight=w) for layer, w in pairs))
+
+    def layer_of(self, gene: int, n_genes: int) -> Layer:
+        """The layer that a gene, by its number, belongs to."""
+        return next(layer for layer, columns in self.pieces(n_genes) if gene < columns.stop)
 
     def apply(
         self,
@@ -79,20 +135,19 @@ class Preprocessing:
         """
         if values.dtype != np.float32 or values.ndim != 2:
             raise TypeError("values must be a two-dimensional float32 array.")
-        if self.transform == "none":
-            _refuse_extreme(values, origin, sample_names, gene_names)
-            return values
-        self._refuse_negative(values, origin, sample_names, gene_names)
-        scale = None
-        if self.transform == "cpm":
-            scale = _per_million(values, origin, sample_names)
-        for rows in row_chunks(*values.shape):
-            block = values[rows]
-            if scale is not None:
-                np.multiply(block, scale[rows, None], out=block, casting="same_kind")
-            # log1p, not log10(1 + x): float32 would lose the digits of a small x in the sum.
-            np.log1p(block, out=block)
-            np.multiply(block, np.float32(1 / _LN_10), out=block)
+        if self.layers and values.shape[1] != sum(layer.n_features for layer in self.layers):
+            raise TypeError("values must have the features of all layers.")
+        pieces = []
+        for layer, columns in self.pieces(values.shape[1]):
+            part = values[:, columns]
+            of_part = None if gene_names is None else gene_names[columns]
+            refuse_values(part, layer.transform, origin, sample_names, of_part)
+            scale = None
+            if layer.transform == "cpm":
+                scale = per_million(part, origin, sample_names, partial=bool(self.layers))
+            pieces.append((part, layer, scale))
+        for part, layer, scale in pieces:  # nothing is changed before all layers are checked
+            transform_in_place(part, layer.transform, layer.weight, scale)
         return values
 
     def apply_to(self, expression: Expression) -> NDArray[np.float32]:
@@ -104,22 +159,52 @@ class Preprocessing:
             gene_names=expression.gene_names,
         )
 
-    def invert(self, values: ArrayLike) -> NDArray[np.float32]:
+    def invert(self, values: ArrayLike, genes: ArrayLike | None = None) -> NDArray[np.float32]:
         """Values on the model's scale in the units of the input, as a new float32 array.
 
         ``log10`` gives 10**x - 1 but at least 0, as expression is; ``cpm`` counts per million;
-        ``none`` the values themselves. Any shape; a result beyond float32 is infinite.
+        ``none`` the values themselves. A result beyond float32 is infinite. Any shape; with layers
+        the last axis has the model's genes, or those whose row numbers ``genes`` has.
         """
         inverted = np.array(values, dtype=np.float32, order="C", ndmin=1)
-        if self.transform != "none":
-            flat = inverted.reshape(-1)
-            with np.errstate(over="ignore"):
-                for part in row_chunks(flat.size, 1):
-                    # The exponent needs more digits than float32 has: its error is multiplied by
-                    # the exponent, 16 for a value of ten million.
-                    linear = np.expm1(flat[part].astype(np.float64) * _LN_10)
-                    flat[part] = np.maximum(linear, 0.0)
+        if not self.layers and self.transform != "none":
+            undo_log10(inverted)
+        for layer, columns in self._columns_of(inverted, genes):
+            part = np.ascontiguousarray(inverted[..., columns] / np.float32(layer.weight))
+            if layer.transform != "none":
+                undo_log10(part)
+            inverted[..., columns] = part
         return inverted.reshape(np.shape(values))
+
+    def unweighted(
+        self, values: NDArray[np.float32], genes: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
+        """Values (... x genes) after their transform alone, for a reader; itself without layers.
+
+        On the model's scale those of a layer are multiplied by its weight, too.
+        """
+        if not self.layers:
+            return values
+        plain = np.array(values, dtype=np.float32, order="C")
+        for layer, columns in self._columns_of(plain, genes):
+            plain[..., columns] /= np.float32(layer.weight)
+        return plain
+
+    def _columns_of(
+        self, values: NDArray[np.float32], genes: ArrayLike | None
+    ) -> Iterator[tuple[Layer, NDArray[np.intp]]]:
+        """Every layer with the places of its genes in the last axis of ``values``."""
+        if not self.layers:
+            return
+        n_genes = sum(layer.n_features for layer in self.layers)
+        rows = np.arange(n_genes) if genes is None else np.asarray(genes)
+        if values.shape[-1] != len(rows):
+            raise InputError(
+                f"There are {values.shape[-1]} columns for {len(rows)} genes; say which genes of "
+                "the model they are, since each layer has a transform of its own."
+            )
+        for layer, columns in self.pieces(n_genes):
+            yield layer, np.flatnonzero((rows >= columns.start) & (rows < columns.stop))
 
     def gene_means(self, values: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:
         """Every gene's mean after the transform, and the number of observed entries.
@@ -133,74 +218,28 @@ class Preprocessing:
             n_observed += (~np.isnan(block)).sum(axis=0)
         return total / np.maximum(n_observed, 1), int(n_observed.sum())
 
-    def _refuse_negative(
-        self, values: NDArray[np.float32], origin: str, sample_names: Any, gene_names: Any
-    ) -> None:
-        for rows in row_chunks(*values.shape):
-            negative = values[rows] < 0
-            if negative.any():
-                row, gene = (int(k) for k in np.argwhere(negative)[0])
-                sample = rows.start + row
-                raise InputError(
-                    f"{origin} holds the negative value {values[sample, gene]:g} for sample "
-                    f"{_called(sample_names, sample)} and gene {_called(gene_names, gene)}, which "
-                    f"the transform {self.transform} cannot take: it is for linear values. A model "
-                    "of data on a log scale is fitted with the transform none (--transform none; "
-                    "in Python transform='none' or preprocessing='none')."
-                )
-
     def to_dict(self) -> dict[str, Any]:
-        return {"transform": self.transform}
+        fields: dict[str, Any] = {"transform": self.transform}
+        if self.layers:
+            fields["layers"] = [asdict(layer) for layer in self.layers]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
         """The inverse of `to_dict`; raises `InputError` for anything else."""
-        if set(fields) != {"transform"}:
+        if not {"transform"} <= set(fields) <= {"transform", "layers"}:
             raise InputError(
                 f"The preprocessing has the fields {', '.join(map(str, fields)) or 'none'}; "
-                "it should have 'transform' only."
+                "it should have 'transform', and 'layers' where there are several."
             )
-        return cls(fields["transform"])
-
-
-def _refuse_extreme(
-    values: NDArray[np.float32], origin: str, sample_names: Any, gene_names: Any
-) -> None:
-    for rows in row_chunks(*values.shape):
-        extreme = np.abs(values[rows]) > MAX_VALUE
-        if extreme.any():
-            row, gene = (int(k) for k in np.argwhere(extreme)[0])
-            sample = rows.start + row
-            raise InputError(
-                f"{origin} holds the value {values[sample, gene]:g} for sample "
-                f"{_called(sample_names, sample)} and gene {_called(gene_names, gene)}, which is "
-                f"too large for squares in 32-bit floats (the limit is {MAX_VALUE:g}); give values "
-                "in larger units, or take logarithms."
-            )
-
-
-def _per_million(
-    values: NDArray[np.float32], origin: str, sample_names: Any
-) -> NDArray[np.float64]:
-    """A million over every sample's observed total."""
-    totals = np.empty(values.shape[0])
-    for rows in row_chunks(*values.shape):
-        # Float64, since a float32 sum of 20,000 counts loses digits.
-        totals[rows] = np.nansum(values[rows], axis=1, dtype=np.float64)
-    empty = np.flatnonzero(totals == 0)
-    if empty.size:
-        raise InputError(
-            f"The counts of sample {_called(sample_names, int(empty[0]))} in {origin} add up to "
-            f"zero ({empty.size} such sample(s)), so it has no counts per million; remove it."
-        )
-    return 1e6 / totals
+        try:
+            layers = tuple(Layer(**layer) for layer in fields.get("layers", ()))
+        except TypeError as error:
+            raise InputError(f"The preprocessing has a layer that is none ({error}).") from None
+        return cls(fields["transform"], layers)
 
 
 def check_scale(scale: Any) -> None:
     """Raise InputError unless ``scale`` is ``"input"`` or ``"model"``."""
     if scale not in ("input", "model"):
         raise InputError(f"scale is {shown(scale)}; choose 'input' or 'model'.")
-
-
-def _called(names: Any, position: int) -> str:
-    return f"number {position + 1}" if names is None else f"'{names[position]}'"

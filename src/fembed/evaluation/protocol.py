@@ -22,7 +22,7 @@ from fembed.config import (
     checked_kind,
     checked_whole,
 )
-from fembed.data.annotations import is_path
+from fembed.data.annotations import is_path, refuse_layers
 from fembed.data.expression import Expression
 from fembed.errors import DataWarning, InputError
 from fembed.estimator import FactorizedEmbedding
@@ -154,6 +154,7 @@ def evaluate(
     seed = checked_whole("seed", seed, 0, MAX_FOLD_SEED)
     if embedding is not None:
         checked_kind("embedding", embedding, FactorizedEmbedding, "a fembed.FactorizedEmbedding")
+    refuse_layers(data, "An evaluation")
     if is_path(data) or hasattr(data, "obs_names"):
         data = Expression.of(data)
     y, groups = checks.column_of(data, label), checks.column_of(data, groups)

@@ -34,7 +34,7 @@ class AberrantGenes(ShowsFacts):
     gene_names : array of str, n_genes
         The model's genes that the data have.
     measured, expected : float32, k x n_genes
-        On the model's scale; a gene's expected value does not depend on its own.
+        After the transform; a gene's expected value does not depend on its own.
     z : float32, k x n_genes
         Standardised residuals: on the scale of the sample's own noise, with independent genes'
         nearly uncorrelated, and NaN where nothing was measured.
@@ -181,5 +181,8 @@ def aberrant_genes(model: Model, data: Any, *, n_threads: int | None = None) -> 
         z[row], p_value[row] = surprise.two_sided(standardised)
         fdr[row] = surprise.false_discovery_rate(p_value[row])
     expected = (measured - gap).astype(np.float32)
+    measured, expected = (
+        model.preprocessing.unweighted(values, found.genes) for values in (measured, expected)
+    )
     names = model.gene_names[found.genes]
     return AberrantGenes(found.sample_names, names, measured, expected, z, p_value, fdr)

@@ -136,6 +136,12 @@ def extend(
 def _of_training(model: Model, training: Any) -> Float32:
     """The training matrix on the model's scale, its samples in the model's order."""
     found = match(model, training)
+    for layer, columns in model.preprocessing.pieces(model.n_genes):
+        if layer.name and not ((columns.start <= found.genes) & (found.genes < columns.stop)).any():
+            raise InputError(
+                f"The training data lack the layer {layer.name} of the model; give all its layers "
+                f"({', '.join(model.preprocessing.layer_names)}), as the model was trained on them."
+            )
     at = training_rows(model, found.sample_names, "the training data")
     rows = np.full(model.n_samples, -1, np.intp)
     rows[at[at >= 0]] = np.flatnonzero(at >= 0)

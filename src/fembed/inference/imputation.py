@@ -14,7 +14,7 @@ from fembed.data.preprocess import check_scale
 from fembed.engine import Float32
 from fembed.errors import InputError
 from fembed.facts import ShowsFacts, counted, first_names
-from fembed.inference.matching import Matched, as_model, check_placed, match
+from fembed.inference.matching import Matched, as_expression, as_model, check_placed, match
 from fembed.model import Model
 from fembed.solvers.prior import Prior
 from fembed.solvers.residual_factors import alike_counts
@@ -38,8 +38,8 @@ class Imputation(ShowsFacts):
         The places that were decoded: the most probable ones, which with few genes lie nearer the
         training samples than the best-fitting ones that `fembed.project` gives.
     sd : float32, k x n_genes, or None
-        If it was asked for: the standard deviation of what a measurement would show, on the model's
-        scale (log10 for counts), on which the noise is normal. NaN where ``values`` are measured.
+        If it was asked for: the standard deviation of what a measurement would show, after the
+        transform (log10 for counts), where the noise is normal. NaN where ``values`` are measured.
     """
 
     sample_names: NDArray[np.object_]
@@ -81,7 +81,7 @@ def impute(
     Parameters
     ----------
     model : Model
-    data : Expression, AnnData, DataFrame, Series, array, sparse matrix or path
+    data : Expression, AnnData, DataFrame, Series, array, sparse matrix, path, dict or MuData
         A panel: samples of which some genes are measured, as for `fembed.project`: genes by name,
         NaN where unobserved.
     keep_observed : bool, default True
@@ -89,7 +89,7 @@ def impute(
         suggest. False replaces them by what the model expects there (denoising).
     scale : {"input", "model"}
         Values in the units of the training data (with the transform ``cpm`` counts per million),
-        or on the model's scale, after the transform.
+        or after the transform.
     n_threads : int, optional
 
     Returns
@@ -115,7 +115,7 @@ def impute(
     """
     model = as_model(model)
     check_scale(scale)
-    panel = Expression.of(data, gene_names=model.gene_names)
+    panel = as_expression(model, data)
     found = match(model, panel)
     places = most_probable_places(model, found, n_threads)
     values = _expected(model, found, places, n_threads)
@@ -126,20 +126,29 @@ def impute(
     measured[:, found.genes] = found.profiles
     if scale == "input":
         values = model.preprocessing.invert(values)
-        if model.preprocessing.transform == "none":
-            measured = measured.copy()
-        elif model.preprocessing.transform == "log10":  # the very numbers of the panel
-            measured = panel.take_genes(model.gene_names).values
-        else:
-            measured = model.preprocessing.invert(measured)
-        if model.preprocessing.transform != "none":
-            np.maximum(values, 0.0, out=values)  # counts are never negative
+        measured = _measured(model, panel, measured)
+    else:
+        values, measured = (model.preprocessing.unweighted(x) for x in (values, measured))
     if keep_observed:
         values[observed] = measured[observed]
-    deviation = _deviation(model, places, observed, n_threads) if sd else None
+    deviation = None
+    if sd:
+        deviation = model.preprocessing.unweighted(_deviation(model, places, observed, n_threads))
     if deviation is not None and keep_observed:
         deviation[observed] = np.nan
     return Imputation(found.sample_names, model.gene_names, values, observed, places, deviation)
+
+
+def _measured(model: Model, panel: Expression, measured: Float32) -> Float32:
+    """What was measured, in the units of the input: the very numbers, but counts per million."""
+    found = panel.take_genes(model.gene_names).values
+    pieces = list(model.preprocessing.pieces(model.n_genes))
+    if any(layer.transform == "cpm" for layer, _ in pieces):
+        per_million = model.preprocessing.invert(measured)
+        for layer, columns in pieces:
+            if layer.transform == "cpm":
+                found[:, columns] = per_million[:, columns]
+    return found
 
 
 def most_probable_places(model: Model, found: Matched, n_threads: int | None) -> Float32:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import store
-from fembed.data import account
+from fembed.data import account, layers
 from fembed.data.expression import Expression
 from fembed.data.lookup import look_up
 from fembed.engine import Float32
@@ -60,24 +60,43 @@ def as_model(model: Any) -> Model:
     )
 
 
+def as_expression(model: Model, data: Any) -> Expression:
+    """``data`` with names as the model has them; those of several layers are named by layer.
+
+    Raises
+    ------
+    InputError
+        As `Expression.of`; a layer that the model does not have.
+    """
+    expression = Expression.of(data, gene_names=model.gene_names)
+    return layers.named_for(expression, model.preprocessing.layer_names)
+
+
 def match(model: Model, data: Any) -> Matched:
     """``data`` (as `project` takes them) by the model's gene names and on its scale.
 
     Raises and warns as `project`.
     """
-    expression = Expression.of(data, gene_names=model.gene_names)
+    expression = as_expression(model, data)
     expression.check(min_samples=1, allow_unobserved_genes=True)
     found = expression.find_genes(model.gene_names)
-    _check_overlap(found.n_found, model, expression)
+    _check_overlap(found.found, model, expression)
     account.warn_of_spelling(found, "gene", expression.origin, stacklevel=4)
     taken = expression.take_genes(model.gene_names, found)
-    transform = model.preprocessing.transform
-    doubt = account.model_unit_doubt(
-        taken.values, transform, expression.origin, expression.source.units
-    )
+    pieces = list(model.preprocessing.pieces(model.n_genes))
+    doubts = [
+        account.model_unit_doubt(
+            taken.values[:, columns], layer.transform, *account.origin_of(expression, layer.name)
+        )
+        if found.found[columns].any()
+        else None
+        for layer, columns in pieces
+    ]
     profiles = model.preprocessing.apply_to(taken)
-    if transform == "cpm":
-        library_size.rescale(model.parameters, profiles)
+    for layer, columns in pieces:
+        if layer.transform == "cpm":
+            of_layer = model.parameters.take_genes(np.arange(model.n_genes)[columns])
+            library_size.rescale(of_layer, profiles[:, columns], layer.weight)
     n_observed = np.array([np.count_nonzero(~np.isnan(profile)) for profile in profiles])
     if not n_observed.all():
         lacking = expression.sample_names[int(np.argmin(n_observed))]
@@ -91,9 +110,17 @@ def match(model: Model, data: Any) -> Matched:
         genes = np.flatnonzero(found.found)
         parameters = parameters.take_genes(genes)
         profiles = np.ascontiguousarray(profiles[:, genes])
-    doubt = doubt or scale_doubt(parameters, profiles, expression.origin)
-    if doubt is not None:
-        warnings.warn(doubt, DataWarning, stacklevel=3)
+    for (layer, columns), doubt in zip(pieces, doubts, strict=True):
+        at = np.flatnonzero((columns.start <= genes) & (genes < columns.stop))
+        if doubt is None and len(at):
+            whole = len(at) == len(genes)
+            doubt = scale_doubt(
+                parameters if whole else parameters.take_genes(at),
+                profiles if whole else profiles[:, at],
+                account.origin_of(expression, layer.name)[0],
+            )
+        if doubt is not None:
+            warnings.warn(doubt, DataWarning, stacklevel=3)
     return Matched(expression.sample_names, genes, parameters, profiles)
 
 
@@ -114,16 +141,21 @@ def training_rows(
     return rows
 
 
-def _check_overlap(n_matched: int, model: Model, expression: Expression) -> None:
-    if n_matched == 0:
+def _check_overlap(matched: NDArray[np.bool_], model: Model, expression: Expression) -> None:
+    if not matched.any():
         raise InputError(
             f"{expression.origin} and the model have no gene in common (the model's first gene is "
             f"'{model.gene_names[0]}', the data's is '{expression.gene_names[0]}'); check that "
             "both use the same kind of gene names, and whether --transpose is needed."
         )
-    if n_matched < 0.5 * model.n_genes:
+    for layer, columns in model.preprocessing.pieces(model.n_genes):
+        n_matched, n_genes = int(matched[columns].sum()), layer.n_features
+        if n_matched >= 0.5 * n_genes or (layer.name and not n_matched):
+            continue  # a layer that the data lack is no surprise
+        origin, _ = account.origin_of(expression, layer.name)
+        what = f"features in the layer {layer.name}" if layer.name else "genes"
         warnings.warn(
-            f"{expression.origin} has only {n_matched} of the model's {model.n_genes} genes; "
+            f"{origin} has only {n_matched} of the model's {n_genes} {what}; "
             "the coordinates rest on those.",
             DataWarning,
             stacklevel=4,

@@ -70,6 +70,11 @@ def add_genes(
     30
     """
     model = as_model(model)
+    if model.preprocessing.layers:
+        raise InputError(
+            f"The model has several layers ({', '.join(model.preprocessing.layer_names)}), and no "
+            "genes can be added to it yet; fit it again with them."
+        )
     expression = _without_empty_samples(Expression.of(data, gene_names=model.gene_names))
     expression.check(min_samples=MIN_SAMPLES, allow_unobserved_genes=True)
     known = expression.find_genes(model.gene_names)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import store
-from fembed.data.annotations import refuse_two_matrices
+from fembed.data.annotations import refuse_layers, refuse_two_matrices
 from fembed.data.expression import Expression
 from fembed.data.lookup import look_up
 from fembed.errors import InputError
@@ -41,6 +41,7 @@ _LAYERS = "layers/"
 
 def check_writable(adata: AnnData, copy: bool = False) -> None:
     """Raise InputError for what is no AnnData object, or one that results cannot be put into."""
+    refuse_layers(adata, "An AnnData verb")
     if not all(hasattr(adata, slot) for slot in ("obsm", "varm", "uns")):
         raise InputError(f"An AnnData object is needed, not {type(adata).__name__}.")
     if adata.is_view and adata.isbacked:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from fembed.data.annotations import one_column
-from fembed.data.expression import Expression
 from fembed.errors import InputError
 from fembed.files import atomic
+from fembed.inference.matching import as_expression
 from fembed.model import Model
 from fembed.pl import page
 from fembed.pl.categories import Categories, categories
@@ -73,7 +73,7 @@ def interactive_map(
     True
     """
     if data is not None:
-        data = Expression.of(data, gene_names=model.gene_names)
+        data = as_expression(model, data)
     columns = _columns(labels)
     named = columns if isinstance(columns, list) else []
     if named and data is None:

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.chunks import even_choice
-from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.inference.matching import training_rows
+from fembed.inference.matching import as_expression, training_rows
 from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.pl import canvas
@@ -78,7 +77,8 @@ def gene_landscape(
     _check_map(model)
     limits = _box(model)
     points = _grid(limits, SIDE)
-    values = model.decode(points, [gene], n_threads)[:, 0].astype(np.float64)
+    decoded = model.decode(points, [gene], n_threads)
+    values = model.preprocessing.unweighted(decoded, model.gene_rows([gene]))[:, 0].astype(float)
     rows, measured = _measured(model, gene, data)
     observed = measured[np.isfinite(measured)]
     everything = np.concatenate([values[_near(points, model) > 0.5], observed])
@@ -87,7 +87,7 @@ def gene_landscape(
     shown = _draw_field(ax, model, points, values, limits, (low, high), cmap)
     _draw_samples(ax, model, rows, measured, shown)
     of = "decoded" if data is None else "decoded, samples measured"
-    canvas.colour_bar(ax, shown, f"{of}; {scale_name(model)}")
+    canvas.colour_bar(ax, shown, f"{of}; {scale_name(model, gene)}")
     canvas.entitle(ax, gene if title is None else title)
     return canvas.finished(ax, save)
 
@@ -133,7 +133,7 @@ def similarity_landscape(
     >>> axes = fembed.pl.similarity_landscape(model, counts.iloc[0])
     """
     _check_map(model)
-    expression = Expression.of(_row(profile), gene_names=model.gene_names)
+    expression = as_expression(model, _row(profile))
     if expression.n_samples != 1:
         raise InputError(
             f"{expression.origin} has {expression.n_samples} samples; a similarity landscape is of "
@@ -179,13 +179,16 @@ def correlations(rows: ArrayLike, target: ArrayLike) -> Float:
     return r
 
 
-def scale_name(model: Model) -> str:
-    """The name of the scale that a model works on, for the label of an axis."""
+def scale_name(model: Model, gene: str | None = None) -> str:
+    """The name of the scale that a model, or a gene's layer, works on, for the label of an axis."""
+    if model.preprocessing.layers and gene is None:
+        return "scale of the model"
+    row = 0 if gene is None else int(model.gene_rows([gene])[0])
     return {
         "log10": "log10(x + 1)",
         "cpm": "log10(CPM + 1)",
         "none": "scale of the data",
-    }[model.preprocessing.transform]
+    }[model.preprocessing.layer_of(row, model.n_genes).transform]
 
 
 def _check_map(model: Model) -> None:
@@ -264,7 +267,7 @@ def _measured(model: Model, gene: str, data: Any) -> tuple[NDArray[np.intp], Flo
     everyone = np.arange(model.n_samples)
     if data is None:
         return everyone, np.full(model.n_samples, np.nan)
-    expression = Expression.of(data, gene_names=model.gene_names)
+    expression = as_expression(model, data)
     at = training_rows(model, expression.sample_names, expression.origin)
     there = np.flatnonzero(at >= 0)
     if there.size == 0:
@@ -273,10 +276,11 @@ def _measured(model: Model, gene: str, data: Any) -> tuple[NDArray[np.intp], Flo
             "data, or leave the data out."
         )
     row = model.gene_rows([gene])
-    whole = model.preprocessing.transform == "cpm"  # it needs the whole profile
+    layer = model.preprocessing.layer_of(int(row[0]), model.n_genes)
+    whole = layer.transform == "cpm" or bool(layer.name)  # it needs the whole profile
     taken = expression.take_genes(model.gene_names if whole else model.gene_names[row])
     column = model.preprocessing.apply_to(taken)[:, int(row[0]) if whole else 0]
-    return at[there], column[there].astype(np.float64)
+    return at[there], column[there].astype(np.float64) / layer.weight
 
 
 def _draw_samples(

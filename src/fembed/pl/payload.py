@@ -179,6 +179,8 @@ def _within_float32(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _scale_of(model: Model) -> str:
+    if model.preprocessing.layers:
+        return "the model's scale"
     return {
         "log10": "log10(x + 1)",
         "cpm": "log10(counts per million + 1)",

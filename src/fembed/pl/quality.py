@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fembed.data.chunks import even_choice
 from fembed.data.expression import Expression
 from fembed.errors import InputError
-from fembed.inference.matching import training_rows
+from fembed.inference.matching import as_expression, training_rows
 from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.pl import canvas
@@ -185,7 +185,7 @@ def expression_distances(
 
 def _predictions(model: Model, data: Any, n_threads: int | None) -> tuple[Float, Float]:
     """True and predicted values of evenly chosen samples and genes."""
-    expression = _some_samples(Expression.of(data, gene_names=model.gene_names), MAX_SAMPLES)
+    expression = _some_samples(as_expression(model, data), MAX_SAMPLES)
     rows = training_rows(model, expression.sample_names, expression.origin)
     if (rows < 0).any():
         placed = project(model, expression, n_threads=n_threads, verbose=False)
@@ -213,7 +213,7 @@ def _matched(embedding: Any, data: Any, basis: str) -> tuple[Float, NDArray[Any]
     """Coordinates and expression of the same samples."""
     points = coordinates(embedding, basis)
     if hasattr(embedding, "decode"):
-        expression = Expression.of(data, gene_names=embedding.gene_names)
+        expression = as_expression(embedding, data)
         values = _transformed(embedding, expression)
         at = training_rows(embedding, expression.sample_names, expression.origin)
         there = at >= 0

@@ -12,6 +12,7 @@ from typing import Any
 from fembed.data.expression import Expression
 from fembed.facts import counted
 from fembed.files import atomic
+from fembed.inference.matching import as_expression
 from fembed.model import Model
 from fembed.pl import canvas, page
 from fembed.pl.interactive import map_data, map_scripts
@@ -83,7 +84,7 @@ def report_page(
     canvas.check_installed()
     scripts = map_scripts()  # says at once if plotly is absent
     if data is not None:
-        data = Expression.of(data, gene_names=model.gene_names)
+        data = as_expression(model, data)
     labels = [labels] if isinstance(labels, str) else list(labels)
     columns = list(dict.fromkeys([*labels, *([] if batch is None else [batch])]))
     with limited(n_threads, blas=True):
@@ -173,7 +174,8 @@ def _provenance(model: Model, data: Expression | None, path: str | None) -> dict
         (_TITLES.get(name, name.replace("_", " ")), _setting(value))
         for name, value in model.config.to_dict().items()
     ]
-    settings.append(("transform", model.preprocessing.transform))
+    told = ", ".join(model.preprocessing.told())
+    settings.append(("layers", told) if told else ("transform", model.preprocessing.transform))
     files = [] if path is None else [("model", path)]
     files += [] if data is None else [("data", data.origin)]
     version = importlib.metadata.version

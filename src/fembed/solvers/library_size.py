@@ -23,7 +23,12 @@ MAX_LOG = 38.5
 MIN_LACKING = 0.02
 
 
-def rescale(parameters: Parameters, profiles: Float32, n_threads: int | None = None) -> None:
+def rescale(
+    parameters: Parameters,
+    profiles: Float32,
+    weight: float = 1.0,
+    n_threads: int | None = None,
+) -> None:
     """Put log10(counts per million + 1) of lacking samples on the whole profile's scale, in place.
 
     Parameters
@@ -32,19 +37,23 @@ def rescale(parameters: Parameters, profiles: Float32, n_threads: int | None = N
         With all genes.
     profiles : float32, k x n_genes
         From totals of each sample's observed genes; NaN where unobserved.
+    weight : float
+        What logarithms are multiplied by on the model's scale.
     """
     lacking = np.isnan(profiles).mean(axis=1) > MIN_LACKING
     if not lacking.any():
         return
     places = parameters.sample_embedding[even_choice(parameters.n_samples, MAX_CANDIDATES)]
-    decoded = engine.decode(parameters, places, n_threads=n_threads).astype(np.float64)
+    decoded = engine.decode(parameters, places, n_threads=n_threads).astype(np.float64) / weight
     # Beyond the largest 32-bit float it is no count, and would make the total infinite.
     decoded = np.fmin(decoded, MAX_LOG)
     linear = np.maximum(np.expm1(decoded * np.log(10.0)), 0.0)
     for row in np.flatnonzero(lacking):
         observed = ~np.isnan(profiles[row])
-        measured = np.expm1(profiles[row, observed].astype(np.float64) * np.log(10.0))
-        profiles[row, observed] = _best(measured, decoded[:, observed], _share(linear, observed))
+        logs = profiles[row, observed].astype(np.float64) / weight
+        measured = np.expm1(logs * np.log(10.0))
+        found = _best(measured, decoded[:, observed], _share(linear, observed))
+        profiles[row, observed] = weight * found
 
 
 def _share(linear: NDArray[np.float64], observed: NDArray[np.bool_]) -> NDArray[np.float64]:

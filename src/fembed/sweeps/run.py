@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fembed import parallel
 from fembed.config import MAX_FOLD_SEED, MAX_STEPS, FitConfig, checked_kind, checked_whole
 from fembed.data import account
-from fembed.data.annotations import Source
+from fembed.data.annotations import Source, refuse_layers
 from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing, Transform
 from fembed.errors import InputError
@@ -131,7 +131,7 @@ def sweep(
         check(folder)
     expression, labels, group_values = _labelled(data, label, groups)
     expression.check()
-    account.warn_of_doubts(expression, preprocessing.transform)
+    account.warn_of_doubts(expression, preprocessing)
     task = Classification()
     labels = task.checked(labels, expression.sample_names)
     group_values = checked_groups(group_values, expression.sample_names)
@@ -196,6 +196,7 @@ def _run(
 def _labelled(
     data: Any, label: Any, groups: Any
 ) -> tuple[Expression, NDArray[Any], NDArray[Any] | None]:
+    refuse_layers(data, "A sweep")
     expression = Expression.of(data)
     if isinstance(label, str):
         by_name = groups if isinstance(groups, str) else None

@@ -71,7 +71,9 @@ def decode(
     rows = None if genes is None else trained.gene_rows(list(genes))
     values = trained.decode(places, rows, n_threads)
     if scale == "input":
-        values = trained.preprocessing.invert(values)
+        values = trained.preprocessing.invert(values, rows)
+    else:
+        values = trained.preprocessing.unweighted(values, rows)
     names = [f"point_{row}" for row in range(len(values))]
     obs = adata.obs.copy() if points is None else _frame(names)
     var = _frame(trained.gene_names if rows is None else trained.gene_names[rows])

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fembed.config import FitConfig
-from fembed.data import account
+from fembed.data import account, layer_weights, layers
 from fembed.data.chunks import gene_limits, row_chunks
 from fembed.data.expression import Expression
 from fembed.data.memory import available_bytes
-from fembed.data.preprocess import Preprocessing, Transform
+from fembed.data.transforms import Transform, check_transform
 from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError, TrainingError, shown
 from fembed.model import Model
@@ -45,7 +45,7 @@ def fit(
     data: Any,
     config: FitConfig | None = None,
     *,
-    transform: Transform = "log10",
+    transform: Transform | Mapping[str, Transform] = "log10",
     calibrate: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     overwrite_values: bool = False,
@@ -57,13 +57,18 @@ def fit(
 
     Parameters
     ----------
-    data : Expression, AnnData, DataFrame, array, sparse matrix or path
-        n_samples x n_genes, in the units of the input.
+    data : Expression, AnnData, DataFrame, array, sparse matrix, path, dict or MuData
+        n_samples x n_genes, in the units of the input. A dict of matrices by name, or a MuData
+        object, has several layers: measurements of the samples, which are matched by name. The
+        model's genes are then the features of all layers, those of a further layer called
+        ``LAYER:FEATURE``; a sample may lack a layer.
     config : FitConfig, optional
         The options; see `FitConfig`.
-    transform : {"log10", "cpm", "none"}
+    transform : {"log10", "cpm", "none"}, or dict of these
         The transform of the values: log10(x + 1); counts per million and then log10(x + 1); or
-        none, for values that are on a log scale already.
+        none, for values that are on a log scale already. With layers, that of the first one, or a
+        dict by layer; others have what suits their values (``model.preprocessing.layers`` says
+        it): none for a log scale, negative values and values from 0 to 1, else that of the first.
     calibrate : bool
         Also measure, on held-out samples before they join, the factor of the confidence ellipses
         and the reference of the p-values, and learn the residual factors that imputation uses. This
@@ -94,7 +99,8 @@ def fit(
     Raises
     ------
     InputError
-        If no model can be trained on these data, or the checkpoint is of another fit.
+        If no model can be trained on these data, layers without a sample in common among them, or
+        the checkpoint is of another fit.
     TrainingError
         If the loss is no longer finite.
 
@@ -116,12 +122,14 @@ def fit(
     """
     begin = time.perf_counter()
     config = FitConfig.of(config, **options)
-    preprocessing = Preprocessing(transform)
+    if not isinstance(transform, Mapping):
+        check_transform(transform)
     if not (callback is None or callable(callback)):
         raise InputError(f"callback is {shown(callback)}; give a function, or leave it out.")
     expression = Expression.of(data)
     _check(expression, config)
-    account.warn_of_doubts(expression, preprocessing.transform)
+    preprocessing = layers.prepared_for(expression, transform)
+    account.warn_of_doubts(expression, preprocessing)
     kept = None
     if checkpoint is not None:
         of_fit = about(expression, preprocessing, config, calibrate)
@@ -129,6 +137,7 @@ def fit(
     if expression is data and not overwrite_values:
         expression = replace(expression, values=expression.values.copy())
     values = preprocessing.apply_to(expression)
+    preprocessing = layer_weights.weigh(values, preprocessing)
     missing_share = expression.missing_share
     _check_constant(values, expression)
     schedule = schedule_of(config, *values.shape)
@@ -183,6 +192,7 @@ def _check_trained(model: Model, schedule: Schedule) -> None:
 
 def _check(expression: Expression, config: FitConfig) -> None:
     expression.check()
+    layers.check_shared(expression)
     if expression.n_samples <= config.n_components:
         raise InputError(
             f"{expression.origin} has {expression.n_samples} samples, too few for "
