@@ -71,7 +71,7 @@ def fit(
     """
     from fembed import train
     from fembed.commands import describe, finish, layered, options
-    from fembed.data import layers
+    from fembed.data import layer_scales, layers
     from fembed.data.transforms import check_transform
     from fembed.output import tables
 
@@ -116,7 +116,8 @@ def fit(
             tx2gene=tx2gene,
         )
         wanted: Any = {first: transform, **given} if others else transform
-        preprocessing = layers.prepared_for(expression, wanted)
+        preprocessing = layer_scales.prepared_for(expression, wanted)
+        layers.check_shared(expression)
         for sentence in [] if quiet else layered.chosen(expression, preprocessing, given):
             tell(sentence)
         labels = {name: expression.labels(name) for name in label or []}

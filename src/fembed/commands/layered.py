@@ -145,13 +145,13 @@ def chosen(
 
 def _name_and_file(word: str) -> tuple[str, str]:
     if "=" not in word or os.path.lexists(word):
-        return check_name(_stem(word), f"{word}: give NAME=FILE"), word
+        return check_name(_stem(word), f"give --with NAME='{word}'"), word
     parts = word.split("=")
     splits = [("=".join(parts[:k]), "=".join(parts[k:])) for k in range(1, len(parts))]
     name, file = next((pair for pair in splits if os.path.lexists(pair[1])), splits[0])
     if not file:
         raise InputError(f"--with is '{word}', without a file; give NAME=FILE.")
-    return check_name(name, file), file
+    return check_name(name), file
 
 
 def _stem(path: str) -> str:

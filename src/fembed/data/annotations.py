@@ -64,9 +64,10 @@ def refuse_layers(data: Any, who: str) -> None:
     if named is None and getattr(data, "layers", None) and hasattr(data, "find_genes"):
         named = {part.name: part for part in data.layers}  # an Expression
     if named is not None:
+        there = ", ".join(map(str, named)) or "none"
         raise InputError(
-            f"{who} takes one matrix, and the data hold several layers ({', '.join(map(str, named))}"
-            "); give one of them, or use fembed.fit and fembed.project, which take all."
+            f"{who} takes one matrix, and the data hold layers ({there}); give one of them, or use "
+            "fembed.fit and fembed.project, which take all."
         )
 
 

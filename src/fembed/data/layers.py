@@ -20,8 +20,6 @@ from fembed.data.chunks import empty_matrix, row_chunks
 from fembed.data.expression import Expression
 from fembed.data.lookup import look_up
 from fembed.data.names import Names, refuse_blank, refuse_duplicates
-from fembed.data.preprocess import Layer, Preprocessing
-from fembed.data.transforms import Transform, check_transform
 from fembed.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ def combined(parts: Mapping[str, Any]) -> Expression:
         gene_names=_joined(features),
         obs=_annotations([layer for _, layer in layers], samples, rows),
         origin=origin,
-        source=Source("layers", oriented=True),
+        source=Source(oriented=True),
         colours={k: v for _, layer in reversed(layers) for k, v in layer.colours.items()},
         layers=tuple(Part(name, x.n_genes, x.origin, x.source) for name, x in layers),
     )
@@ -97,16 +95,14 @@ def combined(parts: Mapping[str, Any]) -> Expression:
     return found
 
 
-def check_name(name: Any, origin: str = "") -> str:
-    """The name of a layer; InputError for one that features cannot be called by."""
-    of = f" of {origin}" if origin else ""
+def check_name(name: Any, hint: str = "give one without") -> str:
+    """The name of a layer; InputError, which ends in ``hint``, where features cannot have it."""
     if not isinstance(name, str) or not name:
-        raise InputError(f"The name of the layer{of} is {shown(name)}; give a text.")
+        raise InputError(f"The name of a layer is {shown(name)}; give a text.")
     if ":" in name or any(sign.isspace() for sign in name):
         raise InputError(
-            f"The name of the layer{of}, '{name}', holds a "
-            f"{'colon' if ':' in name else 'blank'}; its features are called LAYER:FEATURE, so "
-            "give a name without."
+            f"The name of a layer, '{name}', holds a {'colon' if ':' in name else 'blank'}; its "
+            f"features are called LAYER:FEATURE, so {hint}."
         )
     return name
 
@@ -160,60 +156,23 @@ def check_shared(expression: Expression) -> None:
     while others:
         near = next((part for part in others if (observed[part] & joined).any()), None)
         if near is None:
-            part = others[0]
-            sample = expression.sample_names[np.flatnonzero(observed[part])]
-            raise InputError(
-                f"{part.origin} has no sample in common with {first.origin} or what goes with it "
-                f"(samples such as '{(*sample, '')[0]}' here and '{expression.sample_names[0]}' "
-                "there); name the samples alike, in the rows of both."
-            )
+            raise InputError(_apart(expression, others[0], observed[others[0]]))
         joined |= observed[near]
         others.remove(near)
 
 
-def prepared_for(
-    expression: Expression, transform: Transform | Mapping[str, Transform] = "log10"
-) -> Preprocessing:
-    """The transform of the data, or that of each layer; weights are all 1.
-
-    Parameters
-    ----------
-    transform : str, or mapping of str to str
-        Of the first layer, or by the layers' names. A further layer that it does not name has the
-        transform that its values suggest: ``none`` for a log scale, values below zero, and values
-        from 0 to 1; that of the first layer, or else log10, for others; and cpm in place of log10
-        for counts whose totals differ between samples.
-    """
-    names = [part.name for part in expression.layers]
-    given = dict(transform) if isinstance(transform, Mapping) else {}
-    for name, wanted in given.items():
-        if name not in names:
-            there = f"they are {', '.join(names)}" if names else "there is one matrix alone"
-            raise InputError(f"There is no layer {shown(name)} to transform; {there}.")
-        check_transform(wanted)
-    if not names:
-        if isinstance(transform, Mapping):
-            raise InputError("The transforms are of no layer; give one word, such as 'log10'.")
-        return Preprocessing(transform)
-    first = given.get(names[0], "log10") if isinstance(transform, Mapping) else transform
-    check_transform(first)
-    layers = []
-    for k, (part, columns) in enumerate(columns_of(expression)):
-        chosen = first if k == 0 else given.get(part.name)
-        if chosen is None:
-            chosen = _suggested(expression, part, columns, first)
-        layers.append(Layer(part.name, part.n_features, chosen))
-    return Preprocessing(first, tuple(layers))
-
-
-def _suggested(expression: Expression, part: Part, columns: slice, first: Transform) -> Transform:
-    """The transform of a layer that none is given for."""
-    values, declared = expression.values[:, columns], part.source.units
-    if account.units_of(values, declared).kind in ("log", "centred", "shares"):
-        return "none"
-    likely: list[Transform] = ["log10", "cpm"] if first == "none" else [first, "log10", "cpm"]
-    doubtless = (t for t in likely if account.unit_doubt(values, t, "", declared) is None)
-    return next(doubtless, likely[0])
+def _apart(expression: Expression, part: Part, observed: NDArray[np.bool_]) -> str:
+    """The sentence about a layer that shares no sample with the first or what goes with it."""
+    first, samples = expression.layers[0], set(expression.sample_names)
+    begin = len(part.name) + 1
+    columns = dict(columns_of(expression))[part]
+    if any(name[begin:] in samples for name in expression.gene_names[columns]):
+        return f"{part.origin} has samples in its columns; transpose it, so that they are its rows."
+    here = expression.sample_names[int(np.argmax(observed))]
+    return (
+        f"{part.origin} has no sample in common with {first.origin} or what goes with it (one is "
+        f"called '{here}' here, and '{expression.sample_names[0]}' there); name samples alike."
+    )
 
 
 def _layer(name: Any, data: Any) -> Expression:

@@ -40,7 +40,7 @@ class Layer:
     transform : {"log10", "cpm", "none"}
     weight : float
         What transformed values are multiplied by, so that no layer outweighs the others; 1 for the
-        first layer. See `fembed.data.layer_weights`.
+        first layer. See `fembed.data.layer_scales`.
     """
 
     name: str

@@ -142,6 +142,13 @@ def training_rows(
 
 
 def _check_overlap(matched: NDArray[np.bool_], model: Model, expression: Expression) -> None:
+    further = model.preprocessing.layer_names[1:]
+    if not matched.any() and further and not expression.layers:
+        raise InputError(
+            f"{expression.origin} has no feature of the model's layer "
+            f"{model.preprocessing.layer_names[0]}; data of another layer ({', '.join(further)}) "
+            f"are given by its name: --with {further[0]}=FILE, in Python {{'{further[0]}': data}}."
+        )
     if not matched.any():
         raise InputError(
             f"{expression.origin} and the model have no gene in common (the model's first gene is "

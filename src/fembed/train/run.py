@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fembed.config import FitConfig
-from fembed.data import account, layer_weights, layers
+from fembed.data import account, layer_scales, layers
 from fembed.data.chunks import gene_limits, row_chunks
 from fembed.data.expression import Expression
 from fembed.data.memory import available_bytes
@@ -128,7 +128,7 @@ def fit(
         raise InputError(f"callback is {shown(callback)}; give a function, or leave it out.")
     expression = Expression.of(data)
     _check(expression, config)
-    preprocessing = layers.prepared_for(expression, transform)
+    preprocessing = layer_scales.prepared_for(expression, transform)
     account.warn_of_doubts(expression, preprocessing)
     kept = None
     if checkpoint is not None:
@@ -137,7 +137,7 @@ def fit(
     if expression is data and not overwrite_values:
         expression = replace(expression, values=expression.values.copy())
     values = preprocessing.apply_to(expression)
-    preprocessing = layer_weights.weigh(values, preprocessing)
+    preprocessing = layer_scales.weigh(values, preprocessing)
     missing_share = expression.missing_share
     _check_constant(values, expression)
     schedule = schedule_of(config, *values.shape)
