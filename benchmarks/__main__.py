@@ -20,6 +20,7 @@ COMMANDS = {
     "masked": "error of entries taken out of the training matrix, against their share",
     "confidence": "coverage of ellipses, false alarms, and tumour types that training never saw",
     "aberrant": "genes moved in new samples, and found again",
+    "layers": "weights of two layers of which one is small and in other units",
     "results": "write RESULTS.md and its figures from the result files",
 }
 

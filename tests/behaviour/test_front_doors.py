@@ -89,7 +89,8 @@ def test_a_series_is_one_sample(expected: dict[str, Any]) -> None:
     ("data", "words"),
     [
         (3, "of type int"),
-        ({"a": 1}, "of type dict"),
+        ({"a": 1}, "of type int"),
+        ({1, 2}, "of type set"),
         ("nowhere.csv", "nowhere.csv does not exist"),
         (np.zeros((3, 4)), "has 4 genes but the model has 24"),
     ],
