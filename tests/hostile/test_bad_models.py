@@ -18,6 +18,8 @@ from fembed.files import arrayfile, manifest
 from fembed.model import Model
 from tests.tiny_model import tiny_model
 
+LAYER = {"name": "rna", "n_features": 3, "transform": "none", "weight": 1.0}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -190,6 +192,9 @@ def test_a_damaged_description_of_the_arrays(folder: Path, name: str, value: obj
         ("hidden", [], "network"),
         ("preprocessing", {"transform": "log7"}, "preprocessing"),
         ("preprocessing", {}, "preprocessing"),
+        ("preprocessing", {"transform": "none", "layers": [LAYER]}, "layers have 3 features"),
+        ("preprocessing", {"transform": "none", "layers": [LAYER | {"weight": 0}]}, "weight"),
+        ("preprocessing", {"transform": "none", "layers": [LAYER | {"transform": "x"}]}, "'x'"),
         ("config", {"no such setting": 1}, "config"),
         ("sample_names", ["a"] * 5, "'a' twice"),
         ("sample_names", ["a", "b"], "sample_names"),

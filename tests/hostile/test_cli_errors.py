@@ -317,7 +317,7 @@ def test_missing_words(here: Path, capsys: Capture) -> None:
     refused("fit data.csv", "'--output'", capsys)
     refused("fit", "'DATA'", capsys)
     refused("fitt", "'fitt'. Did you mean 'fit'? See fembed --help.", capsys)
-    refused("project model -o new.csv", "'DATA'", capsys)
+    refused("project model -o new.csv", "DATA is missing", capsys)
     refused("project model data.csv -o new.csv --n-threads 0", "--n-threads is 0", capsys)
     words = "decode model data.csv -o new.csv --scale other"
     refused(words, "--scale is 'other'; choose input or model", capsys)

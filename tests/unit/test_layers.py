@@ -144,6 +144,8 @@ def test_weights_do_not_depend_on_units_and_are_one_for_the_first_layer() -> Non
     assert_allclose(others, values, rtol=1e-4)
     assert_allclose(1000 * of_others.layers[1].weight, found.layers[1].weight, rtol=1e-5)
     assert_allclose(values[:, 40:], (second + 3) * found.layers[1].weight, rtol=1e-5)
+    variances = [np.nanvar(part, axis=0).mean() for part in (values[:, :40], values[:, 40:])]
+    assert_allclose(variances[0] * np.sqrt(40), variances[1] * np.sqrt(8), rtol=1e-5)
     with pytest.raises(InputError, match="features of the layer b are constant"):
         weigh(np.concatenate([first, np.ones((50, 8))], axis=1).astype(np.float32), made)
 

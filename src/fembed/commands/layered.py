@@ -96,8 +96,8 @@ def check(model: Model, path: str, data: str | None, others: Mapping[str, str]) 
     """Raise InputError, before anything is read, for samples that a model cannot take."""
     names = model.preprocessing.layer_names
     if data is None and not others:
-        hint = f"; the model's layers are {', '.join(names)}" if names else ""
-        raise InputError(f"DATA is missing; give the samples, or a layer with --with{hint}.")
+        hint = f", or a layer with --with (there are {', '.join(names)})" if names else ""
+        raise InputError(f"DATA is missing; give the samples{hint}.")
     for name, file in others.items():
         if not names:
             raise InputError(
