@@ -108,7 +108,7 @@ def test_impossible_evaluation_is_refused_in_one_sentence(y, options, words):
     [
         (frame().iloc[0], "shape .24,.; give a matrix"),
         ([[1.0, 2.0], [3.0]], "different lengths"),
-        ({"a": 1}, "of type dict"),
+        ({"a": 1}, "takes one matrix"),
     ],
 )
 def test_what_is_no_matrix_is_refused(data, words):
