@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from fembed.evaluation import Evaluation as Evaluation
     from fembed.evaluation import evaluate as evaluate
     from fembed.inference import AberrantGenes as AberrantGenes
+    from fembed.inference import Annotation as Annotation
     from fembed.inference import Imputation as Imputation
     from fembed.inference import Projection as Projection
     from fembed.inference import aberrant_genes as aberrant_genes
     from fembed.inference import add_genes as add_genes
+    from fembed.inference import annotate as annotate
     from fembed.inference import calibrate as calibrate
     from fembed.inference import extend as extend
     from fembed.inference import impute as impute
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AberrantGenes": "inference",
+    "Annotation": "inference",
     "DataWarning": "errors",
     "Evaluation": "evaluation",
     "Expression": "data.expression",
@@ -59,6 +62,7 @@ _HOME = {
     "Workers": "parallel",
     "aberrant_genes": "inference",
     "add_genes": "inference",
+    "annotate": "inference",
     "calibrate": "inference",
     "evaluate": "evaluation",
     "extend": "inference",

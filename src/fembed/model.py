@@ -81,6 +81,8 @@ class Model(ShowsFacts):
         Factors of the variation that the map leaves out, for imputation.
     calibration : Calibration, optional
         Measured uncertainty of its places, and the losses of new samples of the same kind.
+    labels : dict of arrays of str, n_samples
+        Labels of the training samples by name, ``"NA"`` where missing; see `fembed.annotate`.
 
     Examples
     --------
@@ -97,6 +99,7 @@ class Model(ShowsFacts):
     training: dict[str, Any] = field(default_factory=dict)
     residual_factors: ResidualFactors | None = None
     calibration: Calibration | None = None
+    labels: dict[str, NDArray[np.object_]] = field(default_factory=dict)
 
     @property
     def sample_embedding(self) -> Array:
@@ -152,6 +155,7 @@ class Model(ShowsFacts):
             "training": taken,
             "explained variance": training.get("explained_variance"),
             "calibration": sure,
+            "labels": ", ".join(self.labels) or None,
         }
 
     def decode(
@@ -225,6 +229,12 @@ class Model(ShowsFacts):
         features = sum(layer.n_features for layer in self.preprocessing.layers)
         if self.preprocessing.layers and features != self.n_genes:
             raise InputError(f"The layers have {features} features, not {self.n_genes}.")
+        for name, labels in self.labels.items():
+            if len(labels) != self.n_samples:
+                raise InputError(
+                    f"The field 'labels' has {len(labels)} texts of '{name}' for "
+                    f"{self.n_samples} samples."
+                )
         self._check_learnt()
         if not within_range(self.parameters):
             raise InputError(

@@ -11,7 +11,17 @@ from fembed.config import MAX_HIDDEN_LAYERS, MAX_WIDTH
 from fembed.files import arrayfile
 from fembed.files.atomic import Place
 from fembed.files.manifest import Arrays, Document, PathLike, plain
-from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
+from fembed.files.schema import (
+    Record,
+    by_name,
+    check,
+    nullable,
+    number,
+    several,
+    text,
+    truth,
+    whole,
+)
 
 if TYPE_CHECKING:
     from fembed.model import Model
@@ -87,6 +97,7 @@ DOCUMENT = Record(
         "independent_genes": number(above=0.0),
         "ellipse_factor": number(above=0.0),
         "calibrated_on_held_out": truth,
+        "labels": by_name(several(text)),
     },
     other=True,
 )
@@ -133,6 +144,8 @@ def contents(model: Model) -> tuple[Arrays, Document]:
         "sample_names": list(model.sample_names),
         "gene_names": list(model.gene_names),
     }
+    if model.labels:
+        document["labels"] = {name: list(labels) for name, labels in model.labels.items()}
     if model.residual_factors is not None:
         arrays["residual_loading"] = model.residual_factors.loading
         arrays["residual_noise"] = model.residual_factors.noise

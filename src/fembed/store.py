@@ -100,6 +100,10 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
         training=document["training"],
         residual_factors=_residual_factors(arrays, document, origin),
         calibration=_calibration(arrays, document, origin),
+        labels={
+            name: np.array(labels, dtype=object)
+            for name, labels in document.get("labels", {}).items()
+        },
     )
     try:
         model.check()

@@ -132,7 +132,7 @@ def test_labels(here: Path, capsys: Capture) -> None:
     refused(f"{words} loss", "'loss' has the name of another column", capsys)
     words = "fit data.csv -o new --embedding new.csv --label group"
     refused(words, "it has no sample annotations", capsys)
-    refused("fit data.h5ad -o new --label group", "give --embedding FILE too", capsys)
+    refused("fit data.h5ad -o new --label cohort", "no label column 'cohort'", capsys)
     words = "project model data.h5ad -o new.csv --label"
     refused(f"{words} cohort", "it has group, loss", capsys)
     refused(f"{words} loss", "'loss' has the name of another column", capsys)

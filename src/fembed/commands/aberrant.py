@@ -65,7 +65,7 @@ def aberrant(
     place = tables.check_output(output, overwrite, sources=sources, model=model)
     figures = options.figure_places(
         {"--figure": figure, "--volcano": volcano},
-        table=place,
+        outputs={"--output": place},
         model=model,
         sources=sources,
         overwrite=overwrite,

@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperOption
 
 from fembed.commands import (
     aberrant,
+    annotate,
     calibrate,
     decode,
     demo,
@@ -49,9 +50,10 @@ PANELS = {
     "Model": "n_components gene_components hidden recipe init transform dims model",
     "Training": "epochs iterations block_samples block_genes learning_rate weight_decay "
     "validation_fraction validation_entries seed fold_seed",
-    "Input": "with_ with_transform training_with layer use_raw transpose tx2gene annotations",
+    "Input": "with_ with_transform training_with layer use_raw transpose tx2gene annotations "
+    "reference truth",
     "Output": "output embedding label overwrite quiet log_json figure figures models limits "
-    "json browser title volcano sample",
+    "json browser title volcano sample probabilities reliability confusion",
     "Machine": "n_threads n_workers backend scheduler",
 }
 
@@ -103,6 +105,7 @@ def _top(
 for command in (
     fit.fit,
     project.project,
+    annotate.annotate,
     impute.impute,
     aberrant.aberrant,
     calibrate.calibrate,

@@ -15,7 +15,9 @@ from fembed.output.streams import escaped, say
 
 if TYPE_CHECKING:
     from fembed.data.expression import Expression
+    from fembed.data.names import Names
     from fembed.evaluation import Evaluation
+    from fembed.inference.annotation import Annotation
     from fembed.inference.projection import Projection
     from fembed.model import Model
     from fembed.sweeps import Sweep
@@ -64,6 +66,7 @@ def model_facts(model: Model) -> Facts:
         **training_facts(model),
         "first_samples": list(model.sample_names[:3]),
         "first_genes": list(model.gene_names[:3]),
+        **({"labels": list(model.labels)} if model.labels else {}),
     }
 
 
@@ -105,6 +108,29 @@ def projection_facts(projection: Projection) -> Facts:
         "median_loss": float(np.median(projection.loss)),
         "highest_outlier_score": float(np.max(projection.outlier)),
     }
+
+
+def annotation_facts(found: Annotation, truth: Names | None) -> Facts:
+    """How many samples have which label, and how well the labels are where the truth is known."""
+    facts: Facts = {
+        "samples": len(found.sample_names),
+        "labels": len(found.names),
+        "called_unknown": int(found.unknown.sum()),
+        "median_probability": float(np.median(found.probability)),
+    }
+    if truth is not None:
+        known = found.agreement(truth)
+        facts |= {
+            "compared_with_true_labels": known["samples"],
+            "accuracy": known["accuracy"],
+            "calibration_error": known["calibration_error"],
+        }
+        if known["others"]:
+            facts |= {
+                "samples_of_other_labels": known["others"],
+                "of_them_called_unknown": known["unknown_others"],
+            }
+    return facts
 
 
 _TITLES = {

@@ -48,7 +48,11 @@ class FitOutputs:
     unfinished: bool
 
     def finished(
-        self, expression: Expression, preprocessing: Preprocessing, config: FitConfig
+        self,
+        expression: Expression,
+        preprocessing: Preprocessing,
+        config: FitConfig,
+        labels: Sequence[str],
     ) -> Model | None:
         """The model that is there, if it is of this very fit; None where there is none.
 
@@ -60,7 +64,8 @@ class FitOutputs:
         if not self.unfinished:
             return None
         model = store.load(self.model.path)
-        if not checkpoint.is_of(model, expression, preprocessing, config):
+        same = checkpoint.is_of(model, expression, preprocessing, config)
+        if not (same and set(labels) <= set(model.labels)):
             store.check_output(self.model.path)
         return model
 
@@ -167,11 +172,9 @@ def check(
     )
     place = atomic.place(model, "model") if unfinished else store.check_output(model, overwrite)
     arrayfile.check_file(kept, "checkpoint")
-    if labels and embedding is None:
-        raise InputError("--label is for the table of --embedding; give --embedding FILE too.")
-    tables.check_label_names(labels, n_components)
     table = None
     if embedding is not None:
+        tables.check_label_names(labels, n_components)
         there = unfinished and os.path.lexists(embedding)  # written before the kill
         table = tables.check_output(embedding, overwrite or there, sources=sources, model=model)
         table = None if there else table

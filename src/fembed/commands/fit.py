@@ -56,7 +56,13 @@ def fit(
         str | None,
         typer.Option(help="Also write a table of the training samples' coordinates to this file."),
     ] = None,
-    label: args.Label = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column of obs to keep with the model, for annotate, and to copy into the table "
+            "of --embedding; may be repeated."
+        ),
+    ] = None,
     overwrite: args.Overwrite = False,
     quiet: args.Quiet = False,
     log_json: args.LogJson = None,
@@ -123,7 +129,7 @@ def fit(
         labels = {name: expression.labels(name) for name in label or []}
         taken = describe.taken_facts(expression)  # before training overwrites the values
         log.open()
-        model = outputs.finished(expression, preprocessing, config)
+        model = outputs.finished(expression, preprocessing, config, label or [])
         if model is not None:
             tell(f"{output} is complete and of this fit; finishing what a killed run left.")
         else:
@@ -134,6 +140,7 @@ def fit(
                     expression,
                     config,
                     transform=wanted,
+                    labels=label,
                     verbose=False,
                     callback=bar,
                     overwrite_values=True,

@@ -173,7 +173,7 @@ def check_request(
 def figure_places(
     figures: Mapping[str, str | None],
     *,
-    table: Place,
+    outputs: Mapping[str, Place],
     model: str,
     sources: Sequence[str],
     overwrite: bool,
@@ -185,22 +185,29 @@ def figure_places(
     InputError
         A figure could not be drawn or written, or would replace another output.
     """
-    from fembed.files import paths
     from fembed.output import tables
     from fembed.pl import canvas
 
-    places, taken = {}, {"--output": table}
+    places = {}
     for option, path in figures.items():
         if path is None:
             continue
         canvas.check_installed()
         canvas.check_output(path)
         place = tables.check_beside_model(path, model, overwrite, sources)
-        for other, where in taken.items():
-            if paths.same(place.target, where.target):
-                raise InputError(f"{option} and {other} are the same file, {path}; give two.")
-        places[option] = taken[option] = place
+        places[option] = place
+        refuse_same({**outputs, **places}, option)
     return places
+
+
+def refuse_same(outputs: Mapping[str, Place], option: str) -> None:
+    """Raise InputError if the output of ``option`` is also that of another option."""
+    from fembed.files import paths
+
+    here = outputs[option]
+    for other, place in outputs.items():
+        if other != option and paths.same(here.target, place.target):
+            raise InputError(f"{option} and {other} are the same file, {here.path}; give two.")
 
 
 def read_data(

@@ -218,6 +218,17 @@ def several(kind: Kind, least: int = 0, most: int | None = None) -> Kind:
     return listed
 
 
+def by_name(kind: Kind) -> Kind:
+    """A kind: an object of any names whose values are of a kind."""
+
+    def named(value: Any) -> Problem:
+        return Record(dict.fromkeys(value, kind), {})(value) if isinstance(value, dict) else (
+            "", value, "an object"
+        )  # fmt: skip
+
+    return named
+
+
 def anything(value: Any) -> Problem:
     """A kind: whatever `parsed` lets through."""
     del value

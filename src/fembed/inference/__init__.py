@@ -1,13 +1,14 @@
-"""Using a trained model on new data: place, impute, add genes and samples, calibrate.
+"""Using a trained model on new data: place, impute, label, add genes and samples, calibrate.
 
 `projection` places new samples, and `extension` makes them part of the model; `imputation` predicts
 all genes from the measured ones, and `aberrant` finds the measured ones that are far from what the
 others say; `new_genes` adds genes that the model does not have;
-`calibration` measures how certain the model is; `matching` brings data to the model's
-genes and scale, and `doubts` checks that they fit it.
+`annotation` carries labels over to new samples; `calibration` measures how certain the model is;
+`matching` brings data to the model's genes and scale, and `doubts` checks that they fit it.
 """
 
 from fembed.inference.aberrant import AberrantGenes, aberrant_genes
+from fembed.inference.annotation import Annotation, annotate
 from fembed.inference.calibration import calibrate
 from fembed.inference.extension import extend
 from fembed.inference.imputation import Imputation, impute
@@ -16,10 +17,12 @@ from fembed.inference.projection import Projection, project
 
 __all__ = [
     "AberrantGenes",
+    "Annotation",
     "Imputation",
     "Projection",
     "aberrant_genes",
     "add_genes",
+    "annotate",
     "calibrate",
     "extend",
     "impute",

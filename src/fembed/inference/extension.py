@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fembed.config import MAX_EPOCHS, is_number
+from fembed.data.labels import MISSING
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
 from fembed.inference.doubts import refuse_other_values
@@ -123,6 +124,10 @@ def extend(
         parameters=together,
         sample_names=np.concatenate([model.sample_names, new.sample_names]),
         sample_loss=loss,
+        labels={
+            name: np.concatenate([labels, np.full(len(new.sample_names), MISSING, dtype=object)])
+            for name, labels in model.labels.items()
+        },
         training={
             **model.training,
             "mse": _mean(loss, n_observed, slice(None)),

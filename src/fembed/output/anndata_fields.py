@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 KEY = "fembed"
 FACTS = ("loss", "n_genes", "outlier", "p_value")
+LABEL_FACTS = ("label", "most_probable", "probability", "margin")
 _LAYERS = "layers/"
 
 
@@ -90,16 +91,32 @@ def put_samples(
     What an earlier call wrote under the same key, and this one does not write, is removed.
     """
     with _filling(adata):
-        stale = {f"{key}_{name}" for name in FACTS} & set(adata.obs.columns)
+        stale = {f"{key}_{name}" for name in (*FACTS, *LABEL_FACTS)} & set(adata.obs.columns)
         for name in sorted(stale):
             del adata.obs[name]
-        if f"X_{key}_covariance" in adata.obsm:
-            del adata.obsm[f"X_{key}_covariance"]
+        for slot, name in (
+            (adata.obsm, f"X_{key}_covariance"), (adata.obsm, f"{key}_labels"),
+            (adata.uns, f"{key}_labels"),
+        ):  # fmt: skip
+            if name in slot:
+                del slot[name]
         adata.obsm[f"X_{key}"] = np.array(coordinates, np.float32)
         for name, column in facts.items():
             adata.obs[f"{key}_{name}"] = column
         if covariance is not None:
             adata.obsm[f"X_{key}_covariance"] = covariance
+
+
+def put_labels(
+    adata: AnnData, names: NDArray[Any], probabilities: NDArray[np.float64], key: str = KEY
+) -> None:
+    """Put the probability of every label into ``obsm``, and the labels' names into ``uns``.
+
+    Names of labels may have a slash, which the names of columns in a file may not.
+    """
+    with _filling(adata):
+        adata.obsm[f"{key}_labels"] = probabilities
+        adata.uns[f"{key}_labels"] = np.array(names, dtype=str)
 
 
 def put_layer(adata: AnnData, name: str, values: NDArray[np.float32]) -> None:

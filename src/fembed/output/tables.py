@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from fembed.inference.aberrant import AberrantGenes
+    from fembed.inference.annotation import Annotation
     from fembed.inference.projection import Projection
     from fembed.model import Model
 
@@ -84,6 +85,12 @@ class EmbeddingTable:
         return cls(
             projection.sample_names, projection.sample_embedding, facts, projection.covariance
         )
+
+    @classmethod
+    def of_annotation(cls, found: Annotation) -> EmbeddingTable:
+        """New samples with the labels that were carried over to them."""
+        placed = found.projection
+        return cls(placed.sample_names, placed.sample_embedding, found.columns(), placed.covariance)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         names = component_names(self.embedding.shape[1])

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fembed.pl.aberrations import aberrant as aberrant
     from fembed.pl.aberrations import volcano as volcano
+    from fembed.pl.agreement import confusion as confusion
+    from fembed.pl.agreement import reliability as reliability
     from fembed.pl.curves import accuracy_by_dimension as accuracy_by_dimension
     from fembed.pl.curves import training_curve as training_curve
     from fembed.pl.genes import gene_map as gene_map
@@ -31,6 +33,7 @@ _HOME = {
     "aberrant": "aberrations",
     "accuracy_by_dimension": "curves",
     "accuracy_table": "heatmap",
+    "confusion": "agreement",
     "density": "hexagons",
     "density_grid": "panels",
     "distance_preservation": "quality",
@@ -40,6 +43,7 @@ _HOME = {
     "interactive_map": "interactive",
     "projection": "placed",
     "reconstruction": "quality",
+    "reliability": "agreement",
     "scatter_grid": "panels",
     "similarity_landscape": "landscapes",
     "training_curve": "curves",

@@ -1,4 +1,4 @@
-"""Functions on AnnData objects, like scanpy's: fit a map, place new samples, decode.
+"""Functions on AnnData objects, like scanpy's: fit a map, place new samples, label them, decode.
 
 Results go into the object itself (see `fembed.output.anndata_fields`), so that scanpy's plots and
 neighbours run on them: ``sc.pl.embedding(adata, basis="fembed")``,
@@ -7,8 +7,9 @@ neighbours run on them: ``sc.pl.embedding(adata, basis="fembed")``,
 
 from __future__ import annotations
 
+from fembed.tl.labelled import annotate
 from fembed.tl.new_samples import aberrant, project
 from fembed.tl.stored import decode, model
 from fembed.tl.training import fit
 
-__all__ = ["aberrant", "decode", "fit", "model", "project"]
+__all__ = ["aberrant", "annotate", "decode", "fit", "model", "project"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ def fit(
     mask_var: str | NDArray[np.bool_] | None = None,
     key_added: str = anndata_fields.KEY,
     random_state: int | None = None,
+    labels: str | Sequence[str] | None = None,
     verbose: bool | None = None,
     callback: Callable[[train.Progress], None] | None = None,
     copy: bool = False,
@@ -54,6 +55,8 @@ def fit(
         What the results are called; another name keeps several models in one object.
     random_state : int, optional
         Another word for the option ``seed``.
+    labels : str or list of str, optional
+        Columns of ``obs`` to keep with the model, for `annotate` of new samples.
     verbose : bool, optional
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in
         notebooks.
@@ -100,6 +103,7 @@ def fit(
         anndata_fields.expression_of(adata, matrix, mask_var),
         config,
         transform=transform,
+        labels=labels,
         overwrite_values=True,
         verbose=verbose,
         callback=callback,

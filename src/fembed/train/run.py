@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from fembed.config import FitConfig
 from fembed.data import account, layer_scales, layers
 from fembed.data.chunks import gene_limits, row_chunks
 from fembed.data.expression import Expression
+from fembed.data.labels import labels_of
 from fembed.data.memory import available_bytes
 from fembed.data.transforms import Transform, check_transform
 from fembed.engine import Float32
@@ -47,6 +48,7 @@ def fit(
     *,
     transform: Transform | Mapping[str, Transform] = "log10",
     calibrate: bool = True,
+    labels: str | Sequence[str] | Mapping[str, Any] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     overwrite_values: bool = False,
     verbose: bool | None = None,
@@ -76,6 +78,9 @@ def fit(
         published recipe holds out none) there are no p-values, and the factor is that of training
         samples, which is too small: ``model.calibration.held_out`` is then False. With fewer than
         20 samples in all there is no factor. (`fembed.calibrate` takes samples of your choice.)
+    labels : str, list of str or mapping, optional
+        Labels to keep with the model for `fembed.annotate`: columns of the samples' annotations,
+        or values by name. The training does not use them.
     checkpoint : path, optional
         A file to which the state of the training is written once per minute. If it exists, the
         fit continues from there and ends with the bits of a fit that was never stopped. It is not
@@ -128,6 +133,7 @@ def fit(
         raise InputError(f"callback is {shown(callback)}; give a function, or leave it out.")
     expression = Expression.of(data)
     _check(expression, config)
+    kept_labels = labels_of(expression, labels)
     preprocessing = layer_scales.prepared_for(expression, transform)
     account.warn_of_doubts(expression, preprocessing)
     kept = None
@@ -164,6 +170,7 @@ def fit(
         training=report,
         residual_factors=trained.residual_factors,
         calibration=trained.calibration,
+        labels=kept_labels,
     )
     _check_trained(model, schedule)
     return model
