@@ -25,7 +25,6 @@ SECTIONS = (
     ("panels", "Few genes", "panels"),
     ("masked", "Missing entries in training", "masked"),
     ("confidence", "How sure places are", "confidence"),
-    ("annotate", "Labels carried over", "annotate"),
 )
 HEAD = """# Results
 
