@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
 @errors_told()
 def annotate(
     model: args.ModelFolder,
-    data: args.Data,
     output: args.TableOutput,
+    data: args.NewData = None,
+    with_: args.With = None,
     label: Annotated[
         str | None,
         typer.Option(
@@ -78,11 +78,8 @@ def annotate(
     knows; the most probable label, its probability, and the margin to the second; and what project
     writes.
     """
-    from functools import partial
-
     from fembed import inference, pl, store
-    from fembed.commands import describe, options
-    from fembed.data import readers
+    from fembed.commands import describe, layered, options
     from fembed.errors import InputError
     from fembed.output import tables
 
@@ -90,7 +87,8 @@ def annotate(
         raise InputError(f"--threshold is {threshold:g}; choose a number from 0 to 1.")
     if reference is not None and label is None:
         raise InputError("--reference needs --label COLUMN, the column with the labels.")
-    sources = [path for path in (data, reference) if path is not None]
+    others = layered.files(with_)
+    sources = layered.sources(data, others, reference)
     place = tables.check_output(output, overwrite, sources=sources, model=model)
     wanted = {"--output": place}
     if probabilities is not None:
@@ -107,14 +105,22 @@ def annotate(
     )
     options.check_threads(n_threads)
     trained = store.load(model)
-    read = partial(readers.read, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene)
-    expression = read(data)
+    layered.check(trained, model, data, others)
+    expression = layered.read_for(
+        trained,
+        data,
+        others,
+        layer=layer,
+        use_raw=use_raw,
+        transpose=transpose,
+        tx2gene=tx2gene,
+    )
     true = _true_labels(expression, truth, label or next(iter(trained.labels), None), figures)
     found = inference.annotate(
         trained,
         expression,
         label,
-        reference=_annotations(reference, read),
+        reference=_annotations(reference),
         threshold=threshold,
         n_threads=n_threads,
     )
@@ -154,12 +160,13 @@ def _true_labels(
     return None
 
 
-def _annotations(reference: str | None, read: Callable[[str], Expression]) -> Any:
+def _annotations(reference: str | None) -> Any:
     """The reference's annotations, from a table of them or with its expression."""
+    from fembed.data import readers
     from fembed.evaluation import label_tables
 
     if reference is None:
         return None
     if reference.lower().endswith(label_tables.ENDINGS):
         return label_tables.read_table(reference)
-    return read(reference)
+    return readers.read(reference)

@@ -118,6 +118,9 @@ def annotation_facts(found: Annotation, truth: Names | None) -> Facts:
         "called_unknown": int(found.unknown.sum()),
         "median_probability": float(np.median(found.probability)),
     }
+    p_value = found.projection.p_value
+    if p_value is not None and np.isnan(p_value).any():
+        facts["without_p_value"] = int(np.isnan(p_value).sum())
     if truth is not None:
         known = found.agreement(truth)
         facts |= {

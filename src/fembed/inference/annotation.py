@@ -54,7 +54,10 @@ class Annotation(ShowsFacts):
 
     @property
     def unknown(self) -> NDArray[np.bool_]:
-        """The samples (k) that are of no kind that the model knows, by their p-value."""
+        """The samples (k) that are of no kind that the model knows, by their p-value.
+
+        A sample without a p-value, such as one with a small panel of genes, is not among them.
+        """
         p_value = self.projection.p_value
         if p_value is None:
             return np.zeros(len(self.sample_names), bool)

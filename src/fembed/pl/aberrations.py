@@ -32,7 +32,7 @@ _MANY = 30
 _TINY = float(np.finfo(np.float64).tiny)
 _ACROSS = {
     "z": "standardised residual",
-    "difference": "measured less expected, on the model's scale",
+    "difference": "measured less expected, after the transform",
 }
 _OTHERS = "not significant"
 _STYLES = {
@@ -66,7 +66,7 @@ def volcano(
     sample : str or int, optional
         Its name, or its row; by default the one with the most aberrant genes.
     across : {"difference", "z"}
-        The horizontal axis: the measured less the expected value, on the model's scale; or the
+        The horizontal axis: the measured less the expected value, after the transform; or the
         standardised residual, on which the p-value of a sample's genes depends alone.
     rate : float
         The false discovery rate among the sample's genes at which one is called.
