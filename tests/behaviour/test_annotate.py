@@ -297,6 +297,7 @@ def test_refusals(model: Model, old: Expression, new: Expression) -> None:
         (lambda: annotate(model, new, "half", reference=old), "the label 'half' 'left'"),
         (lambda: annotate(model, new, "kind", reference=new), "none of the model's 300"),
         (lambda: annotate(model, new, reference=old), "give labels=COLUMN"),
+        (lambda: annotate(model, new, "kind", reference=pd.concat([old.obs] * 2)), "'s0'"),
         (lambda: annotate(model, new, kinds[:-1]), "299 labels for 300 samples"),
         (lambda: annotate(model, new, few), "12 training samples of 300 have a label, and 20"),
         (lambda: annotate(model, new, threshold=2), "threshold is 2"),

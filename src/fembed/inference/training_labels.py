@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fembed.data.expression import Expression
 from fembed.data.labels import known, texts_of
-from fembed.data.names import Names
+from fembed.data.names import Names, refuse_duplicates
 from fembed.errors import DataWarning, InputError, shown
 from fembed.facts import counted
 from fembed.inference.matching import training_rows
@@ -64,6 +64,8 @@ def _labels_in(reference: Any, column: Any, model: Model) -> tuple[Names, str]:
             f"is '{held.sample_names[0]}', the model's is '{model.sample_names[0]}'); give the "
             "data that the model was trained on."
         )
+    ours = set(model.sample_names)
+    refuse_duplicates((name for name in held.sample_names if name in ours), "sample", held.origin)
     found = texts_of([None] * model.n_samples, model.sample_names)
     found[at[at >= 0]] = texts[at >= 0]
     return found, f"label '{column}'"

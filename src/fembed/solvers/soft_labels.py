@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
 from scipy.special import log_softmax
 
 from fembed.data.chunks import even_choice
@@ -36,7 +37,7 @@ Codes = NDArray[np.intp]
 #: The bandwidth is this part of the distance to the k-th neighbour, over the root of d.
 SHARE = 0.5
 #: What k and c are chosen from.
-NEIGHBOURS = (5, 10, 20, 40, 80, 160)
+NEIGHBOURS = (5, 10, 20, 40, 80, 160, 320)
 PSEUDO_SAMPLES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 #: Precision of the normal prior of the regression's unknowns, for coordinates of unit deviation.
 PRECISION = 0.1
@@ -84,20 +85,20 @@ class Vote:
 
     def left_out(self, rows: NDArray[np.intp]) -> Iterator[tuple[Vote, Float64]]:
         """For every k and c, how it would vote on its own ``rows``, each without its own label."""
-        for k in NEIGHBOURS:
-            if k >= len(self.places):
-                return
-            vote = replace(self, neighbours=k)
-            votes, sizes = np.empty((len(rows), self.members.shape[1])), np.empty((len(rows), 1))
-            for part in _blocks(len(rows), self.places.size):
-                here = rows[part]
-                squares = np.square(self.places - self.places[here][:, None]).sum(axis=2)
-                squares[np.arange(len(here)), here] = np.inf
-                scaled = squares / vote._width(squares)[:, None]
-                votes[part], sizes[part] = vote._counted(scaled)
+        neighbours = [k for k in NEIGHBOURS if k < len(self.places)]
+        found: list[list[tuple[Float64, Float64]]] = [[] for _ in neighbours]
+        for part in _blocks(len(rows), self.places.size):
+            here = rows[part]
+            squares = cdist(self.places[here], self.places, "sqeuclidean")
+            squares[np.arange(len(here)), here] = np.inf
+            for parts, k in zip(found, neighbours, strict=True):
+                width = replace(self, neighbours=k)._width(squares)
+                parts.append(self._counted(squares / width[:, None]))
+        for parts, k in zip(found, neighbours, strict=True):
+            votes, sizes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
             for c in PSEUDO_SAMPLES:
-                chosen = replace(vote, pseudo_samples=c)
-                yield chosen, chosen._mixed(votes, sizes)
+                vote = replace(self, neighbours=k, pseudo_samples=c)
+                yield vote, vote._mixed(votes, sizes)
 
     def _width(self, squares: Float64) -> Float64:
         """h^2 for m places, from the squares of their distances to the labelled ones (m x n)."""
