@@ -22,13 +22,34 @@ constexpr int TILE = 8;  // panels whose rows are multiplied together
 struct NoisePanels {
     Panels root_weight, factors;
     CountPanels counts;
+    double* products;
+    float* sums;
 
     NoisePanels(Slices& slices, const Counts* given, int64_t n_panels, int n_factors)
         : root_weight(slices.panels(n_panels, 1)), factors(slices.panels(n_panels, n_factors)),
-          counts(slices, given, n_panels) {}
+          counts(slices, given, n_panels), products(slices.doubles(int64_t(n_factors) * n_factors)),
+          sums(slices.floats(int64_t(n_factors) * n_factors + LANES)) {}
 };
 
-// By panel: the roots of the weights, the factors times them, and what is known of counts.
+inline int tile_size(const FrozenModel& frozen, int64_t panel) {
+    const int64_t left = frozen.n_panels - panel;
+    return int(left < TILE ? left : TILE);
+}
+
+// Adds sign * rows' rows of a tile to the k x k matrix `to`: float32 within a tile, float64 over
+// tiles.
+inline void add_gram(Features rows, int k, int count, double sign, float* sums, double* to) {
+    clear(sums, int64_t(k) * k);
+    add_dots(rows, k, rows, k, count, sums);
+    for (int i = 0; i < k * k; ++i) to[i] += sign * double(sums[i]);
+}
+
+inline void set_identity(double* matrix, int k) {
+    for (int i = 0; i < k * k; ++i) matrix[i] = i % (k + 1) ? 0.0 : 1.0;
+}
+
+// By panel: the roots of the weights, the factors times them, and what is known of counts; I +
+// F' W F over all genes.
 struct FrozenNoise {
     const int n_factors;
 
@@ -50,8 +71,15 @@ struct FrozenNoise {
                 panels.counts.fill(*given.counts, {nullptr, k * PANEL, frozen.genes_in(k)}, k);
             }
         }
+        if (!n_factors) return;
+        set_identity(panels.products, n_factors);
+        for (int64_t k = 0; k < frozen.n_panels; k += TILE) {
+            add_gram(factors(k), n_factors, tile_size(frozen, k), 1.0, panels.sums,
+                     panels.products);
+        }
     }
     const CountPanels& counts() const { return panels.counts; }
+    const double* products() const { return panels.products; }
     const float* root_weight(int64_t panel) const { return panels.root_weight.at(panel); }
     Features factors(int64_t panel) const {
         return {panels.factors.at(panel), int64_t(n_factors) * PANEL};
@@ -80,25 +108,34 @@ class SharedNoise {
         : noise(noise_), frozen(frozen_), n_right(frozen_.layout.d + 1), memory(own) {}
 
     // The factor of I + F' W F over the genes that `profile` has; kept if those of the last one.
+    // Where it lacks less than half of them, these are taken away from what all genes make.
     void observe(const float* profile) {
         const int k = noise.n_factors;
         if (!k) return;
         bool same = ready;
+        int64_t n_seen = 0;
         for (int64_t j = 0; j < frozen.p; ++j) {
             const float seen = profile[j] == profile[j] ? 1.0f : 0.0f;
             same = same && memory.seen[j] == seen;
             memory.seen[j] = seen;
+            n_seen += seen > 0.0f;
         }
         if (same) return;
-        for (int64_t j = frozen.p; j < frozen.n_panels * PANEL; ++j) memory.seen[j] = 0.0f;
-        for (int i = 0; i < k * k; ++i) memory.factor[i] = i % (k + 1) ? 0.0 : 1.0;
+        const bool lacks_few = 2 * n_seen > frozen.p;
+        const float taken = lacks_few ? 0.0f : 1.0f;
+        for (int64_t j = frozen.p; j < frozen.n_panels * PANEL; ++j) {
+            memory.seen[j] = 1.0f - taken;  // there is no such gene
+        }
+        if (lacks_few) {
+            for (int i = 0; i < k * k; ++i) memory.factor[i] = noise.products()[i];
+        } else {
+            set_identity(memory.factor, k);
+        }
         for (int64_t panel = 0; panel < frozen.n_panels; panel += TILE) {
-            const int count = tile_of(panel);
-            for (int t = 0; t < count; ++t) mask(panel + t, t);
+            const int count = tile_size(frozen, panel);
+            if (!mask(panel, count, taken)) continue;
             const Features rows = {memory.masked, int64_t(k) * PANEL};
-            clear(memory.sums, int64_t(k) * k);
-            add_dots(rows, k, rows, k, count, memory.sums);
-            for (int i = 0; i < k * k; ++i) memory.factor[i] += double(memory.sums[i]);
+            add_gram(rows, k, count, lacks_few ? -1.0 : 1.0, memory.sums, memory.factor);
         }
         ready = factorize(memory.factor, k);
     }
@@ -147,16 +184,20 @@ class SharedNoise {
     const SharedNoiseMemory memory;
     bool ready = false;
 
-    int tile_of(int64_t panel) const {
-        const int64_t left = frozen.n_panels - panel;
-        return int(left < TILE ? left : TILE);
-    }
-    // The factors of a panel, without those of unobserved genes; the t-th of its tile.
-    void mask(int64_t panel, int t) const {
-        const float* const from = noise.factors(panel).data;
+    // The factors of the genes of a tile that are `taken`, zero for the others; false if none is.
+    bool mask(int64_t panel, int count, float taken) const {
         const float* const seen = memory.seen + panel * PANEL;
-        float* const to = memory.masked + int64_t(t) * noise.n_factors * PANEL;
-        for (int f = 0; f < noise.n_factors * PANEL; ++f) to[f] = from[f] * seen[f % PANEL];
+        bool any = false;
+        for (int i = 0; i < count * PANEL; ++i) any = any || seen[i] == taken;
+        if (!any) return false;
+        for (int t = 0; t < count; ++t) {
+            const float* const from = noise.factors(panel + t).data;
+            float* const to = memory.masked + int64_t(t) * noise.n_factors * PANEL;
+            for (int f = 0; f < noise.n_factors * PANEL; ++f) {
+                to[f] = seen[t * PANEL + f % PANEL] == taken ? from[f] : 0.0f;
+            }
+        }
+        return true;
     }
 };
 

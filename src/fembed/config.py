@@ -14,6 +14,9 @@ from fembed.errors import InputError, shown
 Recipe = Literal["fast", "published"]
 RECIPES: tuple[Recipe, ...] = ("fast", "published")
 
+LikelihoodName = Literal["normal", "least-squares"]
+LIKELIHOODS: tuple[LikelihoodName, ...] = ("normal", "least-squares")
+
 Init = Literal["tsne", "pca"]
 INITS: tuple[Init, ...] = ("tsne", "pca")
 #: Barnes-Hut t-SNE works in up to three dimensions.
@@ -60,6 +63,10 @@ class FitConfig:
         Where the fast recipe starts. "tsne": at a t-SNE layout, which keeps related samples
         together; the default for maps (up to three components, from 20 samples). "pca": at the
         principal components; the default above, and the only one there.
+    likelihood : {"normal", "least-squares"}, optional
+        What samples are placed by. "normal": by the likelihood of map, residual factors and noise;
+        the default of the fast recipe, if the factors help. "least-squares": by the squared error
+        over the genes; the only one of the published recipe.
     epochs : float, optional
         Passes over all entries of the matrix. Default: chosen by the size of the data and, in
         the fast recipe, ended earlier when held-out samples stop improving.
@@ -98,6 +105,7 @@ class FitConfig:
     hidden: tuple[int, ...] = (100, 50, 50)
     recipe: Recipe = "fast"
     init: Init | None = None
+    likelihood: LikelihoodName | None = None
     epochs: float | None = None
     iterations: int | None = None
     block_samples: int | None = None
@@ -132,6 +140,16 @@ class FitConfig:
             )
         if self.init is not None and self.recipe == "published":
             raise InputError("init is for the fast recipe; the published one starts at random.")
+        if self.likelihood is not None and self.likelihood not in LIKELIHOODS:
+            raise InputError(
+                f"likelihood is {shown(self.likelihood)}; choose 'normal' or 'least-squares', or "
+                "leave it out."
+            )
+        if self.likelihood == "normal" and self.recipe == "published":
+            raise InputError(
+                "The likelihood 'normal' is for the fast recipe; the published one places samples "
+                "by least squares."
+            )
         if self.epochs is not None and self.iterations is not None:
             raise InputError("Both epochs and iterations are given; choose one of them.")
 
@@ -187,6 +205,11 @@ class FitConfig:
             return self.init == "tsne"
         return self.n_components <= MAX_TSNE_COMPONENTS
 
+    @property
+    def places_by_likelihood(self) -> bool:
+        """Whether samples are placed by the likelihood, where residual factors help."""
+        return self.recipe == "fast" and self.likelihood != "least-squares"
+
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON-able values."""
         return {**dataclasses.asdict(self), "hidden": list(self.hidden)}
@@ -201,6 +224,7 @@ class FitConfig:
             For an unknown or impossible option, which it names.
         """
         now = {FORMER_NAMES.get(name, name): value for name, value in options.items()}
+        now.setdefault("likelihood", "least-squares")  # of a version that had no other
         if isinstance(options.get("start"), str):
             now["init"] = FORMER_INITS.get(options["start"], options["start"])
         known = {field.name for field in dataclasses.fields(cls)}
@@ -220,6 +244,10 @@ class FitConfig:
         inits = {new: old for old, new in FORMER_INITS.items()}
         options["start"] = inits.get(options["start"])
         del options["n_threads"]
+        if not self.places_by_likelihood:
+            del options["likelihood"]
+        else:
+            options["likelihood"] = "normal"
         return options
 
     @classmethod

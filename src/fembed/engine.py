@@ -251,6 +251,16 @@ class Solution:
         """The cost by observed gene (k); zero where there is none."""
         return np.asarray(self.cost / np.maximum(self.n_observed, 1), np.float64)
 
+    def take(self, rows: NDArray[np.intp]) -> Solution:
+        """That of some profiles, by their numbers."""
+        return Solution(
+            self.u[rows],
+            self.cost[rows],
+            self.curvature[rows],
+            self.n_observed[rows],
+            self.n_iterations[rows],
+        )
+
 
 def solve(
     parameters: Parameters,

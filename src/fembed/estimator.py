@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
-from fembed.config import FitConfig, Init, Recipe
+from fembed.config import FitConfig, Init, LikelihoodName, Recipe
 from fembed.data.annotations import refuse_layers
 from fembed.data.chunks import row_chunks
 from fembed.data.expression import Expression
@@ -56,6 +56,8 @@ class FactorizedEmbedding(
         its name, so it cannot be called ``transform`` as the method is.)
     init : {"tsne", "pca"}, optional
         Where the fast recipe starts; by default at a t-SNE layout in up to three dimensions.
+    likelihood : {"normal", "least-squares"}, optional
+        What samples are placed by; by default the former in the fast recipe.
     epochs : float, optional
         Passes over the matrix; by default chosen by the size of the data and by held-out samples.
     iterations : int, optional
@@ -119,6 +121,7 @@ class FactorizedEmbedding(
         recipe: Recipe = "fast",
         preprocessing: Transform = "log10",
         init: Init | None = None,
+        likelihood: LikelihoodName | None = None,
         epochs: float | None = None,
         iterations: int | None = None,
         block_samples: int | None = None,
@@ -137,6 +140,7 @@ class FactorizedEmbedding(
         self.recipe = recipe
         self.preprocessing = preprocessing
         self.init = init
+        self.likelihood = likelihood
         self.epochs = epochs
         self.iterations = iterations
         self.block_samples = block_samples

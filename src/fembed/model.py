@@ -14,6 +14,7 @@ from fembed.data.lookup import exact_positions
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted
 from fembed.parameters import MAX_LOSS, MAX_VALUE, Array, Parameters, check_array
+from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 from fembed.solvers.numeric_range import within_range
 
 if TYPE_CHECKING:
@@ -130,6 +131,12 @@ class Model(ShowsFacts):
     def gene_components(self) -> int:
         """Dimension of the gene embedding."""
         return self.parameters.gene_components
+
+    def criterion(self) -> Criterion:
+        """What new samples are placed by: the likelihood, or least squares where there is none."""
+        if not self.config.places_by_likelihood:
+            return SUM_OF_SQUARES
+        return Criterion.of_samples(self.residual_factors, self.sample_embedding)
 
     def _facts(self) -> tuple[str, dict[str, Any]]:
         config, training = self.config, self.training

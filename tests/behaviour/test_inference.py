@@ -24,7 +24,7 @@ from fembed.model import Model
 from fembed.solvers import novelty
 from fembed.solvers.jacobian import Jacobian
 from fembed.solvers.samples import place
-from fembed.solvers.uncertainty import covariance, squared_distance
+from fembed.solvers.uncertainty import squared_distance
 from fembed.train import fit
 from tests.curved_expression import SMALL, curved, expression, frame
 
@@ -113,7 +113,7 @@ class TestImpute:
             return values + rng.normal(size=(len(values), 2)).astype(np.float32) @ loading
 
         learning, new = shared(curved(240)), shared(fresh)
-        plain = trained(learning, iterations=1000)
+        plain = trained(learning, iterations=1000, likelihood="least-squares")
         known = calibrate(plain, frame(learning, "s"))
         assert known.residual_factors is not None
         panel = frame(new).iloc[:, PANEL]
@@ -164,7 +164,7 @@ class TestImpute:
         assert 0.8 < (gap < 1.645 * imputed.sd[:, HIDDEN]).mean() < 0.99
 
     def test_a_model_without_factors_has_no_deviations(self, fresh: Float32) -> None:
-        plain = trained(curved(80), iterations=30, calibrate=False)
+        plain = trained(curved(80), iterations=30, likelihood="least-squares")
         with pytest.raises(InputError, match="no residual factors"):
             quiet_impute(plain, frame(fresh).iloc[:, PANEL], sd=True)
 
@@ -326,8 +326,9 @@ class TestConfidence:
         numeric = (model.decode(point + step) - model.decode(point - step))[:, genes].T / 2e-3
         assert_allclose(derivative, numeric, atol=0.05 * np.abs(numeric).max())
 
-    def test_genes_that_fit_worse_where_they_pull_more_widen_it(self, model: Model) -> None:
-        """The case that residual variance x inverse of J'J gets wrong."""
+    def test_genes_that_fit_worse_where_they_pull_more_widen_it(self) -> None:
+        """Least squares, where residual variance x inverse of J'J is wrong."""
+        model = trained(curved(), iterations=2000, likelihood="least-squares")
         rng = np.random.default_rng(8)
         points = model.sample_embedding[rng.integers(0, model.n_samples, 300)]
         jacobian = Jacobian(model.parameters)
@@ -352,16 +353,10 @@ class TestConfidence:
         held_out, test = frame(values[:150], "held"), values[150:]
         known = calibrate(model, held_out)
         order = rng.permutation(N_GENES)
-        halves = [known.parameters.take_genes(half) for half in (order[:45], order[45:])]
-        places, spread = [], []
-        for some, half in zip(halves, (order[:45], order[45:]), strict=True):
-            part = np.ascontiguousarray(test[:, half])
-            solution = place(some, part)
-            places.append(solution.u.astype(float))
-            spread.append(covariance(some, part, solution))
-        assert known.calibration is not None
-        both = known.calibration.ellipse_factor * (spread[0] + spread[1])
-        covered = squared_distance(places[0] - places[1], both) < chi2(2).ppf(0.9)
+        new = frame(test)
+        one, other = (project(known, new.iloc[:, half]) for half in (order[:45], order[45:]))
+        gap = one.sample_embedding.astype(float) - other.sample_embedding
+        covered = squared_distance(gap, one.covariance + other.covariance) < chi2(2).ppf(0.9)
         assert covered.mean() == pytest.approx(0.9, abs=0.06)
 
     @pytest.mark.parametrize("recipe", ["fast", "published"])
@@ -372,7 +367,8 @@ class TestConfidence:
             trained(curved(), calibrate, recipe=recipe, iterations=300)
             for calibrate in (False, True)
         )
-        assert bare.calibration is None and bare.residual_factors is None
+        assert bare.calibration is None
+        assert (bare.residual_factors is None) is (recipe == "published")
         assert known.calibration is not None and not known.calibration.reference_loss.size
         factor = known.calibration.ellipse_factor
         one, other = project(bare, fresh), project(known, fresh)
@@ -397,20 +393,21 @@ class TestConfidence:
         rng = np.random.default_rng(3)
         loading = rng.normal(0, 0.4, (2, N_GENES)).astype(np.float32)
         values = curved(240) + rng.normal(size=(240, 2)).astype(np.float32) @ loading
-        model = trained(10 * values, calibrate=True, iterations=1000)
-        again = calibrate(model, frame(10 * values, "s"))
-        assert model.residual_factors is not None and again.residual_factors is not None
-        assert model.calibration is not None and again.calibration is not None
-        assert again.calibration.ellipse_factor == model.calibration.ellipse_factor
-        assert model.calibration.unexplained is not None
-        assert again.calibration.unexplained is not None
-        assert_allclose(again.calibration.unexplained, model.calibration.unexplained, rtol=1e-2)
-        left = np.where(np.arange(N_GENES) % 5, np.nan, rng.normal(size=(4, N_GENES)))
-        found, wanted = (
-            known.predict(left.astype(np.float32))
-            for known in (model.residual_factors, again.residual_factors)
+        # By a power of two, so that both have the same bits on the scale of the training.
+        one, other = (
+            trained(scale * values, calibrate=True, iterations=1000)
+            for scale in (np.float32(1), np.float32(8))
         )
-        assert_allclose(found, wanted, atol=1e-3 * np.abs(wanted).max())
+        assert one.residual_factors is not None and other.residual_factors is not None
+        assert one.calibration is not None and other.calibration is not None
+        assert_allclose(other.residual_factors.loading, 8 * one.residual_factors.loading)
+        assert_allclose(other.residual_factors.noise, 64 * one.residual_factors.noise)
+        assert other.calibration.ellipse_factor == one.calibration.ellipse_factor
+        assert one.calibration.unexplained is not None
+        assert other.calibration.unexplained is not None
+        assert_allclose(other.calibration.unexplained, 64 * one.calibration.unexplained)
+        found = project(other, 8 * fresh).sample_embedding
+        assert_allclose(found, 8 * project(one, fresh).sample_embedding, rtol=1e-4, atol=1e-4)
 
     def test_too_few_samples_calibrate_nothing(self) -> None:
         model = trained(curved(19), calibrate=True, iterations=50)
@@ -481,7 +478,7 @@ class TestConfidence:
         known = calibrate(model, frame(curved(), "s"))
         assert known.calibration is not None and not known.calibration.reference_loss.size
         assert project(known, fresh).p_value is None
-        assert model.calibration is None and model.residual_factors is None
+        assert model.calibration is None
 
     def test_it_is_saved_and_loaded(self, model: Model, fresh: Float32, tmp_path: Path) -> None:
         values = np.concatenate([curved(), curved(30, seed=5)])

@@ -13,12 +13,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chi2
 
 from fembed import store
+from fembed._reference.placement import cost
 from fembed.config import FitConfig
 from fembed.data.chunks import even_choice
 from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError
 from fembed.inference.projection import Projection, project
 from fembed.model import Model
+from fembed.solvers.prior import Prior
+from fembed.solvers.residual_factors import alike_counts
 from fembed.train import fit
 from tests.curved_expression import SMALL, curved, expression, frame, trained
 
@@ -28,6 +31,12 @@ N_GENES = 90
 @pytest.fixture(scope="module")
 def model() -> Model:
     return trained(curved(), iterations=2000)
+
+
+@pytest.fixture(scope="module")
+def squares() -> Model:
+    """It places samples by least squares."""
+    return trained(curved(), iterations=2000, likelihood="least-squares")
 
 
 @pytest.fixture(scope="module")
@@ -146,28 +155,55 @@ class TestGenes:
 
 
 class TestPlace:
-    """A sample is where the decoded profile is nearest its own."""
+    """A sample is where it is most probable; by least squares, where it fits best."""
 
-    def test_training_samples_find_themselves(self, model: Model) -> None:
-        found = project(model, curved())
-        # Both ended by an exact solve, so they differ where two places fit alike.
-        gap = distances(found.sample_embedding, model.sample_embedding, model)
-        assert np.quantile(gap, 0.9) < 1e-3
+    def test_training_samples_find_themselves(self, model: Model, squares: Model) -> None:
+        for one, tolerance in ((squares, 1e-3), (model, 1e-2)):
+            found = project(one, curved())
+            # Both ended by an exact solve, so they differ where two places fit alike, and under
+            # the likelihood as far as the prior changed with the last solve.
+            gap = distances(found.sample_embedding, one.sample_embedding, one)
+            assert np.quantile(gap, 0.9) < tolerance
         # And there the projection, which looks everywhere, fits at least as well.
-        assert (found.loss <= model.sample_loss * (1 + 1e-4)).all()
+        found = project(squares, curved())
+        assert (found.loss <= squares.sample_loss * (1 + 1e-4)).all()
+
+    def test_under_the_likelihood_no_place_is_more_probable(
+        self, model: Model, fresh: Float32
+    ) -> None:
+        """By the cost of the reference, at other places near and far."""
+        factors, rng = model.residual_factors, np.random.default_rng(4)
+        assert factors is not None and model.criterion().is_likelihood
+        prior = Prior.of_samples(model.sample_embedding, 1.0)
+        found = project(model, fresh[:12])
+        size = model.sample_embedding.std()
+        for profile, place in zip(fresh, found.sample_embedding, strict=False):
+            (n_genes, _), *_ = alike_counts(profile[None])
+            likelihood = factors.likelihood(n_genes, prior)
+            least = cost(model.parameters, profile, place.astype(float), likelihood)[0]
+            others = place + size * np.outer([0.01, 0.1, 1.0], rng.standard_normal(2))
+            for other in [*others, *model.sample_embedding[::20].astype(float)]:
+                there = cost(model.parameters, profile, other, likelihood)[0]
+                assert there > least * (1 - 1e-4)
 
     @pytest.mark.parametrize("n_components", [1, 2, 3, 5, 8, 16])
     def test_a_decoded_point_is_found_again(self, n_components: int) -> None:
-        found = trained(curved(80, N_GENES), iterations=300, n_components=n_components)
+        found = trained(
+            curved(80, N_GENES),
+            iterations=300,
+            n_components=n_components,
+            likelihood="least-squares",
+        )
         assert_decoded_points_are_found(found)
 
     def test_in_64_dimensions(self) -> None:
         values = np.random.default_rng(0).normal(size=(90, 200)).astype(np.float32)
-        found = trained(values, iterations=60, n_components=64)
+        found = trained(values, iterations=60, n_components=64, likelihood="least-squares")
         assert_decoded_points_are_found(found)
         assert project(found, values[:3]).covariance.shape == (3, 64, 64)
 
-    def test_loss_is_the_decoded_error_and_is_least(self, model: Model, fresh: Float32) -> None:
+    def test_loss_is_the_decoded_error_and_is_least(self, squares: Model, fresh: Float32) -> None:
+        model = squares
         found = project(model, fresh)
         rng = np.random.default_rng(4)
 
@@ -214,7 +250,8 @@ def assert_decoded_points_are_found(model: Model) -> None:
 class TestConfidence:
     """Covariance and outlier score mean what they say."""
 
-    def test_the_ellipse_covers_as_often_as_it_says(self, model: Model) -> None:
+    def test_the_ellipse_covers_as_often_as_it_says(self, squares: Model) -> None:
+        model = squares
         rng = np.random.default_rng(5)
         points = model.sample_embedding[rng.integers(0, model.n_samples, 400)]
         profiles = model.decode(points) + rng.normal(0, 0.05, (400, N_GENES)).astype(np.float32)
@@ -225,31 +262,36 @@ class TestConfidence:
             covered = (squares < chi2(2).ppf(level)).mean()
             assert covered == pytest.approx(level, abs=0.07)
 
-    def test_more_noise_or_fewer_genes_widen_it(self, model: Model) -> None:
+    def test_more_noise_or_fewer_genes_widen_it(self, squares: Model, model: Model) -> None:
         rng = np.random.default_rng(6)
-        points = model.sample_embedding[:40]
+        points = squares.sample_embedding[:40]
         noise = rng.normal(0, 0.05, (40, N_GENES)).astype(np.float32)
-        decoded = model.decode(points)
+        decoded = squares.decode(points)
 
-        def area(profiles: Float32) -> float:
-            return float(np.median(np.sqrt(np.linalg.det(project(model, profiles).covariance))))
+        def area(profiles: Float32, by: Model = squares) -> float:
+            return float(np.median(np.sqrt(np.linalg.det(project(by, profiles).covariance))))
 
         fewer = decoded + noise
         fewer[:, ::2] = np.nan
         assert area(decoded + 2 * noise) == pytest.approx(4 * area(decoded + noise), rel=0.3)
         assert area(fewer) == pytest.approx(2 * area(decoded + noise), rel=0.4)
+        # Under the likelihood the noise is the model's, not the sample's.
+        whole, half = model.decode(model.sample_embedding[:40]), fewer * 0 + 1
+        assert area(whole * half, model) > 1.2 * area(whole, model)
 
     @pytest.mark.parametrize("n_observed", [1, 2])
     def test_it_is_infinite_without_more_genes_than_dimensions(
-        self, model: Model, n_observed: int
+        self, squares: Model, model: Model, n_observed: int
     ) -> None:
         values = curved(6, seed=1)
         values[:3, n_observed:] = np.nan
-        found = project(model, values)
+        found = project(squares, values)
         assert_array_equal(found.n_genes, [n_observed] * 3 + [N_GENES] * 3)
         assert np.isposinf(found.covariance[:3]).all()
         assert np.isfinite(found.covariance[3:]).all()
         assert np.isfinite(found.sample_embedding).all()
+        # The likelihood has a prior, which holds what the genes do not.
+        assert np.isfinite(project(model, values).covariance).all()
 
     def test_outliers_stand_out(self, model: Model) -> None:
         rng = np.random.default_rng(7)

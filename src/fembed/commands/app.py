@@ -47,7 +47,7 @@ FORMER_OPTIONS = {
 
 #: Where an option stands in the help of its command; the others stand under "Options".
 PANELS = {
-    "Model": "n_components gene_components hidden recipe init transform dims model",
+    "Model": "n_components gene_components hidden recipe init likelihood transform dims model",
     "Training": "epochs iterations block_samples block_genes learning_rate weight_decay "
     "validation_fraction validation_entries seed fold_seed",
     "Input": "with_ with_transform training_with layer use_raw transpose tx2gene annotations "

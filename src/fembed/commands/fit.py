@@ -24,6 +24,10 @@ def fit(
         str | None,
         typer.Option(help="Where training starts: tsne (default for up to 3 dimensions) or pca."),
     ] = None,
+    likelihood: Annotated[
+        str | None,
+        typer.Option(help="What samples are placed by: normal (default) or least-squares."),
+    ] = None,
     transform: args.Transform = "log10",
     with_: args.With = None,
     with_transform: args.WithTransform = None,
@@ -88,6 +92,7 @@ def fit(
             hidden=hidden,
             recipe=recipe,
             init=init,
+            likelihood=likelihood,
             epochs=epochs,
             iterations=iterations,
             block_samples=block_samples,

@@ -20,7 +20,7 @@ from fembed.inference.matching import (
 )
 from fembed.model import Calibration, Model
 from fembed.solvers import novelty, residual_factors, uncertainty
-from fembed.solvers.samples import place
+from fembed.solvers.samples import losses
 from fembed.solvers.uncertainty import MIN_SAMPLES
 
 
@@ -76,34 +76,63 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
             f"A calibration needs at least {MIN_SAMPLES} samples, held out or of the training; "
             f"there are {len(held_out)} and {len(trained)}."
         )
-    places = np.empty((len(found.profiles), model.n_components), np.float32)
-    places[trained] = model.sample_embedding[trained_at[trained]]
-    reference = np.empty(0)
-    if held_out.size:
-        solution = place(model.parameters, _rows(found, held_out), n_threads=n_threads)
-        check_placed(found.sample_names[held_out], solution.u, solution.loss)
-        places[held_out], reference = solution.u, np.sort(solution.loss)
-    calibration, enough = model.calibration, len(held_out) >= MIN_SAMPLES
-    if enough or calibration is None:
-        profiles = _rows(found, held_out if enough else trained)
-        factor = uncertainty.ellipse_factor(model.parameters, profiles, n_threads)
-        calibration = Calibration(factor, reference if enough else np.empty(0), enough)
     learning = trained if len(trained) >= MIN_SAMPLES else held_out
-    at_places = replace(model.parameters, sample_embedding=places[learning])
+    if learning is trained:
+        places = model.sample_embedding[trained_at[trained]]
+    else:
+        solution = model.criterion().place(
+            model.parameters, _rows(found, held_out), n_threads=n_threads
+        )
+        places = solution.u
+    at_places = replace(model.parameters, sample_embedding=places)
     factors = residual_factors.learn(at_places, _rows(found, learning), n_threads)
-    if learning is trained and (enough or calibration.reference_score is not None):
+    model = replace(model, residual_factors=factors)
+    left = None
+    if learning is trained:
         left = np.full(model.n_samples, np.nan)
         left[trained_at[trained]] = novelty.of_training(
             at_places, factors, _rows(found, trained), n_threads
         )
-        scores = calibration.reference_score
-        if enough:
-            rest = novelty.unexplained(
-                model.parameters, factors, _rows(found, held_out), places[held_out], n_threads
-            )
-            scores = np.sort(novelty.score(rest, places[held_out], left, model.sample_embedding))
-        calibration = replace(calibration, unexplained=left, reference_score=scores)
-    return replace(model, residual_factors=factors, calibration=calibration)
+    held_out_names = found.sample_names[held_out]
+    calibration = _measured(model, _rows(found, held_out), held_out_names, left, n_threads)
+    if calibration is None:
+        factor = uncertainty.ellipse_factor(
+            model.criterion(), model.parameters, _rows(found, trained), n_threads
+        )
+        calibration = Calibration(factor, np.empty(0), held_out=False)
+    return replace(model, calibration=calibration)
+
+
+def _measured(
+    model: Model,
+    profiles: Float32,
+    names: NDArray[np.object_],
+    left: NDArray[np.float64] | None,
+    n_threads: int | None,
+) -> Calibration | None:
+    """The calibration by profiles (k x n_genes) that the model was not trained on.
+
+    With few of them it is the one that the model has, if any, beside what is ``left`` of its
+    training samples now (n_samples), where that is known.
+    """
+    known = model.calibration
+    if len(profiles) < MIN_SAMPLES:
+        if known is None or known.reference_score is None or left is None:
+            return known
+        return replace(known, unexplained=left)
+    criterion = model.criterion()
+    solution = criterion.place(model.parameters, profiles, n_threads=n_threads)
+    loss = losses(model.parameters, profiles, solution.u, n_threads)
+    check_placed(names, solution.u, loss)
+    factor = uncertainty.ellipse_factor(criterion, model.parameters, profiles, n_threads)
+    found = Calibration(factor, np.sort(loss), held_out=True)
+    if left is None:
+        return found
+    rest = novelty.unexplained(
+        model.parameters, model.residual_factors, profiles, solution.u, n_threads
+    )
+    scores = np.sort(novelty.score(rest, solution.u, left, model.sample_embedding))
+    return replace(found, unexplained=left, reference_score=scores)
 
 
 def _rows(found: Matched, rows: NDArray[np.intp]) -> Float32:

@@ -10,7 +10,7 @@ from fembed.engine import Float32, decode
 from fembed.errors import InputError
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.solvers.samples import refine
+from fembed.solvers.samples import losses
 
 #: So many places of the model are compared with new data: enough for a mean and a spread.
 N_PLACES = 8
@@ -75,12 +75,11 @@ def other_values_doubt(
     some = even_choice(len(rows), MAX_CHECKED_SAMPLES)
     if not some.size:
         return None
-    _, loss = refine(
+    loss = losses(
         model.parameters,
         np.ascontiguousarray(profiles[some]),
         model.sample_embedding[rows[some]],
-        max_iterations=0,
-        n_threads=n_threads,
+        n_threads,
     )
     found, stored = float(loss.mean()), float(model.sample_loss[rows[some]].mean())
     if found <= MAX_LOSS_RATIO * stored + 1e-6:

@@ -21,7 +21,7 @@ from fembed.inference.matching import (
 )
 from fembed.model import Model
 from fembed.progress import Bar
-from fembed.solvers.samples import place
+from fembed.solvers.samples import losses
 from fembed.train import Progress
 from fembed.train.extend import grow
 
@@ -67,7 +67,8 @@ def extend(
         the mean squared errors of old and new samples before and after, and the ``drift``: the
         root mean square distance between a sample's old and new place, divided by the map's size
         (the root mean square distance of old places from their mean), and its 95 % point,
-        ``drift_95``. What was learnt after the training is dropped: calibrate anew.
+        ``drift_95``. The residual factors are learnt anew, and the calibration is dropped:
+        calibrate again.
 
     Raises
     ------
@@ -94,8 +95,10 @@ def extend(
         name = new.sample_names[int(np.argmax(known >= 0))]
         raise InputError(f"The sample '{name}' is in the model already; leave it out.")
     config = model.config if n_threads is None else replace(model.config, n_threads=n_threads)
-    solution = place(new.parameters, new.profiles, n_threads=config.n_threads)
-    check_placed(new.sample_names, solution.u, solution.loss)
+    criterion = model.criterion().take_genes(new.genes)
+    places = criterion.place(new.parameters, new.profiles, n_threads=config.n_threads).u
+    new_loss = losses(new.parameters, new.profiles, places, config.n_threads)
+    check_placed(new.sample_names, places, new_loss)
     values = np.full((model.n_samples + len(new.profiles), model.n_genes), np.nan, np.float32)
     values[: model.n_samples] = _of_training(model, training)
     refuse_other_values(
@@ -104,21 +107,22 @@ def extend(
     values[model.n_samples :, new.genes] = new.profiles
     together = replace(
         model.parameters,
-        sample_embedding=np.concatenate([model.sample_embedding, solution.u]),
+        sample_embedding=np.concatenate([model.sample_embedding, places]),
     )
-    before = np.concatenate([model.sample_loss, solution.loss])
+    before = np.concatenate([model.sample_loss, new_loss])
     n_observed = (~np.isnan(values)).sum(axis=1)
     report: dict[str, Any] = {"drift": 0.0, "drift_95": 0.0}
-    loss = before
+    loss, factors = before, model.residual_factors
     if epochs > 0:
         with Bar(verbose) as bar:
             told = bar.training_callback(callback)
             grown = grow(together, values, model.n_samples, config, epochs, told)
         together, loss, report = grown.parameters, grown.sample_loss, grown.report
+        factors = grown.residual_factors
     report |= {"n_new": len(new.profiles), "epochs": epochs}
-    for when, losses in (("_before", before), ("", loss)):
-        report[f"old_mse{when}"] = _mean(losses, n_observed, slice(None, model.n_samples))
-        report[f"new_mse{when}"] = _mean(losses, n_observed, slice(model.n_samples, None))
+    for when, by_sample in (("_before", before), ("", loss)):
+        report[f"old_mse{when}"] = _mean(by_sample, n_observed, slice(None, model.n_samples))
+        report[f"new_mse{when}"] = _mean(by_sample, n_observed, slice(model.n_samples, None))
     return replace(
         model,
         parameters=together,
@@ -133,7 +137,7 @@ def extend(
             "mse": _mean(loss, n_observed, slice(None)),
             "extension": report,
         },
-        residual_factors=None,
+        residual_factors=factors,
         calibration=None,
     )
 

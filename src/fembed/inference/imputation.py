@@ -16,9 +16,8 @@ from fembed.errors import InputError
 from fembed.facts import ShowsFacts, counted, first_names
 from fembed.inference.matching import Matched, as_expression, as_model, check_placed, match
 from fembed.model import Model
+from fembed.solvers.criterion import Criterion
 from fembed.solvers.prior import Prior
-from fembed.solvers.residual_factors import alike_counts
-from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import predictive_deviation
 
 
@@ -35,8 +34,7 @@ class Imputation(ShowsFacts):
     observed : bool, k x n_genes
         Where the panel had a value.
     sample_embedding : float32, k x n_components
-        The places that were decoded: the most probable ones, which with few genes lie nearer the
-        training samples than the best-fitting ones that `fembed.project` gives.
+        The places that were decoded: the most probable ones.
     sd : float32, k x n_genes, or None
         If it was asked for: the standard deviation of what a measurement would show, after the
         transform (log10 for counts), where the noise is normal. NaN where ``values`` are measured.
@@ -153,22 +151,13 @@ def _measured(model: Model, panel: Expression, measured: Float32) -> Float32:
 
 def most_probable_places(model: Model, found: Matched, n_threads: int | None) -> Float32:
     """Places (k x n_components) under the likelihood that the model knows of."""
-    factors, parameters, profiles = model.residual_factors, found.parameters, found.profiles
-    if factors is None:
+    if model.residual_factors is None:
         noise = float(np.median(model.sample_loss)) or 1e-12
-        likelihood = Prior.of_samples(model.sample_embedding, noise).likelihood
-        return place(parameters, profiles, likelihood=likelihood, n_threads=n_threads).u
-    prior = Prior.of_samples(model.sample_embedding, 1.0)
-    of_panel = factors.take_genes(found.genes)
-    places = np.empty((len(profiles), model.n_components), np.float32)
-    for n_genes, rows in alike_counts(profiles):
-        places[rows] = place(
-            parameters,
-            np.ascontiguousarray(profiles[rows]),
-            likelihood=of_panel.likelihood(n_genes, prior),
-            n_threads=n_threads,
-        ).u
-    return places
+        criterion = Criterion(prior=Prior.of_samples(model.sample_embedding, noise))
+    else:
+        criterion = Criterion.of_samples(model.residual_factors, model.sample_embedding)
+        criterion = criterion.take_genes(found.genes)
+    return criterion.place(found.parameters, found.profiles, n_threads=n_threads).u
 
 
 def _expected(model: Model, found: Matched, places: Float32, n_threads: int | None) -> Float32:

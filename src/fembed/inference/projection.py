@@ -16,7 +16,8 @@ from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.progress import Bar
 from fembed.solvers import novelty, uncertainty
-from fembed.solvers.samples import joined, place
+from fembed.solvers.criterion import Criterion
+from fembed.solvers.samples import joined, losses
 
 #: With a smaller share of the genes there is no p-value: losses of panels differ.
 MIN_SHARE = 0.5
@@ -39,10 +40,11 @@ class Projection(ShowsFacts):
         Mean squared error over the sample's observed genes, on the model's scale.
     covariance : float64, k x n_components x n_components
         Covariance of the coordinates: how far they would move if other genes of the same kind had
-        been measured (see `fembed.solvers.uncertainty`). It is multiplied by the model's factor,
-        with which ellipses have their nominal coverage; a model without one
-        (`fembed.fit(calibrate=False)`, or extended) has ellipses that cover less often. Infinite
-        where the observed genes are fewer than the coordinates or do not determine them.
+        been measured. Under the likelihood it is the inverse information; see
+        `fembed.solvers.uncertainty`. It is multiplied by the model's factor, with which ellipses
+        have their nominal coverage; a model without one (`fembed.fit(calibrate=False)`, or
+        extended) has ellipses that cover less often. By least squares it is infinite where the
+        observed genes are fewer than the coordinates or do not determine them.
     n_genes : int64, k
         Observed genes that were used.
     outlier : float64, k
@@ -100,6 +102,9 @@ def project(
 ) -> Projection:
     """Place new samples in a trained map.
 
+    Every sample goes to its most probable place: under the likelihood of map, residual factors and
+    noise, or by least squares in a model without it (see `fembed.FitConfig`).
+
     Parameters
     ----------
     model : Model or path
@@ -147,21 +152,23 @@ def project(
     model = as_model(model)
     found = match(model, data)
     parameters, profiles = found.parameters, found.profiles
+    criterion = model.criterion().take_genes(found.genes)
     with Bar(verbose) as bar:
-        solution = _placed(parameters, profiles, n_threads, workers, bar)
-    check_placed(found.sample_names, solution.u, solution.loss)
-    covariance = uncertainty.covariance(parameters, profiles, solution, n_threads)
+        solution = _placed(criterion, parameters, profiles, n_threads, workers, bar)
+    loss = losses(parameters, profiles, solution.u, n_threads)
+    check_placed(found.sample_names, solution.u, loss)
+    covariance = uncertainty.covariance(criterion, parameters, profiles, solution, n_threads)
     p_value = None
     if model.calibration is not None:
         covariance *= model.calibration.ellipse_factor
-        p_value = _p_value(model, found, solution, n_threads)
+        p_value = _p_value(model, found, solution.u, loss, n_threads)
     return Projection(
         sample_names=found.sample_names,
         sample_embedding=solution.u,
-        loss=solution.loss,
+        loss=loss,
         covariance=covariance,
         n_genes=solution.n_observed,
-        outlier=outlier_score(solution.loss, model.sample_loss),
+        outlier=outlier_score(loss, model.sample_loss),
         n_genes_matched=parameters.n_genes,
         n_genes_model=model.n_genes,
         p_value=p_value,
@@ -169,6 +176,7 @@ def project(
 
 
 def _placed(
+    criterion: Criterion,
     parameters: Parameters,
     profiles: Float32,
     n_threads: int | None,
@@ -178,7 +186,7 @@ def _placed(
     """The places of all profiles, found here or by workers."""
     n_samples = len(profiles)
     if workers is None:
-        return place(
+        return criterion.place(
             parameters,
             profiles,
             n_threads=n_threads,
@@ -195,31 +203,38 @@ def _placed(
         n_placed += parts[index].stop - parts[index].start
         bar.show("placing", n_placed, n_samples)
 
-    return joined(parallel.run(place_part, (parameters, profiles), parts, workers, told))
+    shared = criterion, parameters, profiles
+    return joined(parallel.run(place_part, shared, parts, workers, told))
 
 
 def _p_value(
-    model: Model, found: Matched, solution: Solution, n_threads: int | None
+    model: Model,
+    found: Matched,
+    places: Float32,
+    loss: NDArray[np.float64],
+    n_threads: int | None,
 ) -> NDArray[np.float64] | None:
     known = model.calibration
     assert known is not None
     if not known.reference_size:
         return None
-    scores, reference = solution.loss, known.reference_loss
+    scores, reference = loss, known.reference_loss
     if known.reference_score is not None and known.unexplained is not None:
         factors = model.residual_factors and model.residual_factors.take_genes(found.genes)
-        left = novelty.unexplained(found.parameters, factors, found.profiles, solution.u, n_threads)
-        scores = novelty.score(left, solution.u, known.unexplained, model.sample_embedding)
+        left = novelty.unexplained(found.parameters, factors, found.profiles, places, n_threads)
+        scores = novelty.score(left, places, known.unexplained, model.sample_embedding)
         reference = known.reference_score
     p_value = novelty.p_value(scores, reference)
-    p_value[solution.n_observed < MIN_SHARE * model.n_genes] = np.nan
+    p_value[(~np.isnan(found.profiles)).sum(axis=1) < MIN_SHARE * model.n_genes] = np.nan
     return p_value
 
 
-def place_part(shared: tuple[Parameters, Float32], rows: slice, n_threads: int) -> Solution:
+def place_part(
+    shared: tuple[Criterion, Parameters, Float32], rows: slice, n_threads: int
+) -> Solution:
     """A task of `parallel.run`: the profiles of some rows."""
-    parameters, profiles = shared
-    return place(parameters, np.ascontiguousarray(profiles[rows]), n_threads=n_threads)
+    criterion, parameters, profiles = shared
+    return criterion.place(parameters, np.ascontiguousarray(profiles[rows]), n_threads=n_threads)
 
 
 def outlier_score(

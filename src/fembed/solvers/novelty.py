@@ -17,9 +17,8 @@ from fembed.data.chunks import even_choice, row_chunks
 from fembed.engine import Float32
 from fembed.parameters import Parameters
 from fembed.solvers import residual_factors
+from fembed.solvers.criterion import Criterion
 from fembed.solvers.residual_factors import ResidualFactors, alike
-from fembed.solvers.samples import place
-from fembed.solvers.uncertainty import MAX_SAMPLES, MIN_SAMPLES
 
 Float64 = NDArray[np.float64]
 
@@ -29,8 +28,6 @@ NEIGHBOURS = 5
 MAX_COMPARED = residual_factors.MAX_SAMPLES
 #: Where so many samples each miss other genes, each costs an inverse: of so many it is known then.
 MAX_PATTERNS = 256
-#: Independent genes of the factors of an unfinished training, whose own trial would cost time.
-INDEPENDENT_GENES = 128.0
 #: Iterations of a held-out sample's place.
 ITERATIONS = 10
 #: Of the reference's scores, those above this quantile say how fast the tail falls.
@@ -103,26 +100,29 @@ def score(left: Float64, places: Float32, training: Float64, training_places: Fl
 
 
 def reference(
+    criterion: Criterion,
     trained: Parameters,
-    values: Float32,
-    training: NDArray[np.intp],
-    held_out: NDArray[np.intp],
+    factors: ResidualFactors | None,
+    known: Float32,
+    profiles: Float32,
     n_threads: int | None = None,
-) -> list[float] | None:
-    """Sorted scores of samples that have not been trained on yet; None for too few.
+) -> list[float]:
+    """Sorted scores of samples that have not been trained on yet.
 
     Parameters
     ----------
-    trained : Parameters
-        Its samples are the rows ``training`` of ``values`` (n_samples x n_genes).
+    criterion : Criterion
+        What samples are placed by.
+    trained, factors
+        The model of the samples trained on, and what it leaves of them.
+    known : float32, n_samples x n_genes
+        The values of the samples of ``trained``.
+    profiles : float32, k x n_genes
+        The samples that have not been trained on.
     """
-    if len(held_out) < MIN_SAMPLES:
-        return None
-    some = even_choice(len(training), MAX_COMPARED)
-    trained, known = trained.take_samples(some), values[training[some]]
-    factors = residual_factors.learn(trained, known, n_threads, INDEPENDENT_GENES)
-    profiles = np.ascontiguousarray(values[held_out[:MAX_SAMPLES]])
-    found = place(trained, profiles, n_starts=1, max_iterations=ITERATIONS, n_threads=n_threads)
+    found = criterion.place(
+        trained, profiles, n_starts=1, max_iterations=ITERATIONS, n_threads=n_threads
+    )
     scores = score(
         unexplained(trained, factors, profiles, found.u, n_threads),
         found.u,

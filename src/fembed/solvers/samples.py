@@ -165,6 +165,13 @@ def refine(
     return places, loss
 
 
+def losses(
+    parameters: Parameters, profiles: Float32, places: Float32, n_threads: int | None = None
+) -> NDArray[np.float64]:
+    """Mean squared error (k) of each profile's observed genes at its place."""
+    return refine(parameters, profiles, places, max_iterations=0, n_threads=n_threads)[1]
+
+
 def mean_curvature(parameters: Parameters, n_threads: int | None = None) -> NDArray[np.float64]:
     """Mean over training positions and genes of J'J: the pull-back metric of the map."""
     points = parameters.sample_embedding

@@ -20,10 +20,10 @@ from threadpoolctl import threadpool_limits
 from fembed.data.chunks import even_choice
 from fembed.engine import Float32, Solution
 from fembed.parameters import Parameters
+from fembed.solvers.criterion import Criterion
 from fembed.solvers.jacobian import Jacobian
 from fembed.solvers.prior import Prior
 from fembed.solvers.residual_factors import ResidualFactors
-from fembed.solvers.samples import place
 from fembed.threads import thread_count
 
 Float64 = NDArray[np.float64]
@@ -48,19 +48,44 @@ MAX_SPLIT_GENES = 8192
 
 
 def covariance(
+    criterion: Criterion,
     parameters: Parameters,
     profiles: Float32,
     solution: Solution,
     n_threads: int | None = None,
 ) -> Float64:
-    """Covariance of every place (k x d x d), by the spread of its own genes' pulls.
+    """Covariance of every place (k x d x d), of a solution by this criterion.
+
+    Under a likelihood it is the inverse information. For least squares it is estimated from the
+    spread of a sample's own genes' pulls, and infinite where the observed genes are fewer than the
+    coordinates or do not determine them.
+    """
+    if criterion.is_likelihood:
+        return _inverse(solution.curvature)
+    return _sandwich(parameters, profiles, solution, n_threads)
+
+
+def _inverse(information: Float64) -> Float64:
+    """Inverses of k matrices (k x d x d); infinite where there is none."""
+    found = np.full(information.shape, np.inf)
+    finite = np.flatnonzero(np.isfinite(information).all(axis=(1, 2)))
+    eigenvalues = np.linalg.eigvalsh(information[finite])
+    sound = eigenvalues[:, 0] > np.maximum(
+        np.finfo(np.float64).eps * eigenvalues[:, -1], MIN_INVERTIBLE
+    )
+    found[finite[sound]] = np.linalg.inv(information[finite[sound]])
+    return found
+
+
+def _sandwich(
+    parameters: Parameters, profiles: Float32, solution: Solution, n_threads: int | None
+) -> Float64:
+    """Covariance of every place by least squares.
 
     With r_j a gene's residual and J_j its derivative: H (sum of r_j^2 J_j J_j') H, H the inverse of
     J'J (the sandwich of Huber 1967 and White 1980; r_j over one less its leverage, as HC3 of
     MacKinnon & White 1985). Unlike residual variance x H, it holds where genes that move a place
     more are also those that fit worse, which is the rule: that one was too small by 3 to 5 times.
-
-    Infinite where the observed genes are fewer than the coordinates or do not determine them.
     """
     jacobian = Jacobian(parameters)
 
@@ -103,7 +128,10 @@ def _covariance(
 
 
 def ellipse_factor(
-    parameters: Parameters, profiles: Float32, n_threads: int | None = None
+    criterion: Criterion,
+    parameters: Parameters,
+    profiles: Float32,
+    n_threads: int | None = None,
 ) -> float:
     """What covariances are multiplied by so that `LEVEL` ellipses cover as often as they say.
 
@@ -119,7 +147,7 @@ def ellipse_factor(
         return 1.0
     halves = np.sort(order[:middle]), np.sort(order[middle:])
     (u, one), (v, other) = (
-        _placed(parameters, profiles, rows, genes, n_threads) for genes in halves
+        _placed(criterion, parameters, profiles, rows, genes, n_threads) for genes in halves
     )
     distances = squared_distance(u - v, one + other)
     found = distances[np.isfinite(distances)]
@@ -181,13 +209,15 @@ def squared_distance(gap: Float64, covariance: Float64) -> Float64:
 
 
 def _placed(
+    criterion: Criterion,
     parameters: Parameters,
     profiles: Float32,
     rows: NDArray[np.intp],
     genes: NDArray[np.intp],
     n_threads: int | None,
 ) -> tuple[Float64, Float64]:
-    some = parameters.take_genes(genes)
+    criterion, some = criterion.take_genes(genes), parameters.take_genes(genes)
     part = np.ascontiguousarray(profiles[np.ix_(rows, genes)])
-    solution = place(some, part, n_threads=n_threads)
-    return solution.u.astype(np.float64), covariance(some, part, solution, n_threads)
+    solution = criterion.place(some, part, n_threads=n_threads)
+    sure = covariance(criterion, some, part, solution, n_threads)
+    return solution.u.astype(np.float64), sure

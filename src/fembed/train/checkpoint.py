@@ -63,9 +63,12 @@ DOCUMENT = Record(
                 "cooldown_begin": whole(),
                 "cooldown_steps": whole(),
                 "joined": truth,
-                "ellipse_factor": nullable(number(above=0.0)),
+                "ellipse_factor": nullable(_POSITIVE),
             },
-            {"reference_score": nullable(several(_POSITIVE))},
+            {
+                "reference_score": nullable(several(_POSITIVE)),
+                "independent_genes": nullable(number(above=0.0)),
+            },
         ),
     },
     {},
@@ -89,6 +92,8 @@ class Stage:
         The ellipses' factor, measured before the held-out samples take part.
     reference_score : list of float, optional
         Their novelty scores, likewise.
+    independent_genes : float, optional
+        Of the residual factors, likewise; zero where these do not help.
     """
 
     stopped: str | None = None
@@ -97,6 +102,7 @@ class Stage:
     joined: bool = False
     ellipse_factor: float | None = None
     reference_score: list[float] | None = None
+    independent_genes: float | None = None
 
 
 class Checkpoint:

@@ -14,13 +14,14 @@ from fembed.config import FitConfig
 from fembed.data.chunks import even_choice
 from fembed.engine import Float32
 from fembed.parameters import Parameters
+from fembed.solvers.criterion import Criterion
 from fembed.solvers.samples import (
     START_GENES,
     candidate_points,
     grid_points,
+    losses,
     mean_curvature,
     place,
-    refine,
 )
 
 #: So many genes decide where a sample is reseated; more would cost time and change few decisions.
@@ -101,7 +102,9 @@ def join(
     parameters.sample_embedding[samples] = placed.u
 
 
-def last_solve(parameters: Parameters, values: Float32, config: FitConfig) -> NDArray[np.float64]:
+def last_solve(
+    parameters: Parameters, values: Float32, config: FitConfig, criterion: Criterion
+) -> NDArray[np.float64]:
     """Solve every sample from where it is, in place; returns the mean squared errors."""
     iterations = LAST_SOLVE_PAIRS // values.size - 1
     deciding, profiles = parameters, values
@@ -110,17 +113,15 @@ def last_solve(parameters: Parameters, values: Float32, config: FitConfig) -> ND
         genes = even_choice(parameters.n_genes, most)
         if len(genes) < parameters.n_genes:
             deciding, profiles = parameters.take_genes(genes), np.take(values, genes, axis=1)
-    places, loss = refine(
+            criterion = criterion.take_genes(genes)
+    parameters.sample_embedding[:] = criterion.refine(
         deciding,
         np.ascontiguousarray(profiles),
         parameters.sample_embedding,
         max_iterations=int(np.clip(iterations, 1, LAST_SOLVE_ITERATIONS)),
         n_threads=config.n_threads,
     )
-    parameters.sample_embedding[:] = places
-    if deciding is not parameters:
-        _, loss = refine(parameters, values, places, max_iterations=0, n_threads=config.n_threads)
-    return loss
+    return losses(parameters, values, parameters.sample_embedding, config.n_threads)
 
 
 def fix_gauge(parameters: Parameters, n_threads: int | None = None) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fembed import engine
+from fembed.config import FitConfig
 from fembed.data.chunks import even_choice
 from fembed.engine import Float32
 from fembed.errors import DataWarning
 from fembed.model import Calibration
 from fembed.parameters import Parameters
-from fembed.solvers import uncertainty
+from fembed.solvers import novelty, residual_factors, uncertainty
+from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 
 #: Entries of so many samples and genes tell how well values are predicted while training goes on;
 #: with these numbers it costs as much as one step.
@@ -72,21 +75,69 @@ def dead_unit_share(parameters: Parameters, n_points: int = 64) -> float:
     return float((active.max(axis=(0, 1)) <= 0.0).mean())
 
 
-def held_out_factor(
-    trained: Parameters, values: Float32, held_out: NDArray[np.intp], n_threads: int | None
-) -> float | None:
-    """The ellipses' factor of samples that have not been trained on yet; None for too few."""
+@dataclass(frozen=True)
+class HeldOutMeasures:
+    """What samples that have not been trained on yet say of a model; None for too few of them.
+
+    Attributes
+    ----------
+    ellipse_factor : float, optional
+    reference_score : list of float, optional
+        See `fembed.solvers.novelty.reference`.
+    independent_genes : float, optional
+        Of the residual factors; zero where these do not help.
+    """
+
+    ellipse_factor: float | None = None
+    reference_score: list[float] | None = None
+    independent_genes: float | None = None
+
+
+def held_out_measures(
+    trained: Parameters,
+    values: Float32,
+    training: NDArray[np.intp],
+    held_out: NDArray[np.intp],
+    config: FitConfig,
+    calibrate: bool,
+) -> HeldOutMeasures:
+    """How sure places are, and how well new samples fit, before the latter are trained on.
+
+    Parameters
+    ----------
+    trained : Parameters
+        Its samples are the rows ``training`` of ``values`` (n_samples x n_genes).
+    calibrate : bool
+        False measures nothing but the independent genes, on which the last solve depends.
+    """
     if len(held_out) < uncertainty.MIN_SAMPLES:
-        return None
+        return HeldOutMeasures()
+    some = even_choice(len(training), residual_factors.MAX_SAMPLES)
+    compared, known = trained.take_samples(some), values[training[some]]
+    factors = residual_factors.learn(compared, known, config.n_threads)
+    number = 0.0 if factors is None else factors.independent_genes
+    if not calibrate:
+        return HeldOutMeasures(independent_genes=number)
+    criterion = SUM_OF_SQUARES
+    if config.places_by_likelihood:
+        criterion = Criterion.of_samples(factors, trained.sample_embedding)
     profiles = np.ascontiguousarray(values[held_out[: uncertainty.MAX_SAMPLES]])
-    return uncertainty.ellipse_factor(trained, profiles, n_threads)
+    return HeldOutMeasures(
+        uncertainty.ellipse_factor(criterion, trained, profiles, config.n_threads),
+        novelty.reference(criterion, compared, factors, known, profiles, config.n_threads),
+        number,
+    )
 
 
 def calibration(
-    parameters: Parameters, values: Float32, factor: float | None, n_threads: int | None
+    criterion: Criterion,
+    parameters: Parameters,
+    values: Float32,
+    factor: float | None,
+    n_threads: int | None,
 ) -> Calibration:
     """A calibration with the factor of held-out samples, or else that of training samples."""
     held_out = factor is not None
     if factor is None:
-        factor = uncertainty.ellipse_factor(parameters, values, n_threads)
+        factor = uncertainty.ellipse_factor(criterion, parameters, values, n_threads)
     return Calibration(factor, np.empty(0), held_out)

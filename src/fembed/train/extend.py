@@ -18,8 +18,11 @@ from fembed.config import FitConfig
 from fembed.engine import Float32
 from fembed.errors import InputError
 from fembed.parameters import Parameters
+from fembed.solvers import residual_factors
+from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 from fembed.solvers.genes import can_solve_genes, solve_genes
-from fembed.solvers.samples import refine
+from fembed.solvers.residual_factors import ResidualFactors
+from fembed.solvers.samples import losses
 from fembed.train.coordinates import drift, take_back
 from fembed.train.result import Progress
 from fembed.train.schedule import Schedule, schedule_of
@@ -36,11 +39,12 @@ LAST_ITERATIONS = 10
 
 @dataclass(frozen=True)
 class Grown:
-    """Parameters of old and new samples after more training, with losses and a report."""
+    """Parameters of old and new samples after more training, and what was measured of them."""
 
     parameters: Parameters
     sample_loss: NDArray[np.float64]
     report: dict[str, Any]
+    residual_factors: ResidualFactors | None
 
 
 def grow(
@@ -77,18 +81,24 @@ def grow(
         trainer.report("solving genes")
         solve_genes(grown, values, config.n_threads)
     trainer.report("placing samples")
-    places, loss = refine(
+    left = residual_factors.learn(grown, values, config.n_threads)
+    criterion = SUM_OF_SQUARES
+    if config.places_by_likelihood:
+        criterion = Criterion.of_samples(left, grown.sample_embedding)
+    grown.sample_embedding[:] = criterion.refine(
         grown,
         values,
         grown.sample_embedding,
         max_iterations=LAST_ITERATIONS,
         n_threads=config.n_threads,
     )
-    grown.sample_embedding[:] = places
+    loss = losses(grown, values, grown.sample_embedding, config.n_threads)
     if grown.gene_bias is not None:
         to_data_units(grown, units)
+        left = left and left.times(units.scale)
     take_back(grown, old)
-    return Grown(grown, loss * units.scale**2, asdict(trainer.summary()) | drift(grown, old))
+    report = asdict(trainer.summary()) | drift(grown, old)
+    return Grown(grown, loss * units.scale**2, report, left)
 
 
 def _schedule(config: FitConfig, values: Float32, epochs: float) -> Schedule:

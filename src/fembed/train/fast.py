@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from fembed.config import FitConfig
 from fembed.engine import Float32
+from fembed.parameters import Parameters
 from fembed.solvers import novelty, residual_factors
+from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 from fembed.solvers.genes import can_solve_genes, solve_genes
+from fembed.solvers.residual_factors import ResidualFactors
+from fembed.solvers.uncertainty import MIN_SAMPLES
 from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.coordinates import fix_gauge, join, last_solve, reseat
-from fembed.train.diagnostics import calibration, held_out_factor, warn_of_dead_units
+from fembed.train.diagnostics import calibration, held_out_measures, warn_of_dead_units
 from fembed.train.early_stopping import MIN_STEPS, EarlyStopping
 from fembed.train.initialization import spectral_initialization
 from fembed.train.result import Progress, Trained
@@ -57,12 +61,13 @@ def fit_fast(
         solve_genes(parameters, values, config.n_threads)
     trainer.report("placing samples")
     fix_gauge(parameters, config.n_threads)
-    loss = last_solve(parameters, values, config)
+    loss, left, criterion = place_samples(parameters, values, config, stage.independent_genes)
     warn_of_dead_units(parameters)
-    sure = left = None
+    sure = None
     if calibrate:
-        sure = calibration(parameters, values, stage.ellipse_factor, config.n_threads)
-        left = residual_factors.learn(parameters, values, config.n_threads)
+        if not config.places_by_likelihood:
+            left = learnt_factors(parameters, values, config, stage.independent_genes)
+        sure = calibration(criterion, parameters, values, stage.ellipse_factor, config.n_threads)
         if stage.reference_score:
             rest = novelty.of_training(parameters, left, values, config.n_threads)
             sure = replace(
@@ -70,7 +75,7 @@ def fit_fast(
                 unexplained=rest * units.scale**2,
                 reference_score=np.array(stage.reference_score),
             )
-        left = left and left.times(units.scale)
+    left = left and left.times(units.scale)
     assert stage.stopped is not None
     return Trained(
         parameters=to_data_units(parameters, units),
@@ -84,6 +89,30 @@ def fit_fast(
         calibration=sure,
         residual_factors=left,
     )
+
+
+def place_samples(
+    parameters: Parameters, values: Float32, config: FitConfig, independent_genes: float | None
+) -> tuple[NDArray[np.float64], ResidualFactors | None, Criterion]:
+    """The last solve of every sample, in place: mean squared errors, factors, and the criterion.
+
+    The residual factors are what the map leaves of the samples where they were before it.
+    """
+    criterion, left = SUM_OF_SQUARES, None
+    if config.places_by_likelihood and len(values) >= MIN_SAMPLES:
+        left = learnt_factors(parameters, values, config, independent_genes)
+        criterion = Criterion.of_samples(left, parameters.sample_embedding)
+    loss = last_solve(parameters, values, config, criterion)
+    return loss, left, Criterion.of_samples(left, parameters.sample_embedding)
+
+
+def learnt_factors(
+    parameters: Parameters, values: Float32, config: FitConfig, independent_genes: float | None
+) -> ResidualFactors | None:
+    """The residual factors; None where held-out samples said, or a trial says, that none help."""
+    if independent_genes == 0.0:
+        return None
+    return residual_factors.learn(parameters, values, config.n_threads, independent_genes)
 
 
 def train_steadily(trainer: Trainer, stopping: EarlyStopping, stage: Stage) -> None:
@@ -127,12 +156,12 @@ def cool_down(trainer: Trainer, stopping: EarlyStopping, stage: Stage, calibrate
     if not stage.joined:
         alone = n_steps - round(JOINED * n_steps)
         trainer.advance(begin + alone - trainer.step, training, falling)
-        if calibrate:
+        if calibrate or config.places_by_likelihood:
             trained = trainer.parameters.take_samples(training)
-            stage.ellipse_factor = held_out_factor(trained, values, others, config.n_threads)
-            stage.reference_score = novelty.reference(
-                trained, values, training, others, config.n_threads
-            )
+            measured = held_out_measures(trained, values, training, others, config, calibrate)
+            stage.ellipse_factor = measured.ellipse_factor
+            stage.reference_score = measured.reference_score
+            stage.independent_genes = measured.independent_genes
         join(trainer.parameters, values, training, others, config.n_threads)
         stage.joined = True
     trainer.advance(begin + n_steps - trainer.step, np.arange(len(values)), falling)

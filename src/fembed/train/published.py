@@ -9,7 +9,8 @@ import numpy as np
 from fembed.config import FitConfig
 from fembed.engine import Float32
 from fembed.solvers import residual_factors
-from fembed.solvers.samples import refine
+from fembed.solvers.criterion import SUM_OF_SQUARES
+from fembed.solvers.samples import losses
 from fembed.train.checkpoint import Checkpoint, Stage
 from fembed.train.diagnostics import calibration, warn_of_dead_units
 from fembed.train.early_stopping import MIN_STEPS, EarlyStopping
@@ -47,17 +48,11 @@ def fit_published(
     )
     held_out.release(values)
     trainer.report("measuring")
-    _, loss = refine(
-        parameters,
-        values,
-        parameters.sample_embedding,
-        max_iterations=0,
-        n_threads=config.n_threads,
-    )
+    loss = losses(parameters, values, parameters.sample_embedding, config.n_threads)
     warn_of_dead_units(parameters)
     sure = left = None
     if calibrate:
-        sure = calibration(parameters, values, None, config.n_threads)
+        sure = calibration(SUM_OF_SQUARES, parameters, values, None, config.n_threads)
         left = residual_factors.learn(parameters, values, config.n_threads)
     variance, pca_explained = _pca_of(values, config)
     return Trained(
