@@ -42,9 +42,9 @@ def curved(
 
 
 def frame(values: NDArray[Any], prefix: str = "new") -> pd.DataFrame:
-    """With names of samples and genes."""
+    """A copy, with names of samples and genes."""
     names = [f"{prefix}{i}" for i in range(len(values))]
-    return pd.DataFrame(values, names, [f"g{j}" for j in range(values.shape[1])])
+    return pd.DataFrame(values.copy(), names, [f"g{j}" for j in range(values.shape[1])])
 
 
 def expression(values: NDArray[Any], prefix: str = "s") -> Expression:

@@ -14,8 +14,8 @@ from fembed.errors import InputError, shown
 Recipe = Literal["fast", "published"]
 RECIPES: tuple[Recipe, ...] = ("fast", "published")
 
-LikelihoodName = Literal["normal", "least-squares"]
-LIKELIHOODS: tuple[LikelihoodName, ...] = ("normal", "least-squares")
+LikelihoodName = Literal["least-squares", "normal"]
+LIKELIHOODS: tuple[LikelihoodName, ...] = ("least-squares", "normal")
 
 Init = Literal["tsne", "pca"]
 INITS: tuple[Init, ...] = ("tsne", "pca")
@@ -63,10 +63,10 @@ class FitConfig:
         Where the fast recipe starts. "tsne": at a t-SNE layout, which keeps related samples
         together; the default for maps (up to three components, from 20 samples). "pca": at the
         principal components; the default above, and the only one there.
-    likelihood : {"normal", "least-squares"}, optional
-        What samples are placed by. "normal": by the likelihood of map, residual factors and noise;
-        the default of the fast recipe, if the factors help. "least-squares": by the squared error
-        over the genes; the only one of the published recipe.
+    likelihood : {"least-squares", "normal"}, optional
+        What samples are placed by. "least-squares", the default: by the squared error over the
+        genes. "normal": by the likelihood of map, residual factors, and a noise of its own for
+        each gene; of the fast recipe only.
     epochs : float, optional
         Passes over all entries of the matrix. Default: chosen by the size of the data and, in
         the fast recipe, ended earlier when held-out samples stop improving.
@@ -142,7 +142,7 @@ class FitConfig:
             raise InputError("init is for the fast recipe; the published one starts at random.")
         if self.likelihood is not None and self.likelihood not in LIKELIHOODS:
             raise InputError(
-                f"likelihood is {shown(self.likelihood)}; choose 'normal' or 'least-squares', or "
+                f"likelihood is {shown(self.likelihood)}; choose 'least-squares' or 'normal', or "
                 "leave it out."
             )
         if self.likelihood == "normal" and self.recipe == "published":
@@ -208,7 +208,7 @@ class FitConfig:
     @property
     def places_by_likelihood(self) -> bool:
         """Whether samples are placed by the likelihood, where residual factors help."""
-        return self.recipe == "fast" and self.likelihood != "least-squares"
+        return self.likelihood == "normal"
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON-able values."""
@@ -224,7 +224,6 @@ class FitConfig:
             For an unknown or impossible option, which it names.
         """
         now = {FORMER_NAMES.get(name, name): value for name, value in options.items()}
-        now.setdefault("likelihood", "least-squares")  # of a version that had no other
         if isinstance(options.get("start"), str):
             now["init"] = FORMER_INITS.get(options["start"], options["start"])
         known = {field.name for field in dataclasses.fields(cls)}
@@ -246,8 +245,6 @@ class FitConfig:
         del options["n_threads"]
         if not self.places_by_likelihood:
             del options["likelihood"]
-        else:
-            options["likelihood"] = "normal"
         return options
 
     @classmethod

@@ -56,8 +56,8 @@ class FactorizedEmbedding(
         its name, so it cannot be called ``transform`` as the method is.)
     init : {"tsne", "pca"}, optional
         Where the fast recipe starts; by default at a t-SNE layout in up to three dimensions.
-    likelihood : {"normal", "least-squares"}, optional
-        What samples are placed by; by default the former in the fast recipe.
+    likelihood : {"least-squares", "normal"}, optional
+        What samples are placed by; by default the former.
     epochs : float, optional
         Passes over the matrix; by default chosen by the size of the data and by held-out samples.
     iterations : int, optional

@@ -21,7 +21,6 @@ from fembed.errors import DataWarning, InputError
 from fembed.inference.projection import Projection, project
 from fembed.model import Model
 from fembed.solvers.prior import Prior
-from fembed.solvers.residual_factors import alike_counts
 from fembed.train import fit
 from tests.curved_expression import SMALL, curved, expression, frame, trained
 
@@ -30,13 +29,14 @@ N_GENES = 90
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return trained(curved(), iterations=2000)
+    """It places samples by the likelihood."""
+    return trained(curved(), iterations=2000, likelihood="normal")
 
 
 @pytest.fixture(scope="module")
 def squares() -> Model:
     """It places samples by least squares."""
-    return trained(curved(), iterations=2000, likelihood="least-squares")
+    return trained(curved(), iterations=2000)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,8 @@ class TestGenes:
         gap = distances(found.sample_embedding, expected.sample_embedding, model)
         assert gap.max() < 1e-3
         assert_allclose(found.loss, expected.loss, rtol=1e-4)
-        assert_allclose(found.covariance, expected.covariance, rtol=1e-2, atol=1e-6)
+        # A place that moves over a kink of the network by rounding has other derivatives.
+        assert_allclose(found.covariance, expected.covariance, rtol=5e-2, atol=1e-6)
 
     def test_absent_genes_are_not_taken_for_zeros(self, model: Model) -> None:
         values = curved(40, seed=1)
@@ -172,14 +173,14 @@ class TestPlace:
         self, model: Model, fresh: Float32
     ) -> None:
         """By the cost of the reference, at other places near and far."""
-        factors, rng = model.residual_factors, np.random.default_rng(4)
-        assert factors is not None and model.criterion().is_likelihood
+        criterion, rng = model.criterion(), np.random.default_rng(4)
+        factors = criterion.factors
+        assert factors is not None and criterion.is_likelihood
         prior = Prior.of_samples(model.sample_embedding, 1.0)
         found = project(model, fresh[:12])
         size = model.sample_embedding.std()
         for profile, place in zip(fresh, found.sample_embedding, strict=False):
-            (n_genes, _), *_ = alike_counts(profile[None])
-            likelihood = factors.likelihood(n_genes, prior)
+            likelihood = factors.likelihood(N_GENES, prior)
             least = cost(model.parameters, profile, place.astype(float), likelihood)[0]
             others = place + size * np.outer([0.01, 0.1, 1.0], rng.standard_normal(2))
             for other in [*others, *model.sample_embedding[::20].astype(float)]:
@@ -192,13 +193,12 @@ class TestPlace:
             curved(80, N_GENES),
             iterations=300,
             n_components=n_components,
-            likelihood="least-squares",
         )
         assert_decoded_points_are_found(found)
 
     def test_in_64_dimensions(self) -> None:
         values = np.random.default_rng(0).normal(size=(90, 200)).astype(np.float32)
-        found = trained(values, iterations=60, n_components=64, likelihood="least-squares")
+        found = trained(values, iterations=60, n_components=64)
         assert_decoded_points_are_found(found)
         assert project(found, values[:3]).covariance.shape == (3, 64, 64)
 

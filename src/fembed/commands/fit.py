@@ -26,7 +26,7 @@ def fit(
     ] = None,
     likelihood: Annotated[
         str | None,
-        typer.Option(help="What samples are placed by: normal (default) or least-squares."),
+        typer.Option(help="What samples are placed by: least-squares (default) or normal."),
     ] = None,
     transform: args.Transform = "log10",
     with_: args.With = None,

@@ -151,13 +151,15 @@ def _measured(model: Model, panel: Expression, measured: Float32) -> Float32:
 
 def most_probable_places(model: Model, found: Matched, n_threads: int | None) -> Float32:
     """Places (k x n_components) under the likelihood that the model knows of."""
-    if model.residual_factors is None:
+    factors, noise = model.residual_factors, 1.0
+    if factors is None:
         noise = float(np.median(model.sample_loss)) or 1e-12
-        criterion = Criterion(prior=Prior.of_samples(model.sample_embedding, noise))
-    else:
-        criterion = Criterion.of_samples(model.residual_factors, model.sample_embedding)
-        criterion = criterion.take_genes(found.genes)
-    return criterion.place(found.parameters, found.profiles, n_threads=n_threads).u
+    criterion = Criterion(factors, Prior.of_samples(model.sample_embedding, noise))
+    return (
+        criterion.take_genes(found.genes)
+        .place(found.parameters, found.profiles, n_threads=n_threads)
+        .u
+    )
 
 
 def _expected(model: Model, found: Matched, places: Float32, n_threads: int | None) -> Float32:

@@ -1,9 +1,9 @@
-"""What places of samples are judged by: the likelihood of a model, or the sum of squares.
+"""What places of samples are judged by: the sum of squares, or the likelihood of a model.
 
 Under the likelihood of map, residual factors and noise (`fembed.solvers.residual_factors`) the
-place of a sample is its most probable one. What genes share and the map does not explain then no
-longer pulls at the place as often as there are genes, and few genes are weighed against what is
-known of all samples. A model without residual factors is judged by the sum of squares.
+place of a sample is its most probable one. Noisy genes then pull less at it, and few genes are
+weighed against what is known of all samples. A model without residual factors is judged by the sum
+of squares.
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ from fembed.parameters import Parameters
 from fembed.solvers import samples
 from fembed.solvers.prior import Prior
 from fembed.solvers.residual_factors import ResidualFactors, alike_counts
+
+
+#: Factors beside the map by which samples are placed. With more of them, or with noise that counts
+#: more than once, prior and factors take what the map should explain: of held-out cells of
+#: `sc_mouse_bladder_2100` in eight dimensions, 0.88 had neighbours of their label with 3 factors
+#: and 0.26 with 200, whose noise counts 650 times.
+PLACING_FACTORS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +46,14 @@ class Criterion:
 
     @classmethod
     def of_samples(cls, factors: ResidualFactors | None, sample_embedding: Float32) -> Criterion:
-        """The likelihood with the distribution of these places (n_samples x n_components) as prior.
+        """By what samples are placed, given those of the training (n_samples x n_components).
 
-        Without factors, the sum of squares.
+        The likelihood, with the leading factors and the distribution of the places as prior;
+        without factors, the sum of squares.
         """
         if factors is None:
             return cls()
-        return cls(factors, Prior.of_samples(sample_embedding, 1.0))
+        return cls(factors.leading(PLACING_FACTORS), Prior.of_samples(sample_embedding, 1.0))
 
     @property
     def is_likelihood(self) -> bool:
@@ -125,9 +133,9 @@ class Criterion:
             return [(np.arange(len(profiles)), profiles, likelihood)]
         assert self.prior is not None
         counts = alike_counts(profiles)
-        if len(counts) == 1:
-            number, rows = counts[0]
-            return [(rows, profiles, self.factors.likelihood(number, self.prior))]
+        if len(counts) == 1 or np.isinf(self.factors.independent_genes):
+            likelihood = self.factors.likelihood(counts[0][0], self.prior)
+            return [(np.arange(len(profiles)), profiles, likelihood)]
         return [
             (
                 rows,

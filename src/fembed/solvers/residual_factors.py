@@ -81,6 +81,12 @@ class ResidualFactors:
         """Those of some genes, by their numbers."""
         return replace(self, loading=self.loading[genes], noise=self.noise[genes])
 
+    def leading(self, count: int) -> ResidualFactors:
+        """The first ``count`` factors, independent noise taking the place of the others."""
+        others = np.square(self.loading[:, count:], dtype=np.float64).sum(axis=1)
+        loading = np.ascontiguousarray(self.loading[:, :count])
+        return ResidualFactors(loading, (self.noise + others).astype(np.float32), np.inf)
+
     def likelihood(self, n_genes: float, prior: Prior) -> Likelihood:
         """By which samples are placed that have values of ``n_genes`` genes; see `counted`.
 
