@@ -21,7 +21,6 @@ from fembed.solvers import samples
 from fembed.solvers.prior import Prior
 from fembed.solvers.residual_factors import ResidualFactors, alike_counts
 
-
 #: Factors beside the map by which samples are placed. With more of them, or with noise that counts
 #: more than once, prior and factors take what the map should explain: of held-out cells of
 #: `sc_mouse_bladder_2100` in eight dimensions, 0.88 had neighbours of their label with 3 factors
