@@ -85,6 +85,7 @@ def test_an_output_is_replaced_only_when_asked(
         ("report", ["-o", "model/a.html"], "lies in the model"),
         ("plot", ["-o", "a.html", "--data", "all.h5ad", "--label", "no"], "no label column 'no'"),
         ("plot", ["-o", "a.html", "--n-threads", "0"], "--n-threads is 0"),
+        ("plot", ["-o", "a.html", "--palette", "no"], "no colour map 'no'"),
         ("plot", ["-o", "a.html", "--data", "other.csv"], "no gene in common"),
     ],
 )

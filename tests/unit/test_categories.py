@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from anndata import AnnData
+from matplotlib import pyplot
 
 from fembed import Expression, InputError, pl, read
 from fembed.errors import DataWarning
@@ -215,3 +216,68 @@ def test_a_series_is_matched_by_the_names_of_the_samples() -> None:
 def test_what_is_no_column_is_refused(values: Any) -> None:
     with pytest.raises(InputError, match="values to colour by"):
         as_values(values)
+
+
+def coloured() -> AnnData:
+    data = annotated(pd.Categorical(["b", "a", "b", None], categories=["c", "b", "a"]))
+    del data.uns
+    return data
+
+
+def drawn_colours(axes: Any) -> dict[str, str]:
+    """The colours of the legend's entries by name."""
+    legend = axes.get_legend()
+    names = [text.get_text().rpartition("  ")[0] for text in legend.get_texts()]
+    return dict(zip(names, (h.get_color().lower() for h in legend.legend_handles), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("palette", "expected"),
+    [
+        ("Set1", ["#e41a1c", "#377eb8", "#4daf4a"]),
+        (["red", "lime", "#0000ff"], ["#ff0000", "#00ff00", "#0000ff"]),
+        (["lime", "#0000ff"], [None, "#00ff00", "#0000ff"]),  # of those that are there
+        ({"a": "red", "c": "blue", "x": "lime"}, ["#0000ff", None, "#ff0000"]),
+    ],
+)
+def test_a_palette_colours_every_figure_and_scanpys_too(palette: Any, expected: Any) -> None:
+    data = coloured()
+    axes = pl.embedding(data, "kind", palette=palette, legend="beside")
+    kept = [colour.lower() for colour in data.uns["kind_colors"]]
+    assert [w is None or w == k for w, k in zip(expected, kept, strict=True)] == [True] * 3
+    assert len(set(kept)) == 3
+    assert drawn_colours(axes) == {"b": kept[1], "a": kept[2], "NA": "#bdbdbd"}
+    again = pl.embedding(data, "kind", legend="beside")
+    assert drawn_colours(again) == drawn_colours(axes)
+    pyplot.close("all")
+
+
+def test_the_first_figure_settles_the_colours_and_a_view_is_left_alone() -> None:
+    data = coloured()
+    view = data[1:]
+    pl.embedding(view, "kind")
+    assert view.is_view and "kind_colors" not in data.uns
+    pl.embedding(data, "kind")
+    first = list(data.uns["kind_colors"])
+    part = data[:2].copy()  # without "c", but with the colours of the whole
+    pl.embedding(part, "kind")
+    position = dict(zip(data.obs["kind"].cat.categories, first, strict=True))
+    assert [position[name] for name in part.obs["kind"].cat.categories] == list(
+        part.uns["kind_colors"]
+    )
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize(
+    ("palette", "message"),
+    [
+        ("no such map", "no colour map 'no such map'"),
+        (["red"], "1 colours for 2 categories"),
+        (["red", "blue", "nix"], "'nix', which is no colour"),
+        ({"x": "red"}, "none of the categories"),
+    ],
+)
+def test_a_palette_that_does_not_fit_is_refused(palette: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        pl.embedding(coloured(), "kind", palette=palette)
+    pyplot.close("all")

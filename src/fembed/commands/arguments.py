@@ -91,6 +91,10 @@ SampleData = Annotated[
 ShownLabel = Annotated[
     list[str] | None, typer.Option("--label", help="A column of obs to colour by; may be repeated.")
 ]
+Palette = Annotated[
+    str | None,
+    typer.Option(help="A colour map of matplotlib for the labels' categories, such as tab20."),
+]
 Backend = Annotated[
     str, typer.Option(help="Where the work runs: local (processes on this machine) or dask.")
 ]

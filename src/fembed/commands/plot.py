@@ -20,6 +20,7 @@ def plot(
     data: args.SampleData = None,
     label: args.ShownLabel = None,
     title: Annotated[str | None, typer.Option(help="A title above the map.")] = None,
+    palette: args.Palette = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -34,6 +35,7 @@ def plot(
     from fembed import store
     from fembed.commands import describe, options
     from fembed.files import atomic
+    from fembed.pl.chosen import colour_map
     from fembed.pl.interactive import map_page
     from fembed.pl.samples import map_samples
     from fembed.report.figures import map_file
@@ -43,11 +45,13 @@ def plot(
         output, endings, data, label or [], model=model, overwrite=overwrite
     )
     options.check_threads(n_threads)
+    if palette is not None:
+        colour_map(palette)
     trained = store.load(model)
     expression = options.read_data(
         data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
     )
-    samples = map_samples(trained, expression, label or [], n_threads=n_threads)
+    samples = map_samples(trained, expression, label or [], palette=palette, n_threads=n_threads)
     title = title if title is not None else Path(model).absolute().name
     if ending == ".html":
         content = map_page(trained, samples, title=title, n_threads=n_threads).encode()

@@ -20,6 +20,7 @@ def report(
         str | None, typer.Option(help="A column of obs with the batches, to check their effect.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="A title of the page.")] = None,
+    palette: args.Palette = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -34,6 +35,7 @@ def report(
     from fembed import store
     from fembed.commands import describe, options
     from fembed.files import atomic
+    from fembed.pl.chosen import colour_map
     from fembed.report import report_page
 
     columns = [*(label or []), *([batch] if batch is not None else [])]
@@ -41,6 +43,8 @@ def report(
         output, (".html",), data, columns, model=model, overwrite=overwrite
     )
     options.check_threads(n_threads)
+    if palette is not None:
+        colour_map(palette)
     trained = store.load(model)
     expression = options.read_data(
         data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
@@ -50,6 +54,7 @@ def report(
         expression,
         labels=label or [],
         batch=batch,
+        palette=palette,
         title=title or f"Report: {Path(model).absolute().name}",
         model_path=model,
         n_threads=n_threads,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fembed.data.lookup import exact_positions
 from fembed.errors import InputError, shown
 from fembed.inference.aberrant import RATE, AberrantGenes
-from fembed.pl import canvas, maps, names
+from fembed.pl import canvas, marks, names
 from fembed.pl.canvas import SavePath
 from fembed.pl.labels import write_labels
 from fembed.pl.legends import legend_beside
@@ -113,7 +113,7 @@ def volcano(
     ax.margins(x=0.1)  # room for names
     ax.set_ylim(0.0, 1.15 * max(line, float(height[there].max())))
     ax.set(xlabel=_ACROSS[across], ylabel="-log10 p-value")
-    handles = [*maps.handles(list(_STYLES), _STYLES), _dashes()]
+    handles = [*marks.handles(list(_STYLES), _STYLES), _dashes()]
     legend_beside(ax, handles, [*_STYLES, f"FDR {rate:g}"], [*counts, None], len(handles))
     canvas.entitle(ax, str(found.sample_names[row]) if title is None else title)
     write_labels(
@@ -237,7 +237,7 @@ def _dots(ax: Axes, points: Float, colour: str, area: float) -> None:
     from matplotlib import colors
 
     face = np.tile(colors.to_rgba(colour, 0.8), (len(points), 1))
-    maps.draw_markers(ax, points, ["o"] * len(points), face, area)
+    marks.draw_markers(ax, points, ["o"] * len(points), face, area)
 
 
 def _name_beside(ax: Axes, points: Float, labels: Sequence[str]) -> None:

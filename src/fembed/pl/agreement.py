@@ -12,6 +12,7 @@ from fembed.errors import InputError
 from fembed.inference.annotation import Annotation
 from fembed.pl import canvas, names
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
+from fembed.pl.columns import natural_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,9 +140,10 @@ def confusion(
     if not there.any():
         raise InputError("No sample has a true label; check the column.")
     true, said = texts[there], found.label[there]
-    others = sorted(set(true) - set(found.names))
-    rows = [*(name for name in found.names if name in set(true)), *others]
-    columns = [name for name in found.names if name in {*said, *true}]
+    others = natural_order(set(true) - set(found.names))
+    known_names = natural_order(found.names)
+    rows = [*(name for name in known_names if name in set(true)), *others]
+    columns = [name for name in known_names if name in {*said, *true}]
     columns += [UNKNOWN] if UNKNOWN in set(said) else []
     counts = np.array([[np.sum((true == a) & (said == b)) for b in columns] for a in rows])
     shares = counts / counts.sum(axis=1, keepdims=True)

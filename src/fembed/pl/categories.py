@@ -197,7 +197,7 @@ def _asked_colours(colours: Any, own: list[str], made: Categories, truth: bool) 
     found = {}
     for name in there:
         if name in asked:
-            colour = _hexadecimal(asked[name])
+            colour = hexadecimal(asked[name])
             if colour is None:
                 return _refused(made.title, f"has {asked[name]!r}, which is no colour,")
             found[name] = colour
@@ -213,7 +213,7 @@ def _refused(title: str, fault: str) -> dict[str, str]:
     return {}
 
 
-def _hexadecimal(colour: Any) -> str | None:
+def hexadecimal(colour: Any) -> str | None:
     """``#rrggbb`` of what matplotlib takes as a colour; None for anything else."""
     from matplotlib import colors
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from fembed.data.chunks import even_choice
 from fembed.errors import InputError, imported
 from fembed.model import Model
-from fembed.pl import canvas, maps
+from fembed.pl import canvas, marks
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.categories import Categories
+from fembed.pl.chosen import Palette
 from fembed.pl.columns import in_order
 from fembed.pl.labels import write_labels
 from fembed.pl.legends import legend_beside
@@ -36,6 +37,7 @@ def gene_map(
     model: Model,
     color: Any = "variation",
     *,
+    palette: Palette | None = None,
     method: Method = "pca",
     genes: Sequence[str] | int = 20,
     seed: int = 0,
@@ -52,6 +54,8 @@ def gene_map(
     color : "variation", "mean", or n_genes values
         The standard deviation of a gene's decoded expression over the training samples, its mean,
         or one text or number per gene.
+    palette : str, list or mapping, optional
+        Colours of categories of genes, as for `fembed.pl.embedding`.
     method : {"pca", "tsne", "umap"}
         From the gene embedding to the plane. PCA shows the genes that stand out, at once; t-SNE
         shows who is next to whom, and takes minutes for 20,000 genes; ``umap`` needs umap-learn.
@@ -95,19 +99,19 @@ def gene_map(
         values, label = known[color], f"{_TITLES[color]}"
     else:
         values, label = color, ""
-    found = colouring(None, in_order(values, model.gene_names), model.n_genes)
+    found = colouring(None, in_order(values, model.gene_names), model.n_genes, palette=palette)
     points = gene_plane(model, method, seed)
     ax = canvas.axes_for(ax, save, PAGE_WIDTH, canvas.map_height(np.ptp(points, axis=0)))
     name = {"pca": "PC", "tsne": "t-SNE", "umap": "UMAP"}[method]
     canvas.name_axes(ax, (f"{name} 1 of the gene embedding", f"{name} 2"))
     if isinstance(found, Categories):
-        maps.draw_categories(ax, points, found, found.styles())
+        marks.draw_categories(ax, points, found, found.styles())
         names = found.present
         counts = [int(count) for count in found.counts if count]
-        legend_beside(ax, maps.handles(names, found.styles()), names, counts)
+        legend_beside(ax, marks.handles(names, found.styles()), names, counts)
     else:
-        limits = maps.spread(found.values)
-        shown = maps.draw_numbers(ax, points, found.values, limits, SEQUENTIAL)
+        limits = marks.spread(found.values)
+        shown = marks.draw_numbers(ax, points, found.values, limits, SEQUENTIAL)
         canvas.colour_bar(ax, shown, label or found.title)
     places = points[named]
     ax.scatter(*places.T, s=12, facecolors="none", edgecolors=canvas.INK, linewidths=0.6, zorder=5)

@@ -14,6 +14,7 @@ from fembed.inference.matching import as_expression
 from fembed.model import Model
 from fembed.pl import page
 from fembed.pl.categories import Categories, categories
+from fembed.pl.chosen import Palette, remember, with_palette
 from fembed.pl.columns import in_order
 from fembed.pl.payload import map_payload
 from fembed.pl.samples import MapSamples, map_samples
@@ -27,6 +28,7 @@ def interactive_map(
     data: Any = None,
     *,
     labels: Mapping[str, Any] | list[str] | str | None = None,
+    palette: Palette | None = None,
     title: str = "fembed map",
     measured_genes: int | None = None,
     n_threads: int | None = None,
@@ -42,10 +44,13 @@ def interactive_map(
     model : Model
     data : Expression or AnnData, optional
         Samples by name: those of the training bring labels and measured expression, others are
-        projected and drawn as triangles. In the units of the training data; not changed.
+        projected and drawn as triangles. In the units of the training data; AnnData keeps the
+        colours of its labels in ``uns["<column>_colors"]``.
     labels : str, list of str, or columns by name (mapping, DataFrame)
         Columns of the data's ``obs``; or the columns themselves, one value for each training
         sample, in the model's order (then for each projected sample, in the data's).
+    palette : str, list or mapping, optional
+        Colours of the labels' categories, as for `fembed.pl.embedding`.
     title : str
         Shown above the map.
     measured_genes : int, optional
@@ -72,15 +77,20 @@ def interactive_map(
     >>> page.startswith("<!doctype html>")  # page alone, at the end of a cell, shows the map
     True
     """
+    given = data
     if data is not None:
         data = as_expression(model, data)
     columns = _columns(labels)
     named = columns if isinstance(columns, list) else []
     if named and data is None:
         raise InputError(f"The label column '{named[0]}' needs data; give data with it.")
-    samples = map_samples(model, data, named, n_threads=n_threads)
+    samples = map_samples(model, data, named, palette=palette, n_threads=n_threads)
     if isinstance(columns, Mapping):
-        samples = replace(samples, labels=_checked_columns(columns, samples.names))
+        checked = _checked_columns(columns, samples.names)
+        coloured = {name: with_palette(column, palette) for name, column in checked.items()}
+        samples = replace(samples, labels=coloured)
+    for name in named:
+        remember(given, name, samples.labels[name], palette)
     text = map_page(model, samples, title=title, measured_genes=measured_genes, n_threads=n_threads)
     if save is not None:
         atomic.replace_file(save, text.encode())

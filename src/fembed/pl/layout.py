@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.pl import canvas, maps, names
+from fembed.pl import canvas, marks, names
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.legends import LEGEND_LINE, largest, left_out_text, legend, no_marker
 
@@ -145,7 +145,7 @@ def shared_legend(
         room = (width - _GAP) / n_columns
         rows = _MAX_ROWS * n_columns
     kept = [labels[k] for k in largest(labels, counts, rows)]
-    texts, entries = names.told_apart(kept, room - _MARKER, 7.0), maps.handles(kept, chosen, 4.5)
+    texts, entries = names.told_apart(kept, room - _MARKER, 7.0), marks.handles(kept, chosen, 4.5)
     if len(kept) < len(labels):
         texts.append(left_out_text(len(labels) - len(kept)))
         entries.append(no_marker())

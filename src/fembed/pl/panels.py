@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.pl import canvas, hexagons, layout, maps
+from fembed.pl import canvas, hexagons, layout, marks
 from fembed.pl.canvas import SavePath
 from fembed.pl.categories import Categories, categories, joined
+from fembed.pl.chosen import Palette, with_palette
 from fembed.pl.layout import Key
 from fembed.pl.points import colouring, plane
 
@@ -81,6 +82,7 @@ def scatter_grid(
     embeddings: Any,
     labels: Any = None,
     *,
+    palette: Palette | None = None,
     row_name: str = "",
     column_name: str = "",
     limits: Any = None,
@@ -96,6 +98,8 @@ def scatter_grid(
     labels : n values, str, or mapping, optional
         The labels of the samples, the same for every panel; the name of a column of ``obs``
         (AnnData); or either by the keys of ``embeddings``. By default those of the sweep.
+    palette : str, list or mapping, optional
+        Colours of the labels, as for `fembed.pl.embedding`.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def scatter_grid(
         )
         for key, some in points.items()
     ]
-    everyone = joined(found)  # one colour per category in all panels
+    everyone = with_palette(joined(found), palette)  # one colour per category in all panels
     chosen = everyone.styles()
     ends = np.cumsum([len(some) for some in points.values()])
     by_key = dict(zip(points, np.split(np.arange(len(everyone)), ends[:-1]), strict=True))
@@ -129,7 +133,7 @@ def scatter_grid(
         inside = hexagons.within(some, box)
         if inside.any():
             kept = everyone.take(by_key[key][inside])
-            maps.draw_categories(ax, some[inside], kept, chosen, area=area)
+            marks.draw_categories(ax, some[inside], kept, chosen, area=area)
         ax.set_aspect("equal", adjustable="box")
         ax.set_xlim(box[0])
         ax.set_ylim(box[1])
@@ -160,7 +164,7 @@ def _limits(points: Mapping[Key, Float], limits: Any) -> hexagons.Limits:
 
 
 def _labels_of(data: Any, labels: Any, n: int) -> Categories:
-    found = colouring(data, labels, n)
+    found = colouring(data, labels, n, keep=False)
     if isinstance(found, Categories):
         return found
     if found is None:

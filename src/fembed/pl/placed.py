@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.pl import canvas, maps
+from fembed.pl import canvas, maps, marks
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.categories import Categories, categories, joined
+from fembed.pl.chosen import Palette, remember, with_palette
 from fembed.pl.legends import legend_beside
 from fembed.pl.palette import Style
 from fembed.pl.points import BASIS, axis_names, colouring, coordinates, plane
@@ -34,6 +35,7 @@ def projection(
     color: Any = None,
     projected_color: Any = None,
     *,
+    palette: Palette | None = None,
     covariance: Any = None,
     confidence: float = 0.95,
     basis: str = BASIS,
@@ -53,6 +55,8 @@ def projection(
         Categories of the training samples and of the projected ones, as for
         `fembed.pl.embedding`. A name in ``color`` holds for both where both are AnnData. Without
         them, projected samples are told from training samples by colour.
+    palette : str, list or mapping, optional
+        Colours of categories, as for `fembed.pl.embedding`.
     covariance : array k x d x d, optional
         Instead of the projected data's own. Samples whose covariance is not finite (too few
         observed genes) are drawn without an ellipse and counted in the figure.
@@ -81,7 +85,7 @@ def projection(
     old = plane(training, basis, components)
     new = plane(projected, basis, components)
     spread = _covariances(projected, covariance, basis, components)
-    kinds = _both_kinds(training, projected, color, projected_color, (len(old), len(new)))
+    kinds = _both_kinds(training, projected, color, projected_color, (len(old), len(new)), palette)
     by_kind = kinds.title == _BY_KIND
     extent = np.ptp(np.concatenate([old, new]), axis=0)
     ax = canvas.axes_for(ax, save, PAGE_WIDTH, canvas.map_height(extent))
@@ -137,7 +141,12 @@ def _covariances(
 
 
 def _both_kinds(
-    training: Any, projected: Any, color: Any, projected_color: Any, counts: tuple[int, int]
+    training: Any,
+    projected: Any,
+    color: Any,
+    projected_color: Any,
+    counts: tuple[int, int],
+    palette: Palette | None,
 ) -> Categories:
     """The category of every sample, training samples first; without any, which of both it is."""
     if color is None and projected_color is None:
@@ -150,7 +159,7 @@ def _both_kinds(
         (training, color, counts[0]),
         (projected, projected_color, counts[1]),
     ):
-        found = colouring(data, chosen, n)
+        found = colouring(data, chosen, n, keep=False)
         if found is None:
             found = categories([None] * n)
         if not isinstance(found, Categories):
@@ -158,7 +167,10 @@ def _both_kinds(
                 "Numbers cannot tell training from projected samples; colour by categories."
             )
         parts.append(found)
-    return joined(parts)
+    both = with_palette(joined(parts), palette)
+    remember(training, color, both, palette)
+    remember(projected, projected_color, both, palette)
+    return both
 
 
 def _faces(kinds: Categories, chosen: Mapping[str, Style], opacity: float) -> NDArray[np.float64]:
@@ -171,18 +183,18 @@ def _faces(kinds: Categories, chosen: Mapping[str, Style], opacity: float) -> ND
 def _draw_training(
     ax: Axes, points: Float, kinds: Categories, chosen: Mapping[str, Style], area: float
 ) -> None:
-    order = maps.drawing_order(kinds)
+    order = marks.drawing_order(kinds)
     # Paler than the projected ones, which are what this figure is about.
     faces = _faces(kinds.take(order), chosen, 0.5)
-    maps.draw_markers(ax, points[order], ["o"] * len(order), faces, area)
+    marks.draw_markers(ax, points[order], ["o"] * len(order), faces, area)
 
 
 def _draw_projected(
     ax: Axes, points: Float, kinds: Categories, chosen: Mapping[str, Style], area: float
 ) -> None:
-    order = maps.drawing_order(kinds, seed=1)
+    order = marks.drawing_order(kinds, seed=1)
     faces = _faces(kinds.take(order), chosen, 1.0)
-    maps.draw_markers(
+    marks.draw_markers(
         ax, points[order], ["^"] * len(order), faces, max(14.0, 1.6 * area),
         edgecolors=canvas.INK, linewidths=0.4, zorder=5,
     )  # fmt: skip
@@ -247,7 +259,7 @@ def _name(
     fixed = len(labels)
     if not by_kind:
         plain = {name: Style(chosen[name].colour, "s") for name in kinds.present}
-        entries += maps.handles(kinds.present, plain)
+        entries += marks.handles(kinds.present, plain)
         labels += kinds.present
         numbers += [int(count) for count in kinds.counts if count]
     legend_beside(ax, entries, labels, numbers, fixed)

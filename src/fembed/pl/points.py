@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fembed.data.annotations import layers_there, one_column
 from fembed.errors import DataWarning, InputError
 from fembed.pl.categories import Categories, categories, joined
+from fembed.pl.chosen import Palette, remember, with_palette
 from fembed.pl.columns import column_of, in_order, numbers_of
 
 Float = NDArray[np.float64]
@@ -92,7 +93,14 @@ def axis_names(basis: str = BASIS, components: tuple[int, int] = (1, 2)) -> tupl
     return f"{name} {components[0]}", f"{name} {components[1]}"
 
 
-def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
+def colouring(
+    data: Any,
+    color: Any,
+    n: int,
+    layer: str | None = None,
+    palette: Palette | None = None,
+    keep: bool = True,
+) -> Any:
     """What ``color`` stands for: `Categories`, `Numbers`, or None for no colour.
 
     Parameters
@@ -104,6 +112,11 @@ def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
         the samples is put into their order.
     layer : str, optional
         Of AnnData: the layer that a gene's expression is read from.
+    palette : str, list or mapping, optional
+        Colours of categories instead of those that the data bring.
+    keep : bool
+        AnnData keeps these colours, and the first colours of a column, in
+        ``uns["<column>_colors"]``.
 
     Raises
     ------
@@ -122,6 +135,10 @@ def colouring(data: Any, color: Any, n: int, layer: str | None = None) -> Any:
         raise InputError(
             f"There are {len(found)} values to colour {n} samples by; give one per sample."
         )
+    if isinstance(found, Categories):
+        found = with_palette(found, palette)
+        if keep:
+            remember(data, color, found, palette)
     return found
 
 

@@ -18,6 +18,7 @@ from fembed.inference.matching import training_rows
 from fembed.inference.projection import outlier_score, project
 from fembed.model import Model
 from fembed.pl.categories import Categories, categories
+from fembed.pl.chosen import Palette, with_palette
 
 Names = NDArray[np.object_]
 
@@ -61,6 +62,7 @@ def map_samples(
     data: Expression | None = None,
     labels: Sequence[str] = (),
     *,
+    palette: Palette | None = None,
     n_threads: int | None = None,
 ) -> MapSamples:
     """The training samples of ``model``, and the other samples of ``data`` projected into it.
@@ -73,6 +75,8 @@ def map_samples(
         labels, all others are projected. In the units of the training data; not changed.
     labels : sequence of str
         Columns of ``data.obs``.
+    palette : str, list or mapping, optional
+        Colours of their categories, as for `fembed.pl.embedding`.
     n_threads : int, optional
         Threads of the engine.
 
@@ -95,7 +99,10 @@ def map_samples(
     )
     if data is None:
         return trained
-    columns = {name: categories(data.column(name), name, data.colours.get(name)) for name in labels}
+    columns = {
+        name: with_palette(categories(data.column(name), name, data.colours.get(name)), palette)
+        for name in labels
+    }
     data.check(min_samples=1, allow_unobserved_genes=True)
     at = training_rows(model, data.sample_names, data.origin)
     of_training = np.full(model.n_samples, -1, np.intp)

@@ -15,6 +15,7 @@ from fembed.files import atomic
 from fembed.inference.matching import as_expression
 from fembed.model import Model
 from fembed.pl import canvas, page
+from fembed.pl.chosen import Palette
 from fembed.pl.interactive import map_data, map_scripts
 from fembed.pl.payload import map_payload
 from fembed.pl.samples import MapSamples, map_samples
@@ -45,6 +46,7 @@ def report_page(
     *,
     labels: Sequence[str] | str = (),
     batch: str | None = None,
+    palette: Palette | None = None,
     title: str = "fembed report",
     model_path: str | None = None,
     n_threads: int | None = None,
@@ -62,6 +64,8 @@ def report_page(
         Columns of the data's ``obs``; the first one colours the static maps.
     batch : str, optional
         A column of the data's ``obs`` with the batches, for the check of batch effects.
+    palette : str, list or mapping, optional
+        Colours of the labels' categories, as for `fembed.pl.embedding`.
     title : str
     model_path : str, optional
         Where the model is from, for the list of settings.
@@ -88,7 +92,7 @@ def report_page(
     labels = [labels] if isinstance(labels, str) else list(labels)
     columns = list(dict.fromkeys([*labels, *([] if batch is None else [batch])]))
     with limited(n_threads, blas=True):
-        samples = map_samples(model, data, columns, n_threads=n_threads)
+        samples = map_samples(model, data, columns, palette=palette, n_threads=n_threads)
         label = samples.labels[labels[0]] if labels else None
         batches = None if batch is None else samples.labels[batch]
         comparison = compare(model, samples, labels)
