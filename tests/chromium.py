@@ -35,8 +35,10 @@ def browser() -> Iterator[Any]:
 class Opened:
     """An open page: its requests beyond the file, its errors, and how to act on its map."""
 
-    def __init__(self, started: Any, path: Path) -> None:
-        self.context = started.new_context(viewport={"width": 1366, "height": 800})
+    def __init__(self, started: Any, path: Path, **options: Any) -> None:
+        self.context = started.new_context(
+            **{"viewport": {"width": 1366, "height": 800}, **options}
+        )
         self.page = self.context.new_page()
         self.requests: list[str] = []
         self.errors: list[str] = []
@@ -61,35 +63,31 @@ class Opened:
         return tuple(
             self.page.evaluate(
                 """([x, y]) => {
-                    const plot = document.querySelector(".plot");
-                    const box = plot.querySelector(".nsewdrag").getBoundingClientRect();
-                    const [a, b] = plot.layout.xaxis.range, [c, d] = plot.layout.yaxis.range;
-                    return [box.left + (x - a) / (b - a) * box.width,
-                            box.top + (d - y) / (d - c) * box.height];
+                    const box = document.querySelector(".plot").getBoundingClientRect();
+                    const [left, top] = window.fembedMap.toPixel(x, y);
+                    return [box.left + left, box.top + top];
                 }""",
                 [float(x), float(y)],
             )
         )
 
-    def colours(self) -> list[str]:
-        """Of the training samples, in their order."""
-        return list(
-            self.page.evaluate(
-                """() => {
-                    const { marker, customdata } = document.querySelector(".plot").data
-                        .find((trace) => trace.name === "training");
-                    return marker.color.map((colour, k) => [customdata[k], colour])
-                        .sort((a, b) => a[0] - b[0]).map(([, colour]) => colour);
-                }"""
-            )
-        )
+    def colours(self) -> list[tuple[int, int, int]]:
+        """Of the samples, in their order."""
+        flat = self.page.evaluate("Array.from(window.fembedMap.marks.colours)")
+        return [(flat[k], flat[k + 1], flat[k + 2]) for k in range(0, len(flat), 4)]
+
+    def drawn(self) -> list[int]:
+        """The samples that are drawn, from below."""
+        return list(self.page.evaluate("Array.from(window.fembedMap.marks.order)"))
 
     def shown(self) -> list[int]:
-        """The samples that are drawn."""
-        numbers = self.page.evaluate(
-            'document.querySelector(".plot").data.flatMap((t) => t.customdata ?? [])'
-        )
-        return sorted(numbers)
+        """The samples that are drawn, by number."""
+        return sorted(self.drawn())
+
+    def names(self) -> list[str]:
+        """The names in the map, once it stands still."""
+        self.page.wait_for_timeout(200)
+        return list(self.page.evaluate("window.fembedMap.names().map((name) => name.text)"))
 
     def drag(self, *places: tuple[float, float]) -> None:
         """Press at the first place of the map, move over the others, release."""

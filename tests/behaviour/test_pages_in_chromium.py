@@ -13,8 +13,9 @@ import pytest
 
 from fembed.data.expression import Expression
 from fembed.model import Model
-from fembed.pl.interactive import interactive_map
-from fembed.pl.samples import map_samples
+from fembed.pl.categories import categories
+from fembed.pl.interactive import interactive_map, map_page
+from fembed.pl.samples import MapSamples, map_samples
 from fembed.report import report_page
 from tests.chromium import Opened, browser
 from tests.tiny_model import N_GENES, tiny_model
@@ -74,9 +75,12 @@ def opened(one_page: Opened) -> Iterator[Opened]:
     """The page as it was opened; nothing that a test does may raise, ask or tell anyone."""
     one_page.page.select_option(".colour-by", "label:0")
     one_page.page.click(".all")
+    one_page.page.locator(".plot").focus()
+    for key in ("Escape", "0", "-"):
+        one_page.page.keyboard.press(key)
     for button in one_page.page.locator(".kinds button[aria-pressed=false]").all():
         button.click()
-    one_page.page.click("[data-val=pan]")
+    one_page.page.click("[data-tool=move]")
     yield one_page
     assert (one_page.errors, one_page.requests, one_page.dialogs) == ([], [], [])
 
@@ -90,9 +94,7 @@ def test_names_that_look_like_code_are_text(opened: Opened) -> None:
     for sample, name in enumerate([SCRIPT, IMAGE, END, "$x_1$ & <b>bold</b>"]):
         page.mouse.move(*opened.pixel(*PLACES[sample]))
         page.wait_for_selector(".tip:not([hidden])")
-        page.wait_for_function(
-            "n => document.querySelector('.tip strong').textContent === n", arg=name
-        )
+        page.locator(".tip strong").get_by_text(name, exact=True).wait_for()
     assert page.locator("img, script script, .tip b").count() == 0
 
 
@@ -126,17 +128,172 @@ def test_the_legend_hides_shows_and_singles_out(opened: Opened) -> None:
 
 
 def test_projected_samples_have_markers_of_their_own(opened: Opened) -> None:
-    training, projected = opened.page.evaluate(
-        'document.querySelector(".plot").data.map((t) => [t.name, t.marker.symbol, t.customdata])'
+    shapes = opened.page.evaluate("Array.from(window.fembedMap.marks.shapes)")
+    assert shapes == [0, 0, 0, 0, 0, 9, 9]  # circles; triangles with a border
+
+
+def test_what_is_hidden_leaves_the_colours_of_the_others(opened: Opened) -> None:
+    before = opened.colours()
+    entry = opened.page.locator(".legend button").nth(0)
+    entry.hover()
+    opened.page.wait_for_timeout(300)
+    entry.click()
+    opened.page.wait_for_timeout(300)  # the pointer is still on it
+    alpha = opened.page.evaluate("Array.from(window.fembedMap.marks.colours)")[3::4]
+    shown = opened.shown()
+    assert shown == [0, 2, 4, 5, 6]
+    assert {alpha[k] for k in shown} == {222}
+    assert [opened.colours()[k] for k in shown] == [before[k] for k in shown]
+
+
+def test_a_sample_is_found_with_its_neighbours(opened: Opened) -> None:
+    page = opened.page
+    page.fill(".sample-search", "bold")
+    assert page.locator("#sample-matches li").all_inner_texts() == ["$x_1$ & <b>bold</b>"]
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".profile li")
+    samples = map_samples(*hostile())
+    away = np.linalg.norm(samples.coordinates - samples.coordinates[3], axis=1)
+    nearest = [k for k in np.argsort(away, kind="stable") if k != 3]
+    assert page.inner_text(".sample-name") == samples.names[3]
+    told = page.locator(".neighbours .neighbour-name").all_inner_texts()
+    assert told == [samples.names[k] for k in nearest]
+    numbers = page.locator(".neighbours .gene-value").all_inner_texts()
+    np.testing.assert_allclose([float(x) for x in numbers], away[nearest], rtol=5e-3)
+    box = page.locator(".plot").bounding_box()
+    x, y = opened.pixel(*samples.coordinates[3])
+    assert box["x"] < x < box["x"] + box["width"] and box["y"] < y < box["y"] + box["height"]
+
+
+def test_a_selection_is_saved_and_compared_with_the_rest(opened: Opened) -> None:
+    page = opened.page
+    samples = map_samples(*hostile(), ["<i>kind</i>", "batch"])
+    page.keyboard.down("Shift")  # a lasso, whatever the tool
+    opened.drag((-2.2, -1.2), (-1.7, -1.2), (-1.7, 1.2), (-2.2, 1.2))
+    page.keyboard.up("Shift")
+    with page.expect_download() as saved:
+        page.click(".save")
+    table = pd.read_csv(saved.value.path(), float_precision="round_trip")
+    assert table["sample"].tolist() == [SCRIPT, END]
+    assert table["<i>kind</i>"].tolist() == [SCRIPT, SCRIPT]
+    places = table[["fembed 1", "fembed 2"]].to_numpy()
+    np.testing.assert_array_equal(places.astype(np.float32), PLACES[[0, 2]])
+
+    model, _ = hostile()
+    decoded = model.decode(samples.coordinates).astype(float)
+    for source, values in (("measured", samples.measured.astype(float)), ("decoded", decoded)):
+        page.click(f".compare-{source}")
+        page.locator(".compared .note").get_by_text(f"{source} expression").wait_for()
+        with page.expect_download() as saved:
+            page.click(".save-genes")
+        told = pd.read_csv(saved.value.path()).set_index("gene")
+        some, rest = values[[0, 2]], values[[1, 3, 4, 5, 6]]
+        difference = np.nanmean(some, axis=0) - np.nanmean(rest, axis=0)
+        count = np.isfinite(values).sum(axis=0)
+        squares = np.nansum((some - np.nanmean(some, axis=0)) ** 2, axis=0)
+        squares += np.nansum((rest - np.nanmean(rest, axis=0)) ** 2, axis=0)
+        effect = difference / np.sqrt(squares / (count - 2))
+        told = told.loc[list(model.gene_names)]
+        np.testing.assert_allclose(told["difference"], difference, atol=2e-3)
+        np.testing.assert_allclose(told["effect size d"], effect, rtol=0.02, atol=0.02)
+    assert page.locator(".compared .gene-name").first.inner_text() == told["effect size d"].idxmax()
+
+
+def test_keys_move_zoom_and_decode(opened: Opened) -> None:
+    page = opened.page
+    page.locator(".plot").focus()
+    x, y = opened.pixel(0, 0)
+    page.keyboard.press("ArrowRight")
+    assert opened.pixel(0, 0) == pytest.approx((x - 60, y))
+    page.keyboard.press("+")
+    wide = opened.pixel(1, 0)[0] - opened.pixel(0, 0)[0]
+    for key in "0-":
+        page.keyboard.press(key)
+    assert wide > 1.2 * (opened.pixel(1, 0)[0] - opened.pixel(0, 0)[0])
+    assert opened.pixel(0, 0) == pytest.approx((x, y))
+    page.keyboard.press("Enter")
+    assert page.locator(".profile li").count() > 0
+
+
+def test_a_dark_page_is_dark(chromium: Any, map_file: Path) -> None:
+    page = Opened(chromium, map_file, color_scheme="dark")
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    assert page.page.evaluate(ground) == "rgb(20, 24, 29)"
+    page.page.keyboard.press("d")
+    assert page.page.evaluate(ground) == "rgb(255, 255, 255)"
+    page.close()
+
+
+def test_on_a_phone_map_and_result_are_both_in_view(chromium: Any, map_file: Path) -> None:
+    page = Opened(
+        chromium, map_file, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
     )
-    assert training == ["training", "circle", [0, 1, 2, 3, 4]]
-    assert projected == ["projected", "triangle-up", [5, 6]]
+    page.page.touchscreen.tap(*page.pixel(*PLACES[4]))
+    page.page.wait_for_selector(".neighbours li")
+    page.page.wait_for_timeout(800)  # it scrolls there
+    for wanted in (".plot", ".sample-name", ".tools"):
+        box = page.page.locator(wanted).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 844
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+    assert page.page.evaluate("document.documentElement.scrollWidth") == 390
+    page.close()
+
+
+def test_names_mark_clusters_and_do_not_collide(chromium: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    model = tiny_model()
+    centres = 8.0 * rng.normal(size=(40, 2))
+    codes = np.repeat(np.arange(40), 25)
+    points = (centres[codes] + rng.normal(size=(1000, 2))).astype(np.float32)
+    samples = MapSamples(
+        names=np.array([f"s{k}" for k in range(1000)], dtype=object),
+        coordinates=points,
+        loss=np.ones(1000),
+        outlier=np.zeros(1000),
+        projected=np.zeros(1000, bool),
+        labels={
+            "type": categories([f"a rather long type {k}" for k in codes], "type"),
+            "batch": categories(rng.integers(4, size=1000).astype(str), "batch"),
+        },
+    )
+    path = tmp_path / "map.html"
+    path.write_text(map_page(model, samples, title="names"), encoding="utf-8")
+    page = Opened(chromium, path)
+    first = page.names()
+    boxes = page.page.evaluate(
+        """() => window.fembedMap.names().map(({ text, x, y, right, down, size }) => {
+            const pen = document.querySelector("canvas.front").getContext("2d");
+            pen.font = `600 ${size}px system-ui, sans-serif`;
+            const [left, top] = window.fembedMap.toPixel(x, y), w = pen.measureText(text).width;
+            return [left + right - w / 2, top + down - size / 2, left + right + w / 2,
+                    top + down + size / 2];
+        })"""
+    )
+    assert 5 < len(first) < 40
+    for k, one in enumerate(boxes):
+        for other in boxes[:k]:
+            apart = one[2] <= other[0] or one[0] >= other[2]
+            assert apart or one[3] <= other[1] or one[1] >= other[3]
+    lost = {f"a rather long type {k}" for k in range(40)} - {*first}
+    found = set()
+    for name in sorted(lost)[:6]:  # near by there is room for most of them
+        page.page.mouse.move(*page.pixel(*centres[int(name.split()[-1])]))
+        for _ in range(4):
+            page.page.mouse.wheel(0, -120)
+        found |= lost & {*page.names()}
+        page.page.keyboard.press("0")
+    assert len(found) >= 4
+    page.page.keyboard.press("0")
+    page.page.select_option(".colour-by", "label:1")
+    assert page.names() == []  # batches are mixed, and mark no cluster
+    assert page.errors == []
+    page.close()
 
 
 def test_a_gene_is_found_and_colours_the_map(opened: Opened) -> None:
     page = opened.page
     page.fill(".gene-search", "script>al")
-    assert page.locator(".matches li").all_inner_texts() == [SCRIPT]
+    assert page.locator("#gene-matches li").all_inner_texts() == [SCRIPT]
     page.keyboard.press("Enter")
     page.wait_for_selector(".ramp:not([hidden])")
     assert page.inner_text(".legend-title") == SCRIPT
@@ -144,29 +301,30 @@ def test_a_gene_is_found_and_colours_the_map(opened: Opened) -> None:
     assert len(set(opened.colours())) > 1
     page.check("input[value=measured]")
     assert page.inner_text(".source-note").startswith("Measured expression")
+    back = "document.querySelector('canvas.back').toDataURL()"
+    without = page.evaluate(back)
     page.check(".landscape input")
-    kinds = page.evaluate('document.querySelector(".plot").data.map((t) => t.type)')
-    assert kinds[0] == "heatmap"
+    page.wait_for_timeout(200)
+    assert page.evaluate(back) != without
     page.fill(".gene-search", "no such gene")
-    assert page.inner_text(".matches") == "No such gene in the model."
+    assert page.inner_text("#gene-matches") == "No such gene in the model."
 
 
 def test_a_missing_entry_is_grey(opened: Opened) -> None:
     opened.page.fill(".gene-search", IMAGE)
     opened.page.keyboard.press("Enter")
     opened.page.check("input[value=measured]")
-    grey = [sample for sample, colour in enumerate(opened.colours()) if colour == "#bdbdbd"]
+    grey = [
+        sample for sample, colour in enumerate(opened.colours()) if colour == (0xBD, 0xBD, 0xBD)
+    ]
     assert grey == [1]
-    first = opened.page.evaluate(
-        """() => document.querySelector(".plot").data
-            .find((trace) => trace.name === "training").customdata[0]"""
-    )
+    first = opened.drawn()[0]
     assert first == 1, "it is drawn first, where it hides nothing"
 
 
 def test_the_lasso_lists_and_copies_names(opened: Opened) -> None:
     opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    opened.page.click("[data-val=lasso]")
+    opened.page.click("[data-tool=lasso]")
     west, east, south, north = -2.2, -1.7, -1.2, 1.2
     opened.drag((west, south), (east, south), (east, north), (west, north), (west, south))
     opened.page.wait_for_selector(".selected-names:not([hidden])")
@@ -177,7 +335,7 @@ def test_the_lasso_lists_and_copies_names(opened: Opened) -> None:
     assert opened.page.input_value(".selected-names") == names
     assert opened.page.inner_text(".selection-note") == f"2 samples: {SCRIPT} 2."
     opened.page.click(".copy")
-    opened.page.wait_for_function("document.querySelector('.copy').textContent === 'copied'")
+    opened.page.locator(".copy").get_by_text("copied").wait_for()
     assert opened.page.evaluate("navigator.clipboard.readText()") == names
     assert opened.page.inner_text(".profile") == ""  # a lasso that closes is no click
     opened.page.click(".clear")

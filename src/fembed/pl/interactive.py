@@ -20,7 +20,11 @@ from fembed.pl.payload import map_payload
 from fembed.pl.samples import MapSamples, map_samples
 
 #: In the order in which they run; the last one begins.
-MAP_SCRIPTS = ("decoder.js", "map_state.js", "map_drawing.js", "map_panel.js", "map_actions.js")
+MAP_SCRIPTS = (
+    "decoder.js",
+    *("map_state.js", "map_marks.js", "map_view.js", "map_landscape.js", "map_names.js"),
+    *("map_panel.js", "map_pointer.js", "map_results.js", "map_start.js"),
+)
 
 
 def interactive_map(
@@ -69,7 +73,7 @@ def interactive_map(
     Raises
     ------
     InputError
-        Labels that do not fit, data that cannot be projected, or plotly not installed.
+        Labels that do not fit, data that cannot be projected, or Jinja2 not installed.
 
     Examples
     --------
@@ -105,10 +109,7 @@ def map_page(model: Model, samples: MapSamples, *, title: str, **options: Any) -
 
 def map_scripts() -> dict[str, str]:
     """The scripts that the map's part of a page needs."""
-    return {
-        "plotly": page.plotly_script(),
-        "map": "\n".join(map(page.web_text, MAP_SCRIPTS)),
-    }
+    return {"map": "\n".join(map(page.web_text, MAP_SCRIPTS))}
 
 
 def map_data(payload: dict[str, Any]) -> Any:

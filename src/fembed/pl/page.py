@@ -19,7 +19,7 @@ from typing import Any
 from fembed.errors import InputError
 
 _POLICY = (
-    "default-src 'none'; script-src {scripts}{eval}; style-src 'unsafe-inline'; "
+    "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
 
@@ -60,21 +60,11 @@ def web_text(name: str) -> str:
 
 
 def check_installed() -> None:
-    """Raise InputError unless the packages that pages need are installed."""
-    for module, package in (("jinja2", "Jinja2"), ("plotly", "plotly")):
-        if importlib.util.find_spec(module) is None:
-            raise InputError(
-                f'Pages need {package}, which is not installed; run: pip install "fembed[plot]".'
-            )
-
-
-@cache
-def plotly_script() -> str:
-    """The plotly.js that the installed plotly brings; InputError without plotly."""
-    check_installed()
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
+    """Raise InputError unless the package that pages need is installed."""
+    if importlib.util.find_spec("jinja2") is None:
+        raise InputError(
+            'Pages need Jinja2, which is not installed; run: pip install "fembed[plot]".'
+        )
 
 
 def render(template: str, *, scripts: dict[str, str] | None = None, **context: Any) -> str:
@@ -116,8 +106,7 @@ def _policy(scripts: dict[str, str]) -> str:
         for text in scripts.values()
     ]
     listed = " ".join(f"'sha256-{text}'" for text in hashes) or "'none'"
-    # plotly's WebGL traces compile their drawing code when they start.
-    return _POLICY.format(scripts=listed, eval=" 'unsafe-eval'" if hashes else "")
+    return _POLICY.format(scripts=listed)
 
 
 def _checked(name: str, text: str) -> str:

@@ -32,7 +32,7 @@ MANY = (
     *("#7887ff", "#78000f", "#0f00c3", "#e15a78", "#69d287", "#4b4bf0"),
     *("#c30000", "#962d87", "#f096e1", "#a5a500", "#b45ab4"),
 )
-#: A marker for matplotlib, and its name in plotly.
+#: A marker for matplotlib, and its name in pages.
 MARKERS = (
     ("o", "circle"),
     ("^", "triangle-up"),
@@ -62,7 +62,7 @@ class Style:
     colour : str
         ``#rrggbb``.
     marker, symbol : str
-        The same shape by its names in matplotlib and in plotly.
+        The same shape by its names in matplotlib and in pages.
     """
 
     colour: str

@@ -30,7 +30,7 @@ PAPER = (
     "and biologically meaningful embedding spaces using factorized tensor decomposition. "
     "Bioinformatics 2020; 36 (Supplement 1): i417–i426. doi:10.1093/bioinformatics/btaa488"
 )
-_PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "plotly")
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib")
 _TITLES = {
     "n_components": "components",
     "hidden": "hidden layers",
@@ -86,7 +86,8 @@ def report_page(
         ``plot`` that is not installed.
     """
     canvas.check_installed()
-    scripts = map_scripts()  # says at once if plotly is absent
+    page.check_installed()
+    scripts = map_scripts()
     if data is not None:
         data = as_expression(model, data)
     labels = [labels] if isinstance(labels, str) else list(labels)

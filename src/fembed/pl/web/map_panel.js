@@ -1,4 +1,4 @@
-// The interactive map: menus, legend and gene search.
+// The interactive map: menus, legend and searches.
 "use strict";
 
 function element(tag, attributes, ...children) {
@@ -31,7 +31,10 @@ function fillMenus() {
       axes.value = String(state.axes[side]);
       axes.addEventListener("change", () => {
         state.axes[side] = Number(axes.value);
-        state.mark = null;
+        if (state.current !== null) markSample(state.current);
+        else state.mark = null;
+        takeAxes();
+        fit();
         draw();
       });
     });
@@ -40,7 +43,8 @@ function fillMenus() {
 
 function setColour(colour) {
   state.colour = colour;
-  state.highlighted = null;
+  clearTimeout(waiting);
+  awaited = state.highlighted = null;
   const menu = find(".colour-by");
   menu.querySelectorAll("option[value='gene']").forEach((option) => option.remove());
   if (colour.kind === "gene") {
@@ -54,6 +58,7 @@ function setColour(colour) {
   }
   showGeneOptions();
   showLegend();
+  if (state.selected !== null) find(".selection-note").textContent = summary(state.selected);
   return draw();
 }
 
@@ -80,11 +85,11 @@ function showKinds() {
   const kinds = find(".kinds");
   kinds.replaceChildren();
   const counts = { training: data.n_training, projected: n - data.n_training };
-  const marks = { training: "●", projected: "▲" };
+  const signs = { training: "●", projected: "▲" };
   for (const kind of ["training", "projected"]) {
-    if (!counts[kind]) continue;
+    if (!counts[kind] || !hasProjected) continue;
     const button = element("button", { type: "button", className: "entry kind" },
-      element("span", { className: "swatch-mark", textContent: marks[kind] }),
+      element("span", { className: "swatch-mark", textContent: signs[kind] }),
       element("span", { className: "entry-name", textContent: kind }),
       element("span", { className: "count", textContent: counts[kind].toLocaleString("en") }));
     button.setAttribute("aria-pressed", String(state.kinds[kind]));
@@ -107,23 +112,41 @@ function showLegend() {
     ? labels[state.colour.column].name
     : { loss: "loss", outlier: "outlier score", none: "" }[state.colour.kind]
       ?? data.genes[state.colour.gene];
-  if (!byLabel) {
-    if (state.colour.kind !== "none") showRamp();
-    return;
-  }
+  const column = byLabel ? labels[state.colour.column] : null;
+  find(".legend-filter").hidden = !byLabel || column.categories.length <= 20;
+  find(".legend-filter").value = "";
+  if (byLabel) {
+    const counts = new Array(column.categories.length).fill(0);
+    column.codes.forEach((code) => { counts[code] += 1; });
+    column.categories.forEach((category, code) => {
+      list.append(element("li", {}, legendEntry(column, code, category, counts[code])));
+    });
+  } else if (state.colour.kind !== "none") showRamp();
+  showMore();
+}
+
+// A shade at an end of the list says that there is more.
+function showMore() {
+  const list = find(".legend"), frame = find(".legend-frame");
+  frame.classList.toggle("more-above", list.scrollTop > 2);
+  frame.classList.toggle(
+    "more-below", list.scrollTop + list.clientHeight < list.scrollHeight - 2);
+}
+
+function filterLegend() {
+  const wanted = find(".legend-filter").value.trim().toLowerCase();
   const column = labels[state.colour.column];
-  const counts = new Array(column.categories.length).fill(0);
-  column.codes.forEach((code) => { counts[code] += 1; });
-  column.categories.forEach((category, code) => {
-    list.append(element("li", {}, legendEntry(column, code, category, counts[code])));
+  find(".legend").querySelectorAll("li").forEach((item, code) => {
+    item.hidden = !column.categories[code].toLowerCase().includes(wanted);
   });
+  showMore();
 }
 
 function legendEntry(column, code, category, count) {
   const hidden = state.hidden[state.colour.column];
   const swatch = element("span", { className: "swatch" });
-  swatch.textContent = GLYPHS[hasProjected ? "circle" : column.symbols[code]];
-  swatch.style.color = column.colours[code];
+  swatch.textContent = GLYPHS[hasProjected ? 0 : SYMBOLS.indexOf(column.symbols[code])];
+  swatch.style.color = css(onGround(channels(column.colours[code])));
   const button = element("button", { type: "button", className: "entry", title: `${category}\nClick: hide or show. Double click: only this one.` },
     swatch,
     element("span", { className: "entry-name", textContent: column.shown[code] }),
@@ -132,84 +155,99 @@ function legendEntry(column, code, category, count) {
   button.addEventListener("click", () => {
     if (hidden.has(code)) hidden.delete(code);
     else hidden.add(code);
-    refreshLegend();
-    draw();
+    legendChanged();
   });
   button.addEventListener("dblclick", () => {
     column.categories.forEach((_, other) => hidden.add(other));
     hidden.delete(code);
-    refreshLegend();
-    draw();
+    legendChanged();
   });
-  button.addEventListener("mouseenter", () => highlight(code));
+  // Not when the list is filled under a pointer that rests.
+  button.addEventListener("mousemove", () => highlight(code));
   button.addEventListener("mouseleave", () => highlight(null));
   return button;
 }
 
-let waiting = 0;
+let waiting = 0, awaited = null;
 function highlight(code) {
+  if (code !== null && code === awaited) return;
+  awaited = code;
   clearTimeout(waiting); // passing over the list must not redraw for every entry
   waiting = setTimeout(() => {
-    if (state.highlighted === code) return;
-    state.highlighted = code;
+    // Of a category that is hidden there is nothing to see, and the others stay as they are.
+    const hidden = state.colour.kind === "label" && state.hidden[state.colour.column].has(code);
+    const wanted = hidden ? null : code;
+    if (state.highlighted === wanted) return;
+    state.highlighted = wanted;
     draw();
   }, 120);
 }
 
-function refreshLegend() {
+function legendChanged() {
   const hidden = state.hidden[state.colour.column];
+  clearTimeout(waiting);
+  awaited = state.highlighted = null;
   find(".legend").querySelectorAll("button").forEach((button, code) => {
     button.setAttribute("aria-pressed", String(!hidden.has(code)));
   });
+  draw();
 }
 
 function showRamp() {
   const [low, high] = limits(numbers());
   find(".ramp-bar").style.background =
-    `linear-gradient(to right, ${RAMP.map((c) => `rgb(${c.join(",")})`).join(", ")})`;
+    `linear-gradient(to right, ${RAMP.map(css).join(", ")})`;
   find(".ramp .low").textContent = `≤ ${format(low)}`;
   find(".ramp .high").textContent = `≥ ${format(high)}`;
 }
 
-function matches(text) {
+// Names that are, begin with, or hold the text, at most 12.
+function matches(names, text, exact) {
   const wanted = text.trim().toLowerCase();
   if (!wanted) return [];
   const begins = [], holds = [];
-  for (let j = 0; j < data.genes.length && begins.length < 12; j++) {
-    const name = data.genes[j].toLowerCase();
+  for (let j = 0; j < names.length && begins.length < 12; j++) {
+    const name = names[j].toLowerCase();
+    if (name === wanted) exact = exact ?? j;
     if (name.startsWith(wanted)) begins.push(j);
     else if (holds.length < 12 && name.includes(wanted)) holds.push(j);
   }
-  const exact = geneRow.get(wanted);
   const found = [...begins, ...holds].filter((j) => j !== exact);
   return (exact === undefined ? found : [exact, ...found]).slice(0, 12);
 }
 
-function wireSearch() {
-  const box = find(".gene-search"), list = find(".matches");
+// A field that lists names as one types, for the pointer and for the keyboard.
+function wireSearch(box, list, names, nothing, choose, exactOf = () => undefined) {
   let found = [], at = 0;
   const show = () => {
-    list.replaceChildren(...found.map((gene, k) => {
-      const item = element("li", { textContent: data.genes[gene], className: k === at ? "at" : "" });
+    list.replaceChildren(...found.map((row, k) => {
+      const item = element("li", { textContent: names[row], className: k === at ? "at" : "" });
       item.setAttribute("role", "option");
-      item.addEventListener("mousedown", (event) => { event.preventDefault(); choose(gene); });
+      item.setAttribute("aria-selected", String(k === at));
+      item.addEventListener("mousedown", (event) => { event.preventDefault(); take(row); });
       return item;
     }));
     if (box.value.trim() && !found.length) {
-      list.append(element("li", { className: "nothing", textContent: "No such gene in the model." }));
+      list.append(element("li", { className: "nothing", textContent: nothing }));
     }
     list.hidden = !box.value.trim();
+    box.setAttribute("aria-expanded", String(!list.hidden));
   };
-  const choose = (gene) => {
+  const take = (row) => {
     list.hidden = true;
+    box.value = names[row];
     box.blur();
-    setColour({ kind: "gene", gene });
+    choose(row);
   };
-  box.addEventListener("input", () => { found = matches(box.value); at = 0; show(); });
+  box.addEventListener("input", () => {
+    found = matches(names, box.value, exactOf(box.value));
+    at = 0;
+    show();
+  });
   box.addEventListener("focus", () => box.select());
   box.addEventListener("blur", () => { list.hidden = true; });
   box.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && found.length) choose(found[at]);
+    if (event.key === "Enter" && found.length) take(found[at]);
     else if (event.key === "Escape") { list.hidden = true; box.blur(); }
     else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
@@ -217,6 +255,32 @@ function wireSearch() {
       show();
     }
   });
+}
+
+function setDark(dark) {
+  state.dark = dark;
+  document.documentElement.dataset.ground = dark ? "dark" : "light";
+  find(".dark-toggle").setAttribute("aria-pressed", String(dark));
+  showLegend();
+  draw();
+}
+
+function savePicture() {
+  drawFrame(); // WebGL forgets its picture after a frame
+  const picture = document.createElement("canvas");
+  [picture.width, picture.height] = [layers[0].width, layers[0].height];
+  const pen = picture.getContext("2d");
+  pen.fillStyle = ground("--ground");
+  pen.fillRect(0, 0, picture.width, picture.height);
+  layers.forEach((canvas) => pen.drawImage(canvas, 0, 0));
+  picture.toBlob((blob) => save(blob, "map.png"));
+}
+
+function wireControls() {
+  wireSearch(find(".gene-search"), find("#gene-matches"), data.genes, "No such gene in the model.",
+    (gene) => setColour({ kind: "gene", gene }), (text) => geneRow.get(text.trim().toLowerCase()));
+  wireSearch(find(".sample-search"), find("#sample-matches"), data.names, "No such sample in the map.",
+    (sample) => { centreOn(sample); chooseSample(sample); });
   root.querySelectorAll("input[name='fembed-source']").forEach((choice) => {
     choice.addEventListener("change", () => {
       state.source = choice.value;
@@ -228,5 +292,29 @@ function wireSearch() {
   find(".landscape input").addEventListener("change", (event) => {
     state.landscape = event.target.checked;
     draw();
+  });
+  find(".all").addEventListener("click", () => {
+    state.hidden[state.colour.column].clear();
+    legendChanged();
+  });
+  find(".none").addEventListener("click", () => {
+    const hidden = state.hidden[state.colour.column];
+    labels[state.colour.column].categories.forEach((_, code) => hidden.add(code));
+    legendChanged();
+  });
+  find(".legend").addEventListener("scroll", showMore);
+  find(".legend-filter").addEventListener("input", filterLegend);
+  root.querySelectorAll("[data-tool]").forEach((button) => {
+    button.addEventListener("click", () => setTool(button.dataset.tool));
+  });
+  find(".zoom-in").addEventListener("click", () => zoom(1.5));
+  find(".zoom-out").addEventListener("click", () => zoom(1 / 1.5));
+  find(".fit").addEventListener("click", () => { fit(); redraw(); });
+  find(".picture").addEventListener("click", savePicture);
+  find(".dark-toggle").addEventListener("click", () => setDark(!state.dark));
+  find(".names-toggle").addEventListener("click", () => {
+    state.names = !state.names;
+    find(".names-toggle").setAttribute("aria-pressed", String(state.names));
+    redraw();
   });
 }

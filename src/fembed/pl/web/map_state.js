@@ -1,6 +1,5 @@
 // The interactive map: what the page carries, what is chosen in it, and the values of samples.
-// Names, labels and genes are written as text (textContent) by these scripts and never handed to
-// plotly, which would read some HTML in them.
+// Names, labels and genes are written as text (textContent, fillText), never as HTML.
 "use strict";
 
 const root = document.getElementById("fembed-map");
@@ -27,44 +26,50 @@ const RAMP = [
   [68, 1, 84], [71, 39, 119], [62, 73, 137], [48, 103, 141], [37, 130, 142],
   [30, 157, 136], [53, 183, 120], [109, 206, 88], [182, 221, 43], [253, 231, 36],
 ]; // viridis
-const MISSING = "#bdbdbd", DIMMED = "#e3e5e8", PLAIN = "#4c6a92";
 const SHADES = Array.from({ length: 256 }, (_, k) => shade(k / 255));
-const SIZE = n > 20000 ? 3 : n > 5000 ? 4 : n > 1500 ? 5 : 6.5;
-const TRACE = hasWebGL() ? "scattergl" : "scatter";
+const SIZE = n > 50000 ? 3 : n > 20000 ? 3.6 : n > 5000 ? 4.6 : n > 1500 ? 6 : 8; // pixels
 const TOP = 12;
+const SYMBOLS = ["circle", "triangle-up", "square", "diamond", "triangle-down", "cross", "x"];
+const GLYPHS = ["●", "▲", "■", "◆", "▼", "✚", "✖"];
 
 const state = {
   colour: labels.length ? { kind: "label", column: 0 } : { kind: "loss" },
   hidden: labels.map(() => new Set()),
-  highlighted: null,
+  highlighted: null, // a category that the pointer is on, in the legend
   kinds: { training: true, projected: true },
   source: "decoded",
   landscape: false,
   axes: [0, d > 1 ? 1 : -1],
   selected: null, // sample numbers, or null
-  mark: null, // where the decoded point lies, in the plot
+  current: null, // the sample that was clicked or searched
+  neighbours: [], // of that sample
+  hovered: null,
+  mark: null, // where the decoded point lies, in the map
+  tool: "move",
+  names: true,
+  dark: false,
 };
 const cache = new Map(); // decoded genes
-const GLYPHS = {
-  "circle": "●", "triangle-up": "▲", "square": "■", "diamond": "◆", "triangle-down": "▼",
-  "cross": "✚", "x": "✖",
-};
 const hasProjected = n > data.n_training;
-
-function hasWebGL() {
-  try {
-    const canvas = document.createElement("canvas");
-    return !!(canvas.getContext("webgl") || canvas.getContext("experimental-webgl"));
-  } catch (error) {
-    return false;
-  }
-}
 
 function shade(share) {
   const at = Math.max(0, Math.min(1, share)) * (RAMP.length - 1);
   const k = Math.min(RAMP.length - 2, Math.floor(at));
-  const mixed = RAMP[k].map((c, i) => Math.round(c + (RAMP[k + 1][i] - c) * (at - k)));
-  return `rgb(${mixed.join(",")})`;
+  return RAMP[k].map((c, i) => Math.round(c + (RAMP[k + 1][i] - c) * (at - k)));
+}
+
+function channels(colour) { // of #rrggbb
+  return [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
+}
+
+const css = (rgb) => `rgb(${rgb.join(",")})`;
+
+// A colour as it is drawn: on a dark ground, those that are nearly black are made lighter.
+function onGround(rgb) {
+  const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+  if (!state.dark || light >= 70) return rgb;
+  const share = (70 - light) / (255 - light);
+  return rgb.map((c) => Math.round(c + share * (255 - c)));
 }
 
 function unpackMeasured(packed) {
@@ -74,6 +79,7 @@ function unpackMeasured(packed) {
   genes.forEach((gene, k) => at.set(gene, k));
   return {
     at,
+    genes,
     codes: fembedArray.uint16(packed.codes),
     low: fembedArray.float32(packed.low),
     step: fembedArray.float32(packed.step),
@@ -88,14 +94,14 @@ function decodedGene(gene) {
   return cache.get(gene);
 }
 
+function measuredValue(k, sample) { // k: the gene's row among those that are carried
+  const code = measured.codes[k * n + sample];
+  return code === 65535 ? NaN : measured.low[k] + code * measured.step[k];
+}
+
 function measuredGene(gene) {
   const k = measured.at.get(gene);
-  const values = new Float32Array(n);
-  for (let i = 0; i < n; i++) {
-    const code = measured.codes[k * n + i];
-    values[i] = code === 65535 ? NaN : measured.low[k] + code * measured.step[k];
-  }
-  return values;
+  return Float32Array.from({ length: n }, (_, i) => measuredValue(k, i));
 }
 
 function hasMeasured(gene) {
@@ -115,7 +121,7 @@ function numbers() {
 
 // Limits that a few extreme samples do not stretch: the 1st and 99th percentile.
 function limits(values) {
-  const finite = Array.from(values).filter(Number.isFinite).sort((a, b) => a - b);
+  const finite = values.filter(Number.isFinite).sort(); // typed arrays sort by value
   if (!finite.length) return [0, 1];
   const low = finite[Math.floor(0.01 * (finite.length - 1))];
   const high = finite[Math.ceil(0.99 * (finite.length - 1))];
@@ -130,7 +136,18 @@ function kindOf(sample) {
   return sample < data.n_training ? "training" : "projected";
 }
 
+function shown(sample) {
+  if (!state.kinds[kindOf(sample)]) return false;
+  if (state.colour.kind !== "label") return true;
+  const k = state.colour.column;
+  return !state.hidden[k].has(labels[k].codes[sample]);
+}
+
 function format(value) {
   if (!Number.isFinite(value)) return "missing";
   return Math.abs(value) >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+}
+
+function counted(count, noun) {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
