@@ -10,10 +10,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import nbinom, poisson
 
 from fembed import engine
-from fembed._reference.counts import count_terms
+from fembed._reference.counts import CountTerms, count_terms
 from fembed.likelihood import LOG_MEAN_LIMITS, Counts
 from fembed.solvers.deviance import count_terms as engine_terms
 from tests.property.engine_problems import examples
+from tests.property.kernels import FLOAT32, Kernel
 
 log_means = st.floats(-8.0, 8.0)
 dispersions = st.sampled_from([0.0, 1e-6, 1e-3, 0.1, 1.0, 30.0])
@@ -85,10 +86,25 @@ def every_size() -> tuple[np.ndarray, ...]:
     return tuple(part.ravel().astype(np.float32) for part in grid)
 
 
-@pytest.mark.parametrize("isa", engine.ISAS)
-def test_the_engines_terms_are_the_references_for_every_size(isa: str) -> None:
+def terms_of(kernel: Kernel, *parts: np.ndarray) -> CountTerms:
+    """Deviance, slope and weight of counts, logarithms of means and dispersions."""
+    if kernel.is_native:
+        found = engine_terms(*parts, isa=kernel.name)
+        return CountTerms(found.deviance, found.slope, found.weight)
+    import torch
+
+    from fembed.engine.on_torch.counts import count_terms
+
+    counts, log_mean, dispersion = map(torch.from_numpy, parts)
+    there = count_terms(log_mean, counts, dispersion)
+    half, slope, weight = (np.where(np.isnan(parts[0]), 0, part.numpy()) for part in there)
+    return CountTerms(2 * half, slope, weight)
+
+
+@pytest.mark.parametrize("kernel", FLOAT32, ids=str)
+def test_the_engines_terms_are_the_references_for_every_size(kernel: Kernel) -> None:
     counts, log_mean, dispersion = every_size()
-    found = engine_terms(counts, log_mean, dispersion, isa=isa)
+    found = terms_of(kernel, counts, log_mean, dispersion)
     y, eta, a = (part.astype(np.float64) for part in (counts, log_mean, dispersion))
     expected = count_terms(y, eta, a)
     seen = ~np.isnan(y)
@@ -114,16 +130,16 @@ def test_the_engines_terms_are_the_references_for_every_size(isa: str) -> None:
     assert (found.deviance >= 0).all()
 
 
-@pytest.mark.parametrize("isa", engine.ISAS)
-def test_poisson_is_where_the_dispersion_ends(isa: str) -> None:
+@pytest.mark.parametrize("kernel", FLOAT32, ids=str)
+def test_poisson_is_where_the_dispersion_ends(kernel: Kernel) -> None:
     counts = np.repeat(np.float32([0, 1, 50, 1e5]), 50)
     log_mean = np.tile(np.linspace(-5, 12, 50, dtype=np.float32), 4)
-    limit = engine_terms(counts, log_mean, np.zeros_like(counts), isa=isa)
+    limit = terms_of(kernel, counts, log_mean, np.zeros_like(counts))
     gap = np.abs(limit.slope - (np.exp(log_mean) - counts))
     assert (gap <= 1e-5 * np.exp(log_mean) + 2e-7 * counts).all()
     assert_allclose(limit.weight, np.exp(log_mean), rtol=2e-6)
     for dispersion in (1e-9, 1e-12, 1e-30):
-        near = engine_terms(counts, log_mean, np.full_like(counts, dispersion), isa=isa)
+        near = terms_of(kernel, counts, log_mean, np.full_like(counts, dispersion))
         for name in ("deviance", "slope", "weight"):
             assert_allclose(getattr(near, name), getattr(limit, name), rtol=3e-4, atol=1e-6)
 

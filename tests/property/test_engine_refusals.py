@@ -1,8 +1,8 @@
-"""What the engine refuses: wrong types, shapes and indices raise, and nothing has changed."""
+"""What the engines refuse: wrong types, shapes and indices raise, and nothing has changed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,15 @@ from fembed.likelihood import Counts, Likelihood
 from fembed.parameters import Parameters
 from fembed.solvers.deviance import count_terms
 from tests.property.engine_problems import to_float32
+from tests.property.kernels import NATIVE, TORCH, Kernel
 from tests.property.strategies import Float, random_parameters
+
+
+@pytest.fixture(autouse=True, params=[NATIVE[0], *TORCH], ids=str)
+def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """Every test is of each engine."""
+    with request.param.working():
+        yield request.param
 
 
 @dataclass

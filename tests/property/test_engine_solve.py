@@ -27,6 +27,7 @@ from tests.property.engine_problems import (
     thread_numbers,
     to_float32,
 )
+from tests.property.kernels import KERNELS, Kernel, float32_kernels, native_kernels
 from tests.property.strategies import (
     Float,
     Problem,
@@ -36,8 +37,6 @@ from tests.property.strategies import (
     likelihoods,
     random_parameters,
 )
-
-kernels = st.sampled_from(engine.ISAS)
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,13 @@ class Placing:
     starts: Float
     likelihood: Likelihood
 
-    def solved(self, rows: Any = slice(None), **options: Any) -> Solution:
+    def solved(self, kernel: Kernel, rows: Any = slice(None), **options: Any) -> Solution:
         """The solution of some profiles."""
         profiles, starts = (np.ascontiguousarray(x[rows]) for x in (self.profiles, self.starts))
         likelihood = self.likelihood.take_profiles(rows)
-        return engine.solve(self.p, profiles, starts, likelihood=likelihood, **options)
+        found = kernel.run(engine.solve, self.p, profiles, starts, likelihood=likelihood, **options)
+        assert isinstance(found, Solution)
+        return found
 
     def judged(self, i: int, u: Float, **changes: Any) -> tuple[float, Float, Float]:
         """The reference's cost of a place of a profile, its gradient and its curvature."""
@@ -110,8 +111,8 @@ def placements(
 def test_the_cost_is_that_of_the_point_and_never_above_a_starts(
     placing: Placing, n_threads: int
 ) -> None:
-    for isa in engine.ISAS:
-        found = placing.solved(n_threads=n_threads, isa=isa)
+    for kernel in KERNELS:
+        found = placing.solved(kernel, n_threads=n_threads)
         assert_array_equal(found.n_observed, (~np.isnan(placing.profiles)).sum(axis=1))
         for i, starts in enumerate(placing.starts):
             here = placing.cost(i, found.u[i])
@@ -130,8 +131,8 @@ def test_curvature_is_that_of_the_reference_at_the_point(
     placing: Placing, max_iterations: int, n_threads: int
 ) -> None:
     p, profiles = placing.p, placing.profiles
-    for isa in engine.ISAS:
-        found = placing.solved(max_iterations=max_iterations, n_threads=n_threads, isa=isa)
+    for kernel in KERNELS:
+        found = placing.solved(kernel, max_iterations=max_iterations, n_threads=n_threads)
         if max_iterations == 0:
             assert_array_equal(found.u, placing.starts[:, 0])
         for i, profile in enumerate(profiles):
@@ -150,14 +151,14 @@ def test_curvature_is_that_of_the_reference_at_the_point(
 
 
 @examples(30)
-@given(placements(max_profiles=9), generators, thread_numbers, kernels)
+@given(placements(max_profiles=9), generators, thread_numbers, native_kernels)
 def test_a_profiles_place_does_not_depend_on_its_company(
-    placing: Placing, rng: np.random.Generator, n_threads: int, isa: str
+    placing: Placing, rng: np.random.Generator, n_threads: int, kernel: Kernel
 ) -> None:
-    together = placing.solved(n_threads=n_threads, isa=isa)
+    together = placing.solved(kernel, n_threads=n_threads)
     n = len(placing.profiles)
     order = rng.permutation(n)[: rng.integers(1, n + 1)]
-    assert_same(placing.solved(order, n_threads=1, isa=isa), together, order)
+    assert_same(placing.solved(kernel, order, n_threads=1), together, order)
 
 
 def assert_same(one: Solution, other: Solution, rows: object = slice(None)) -> None:
@@ -167,11 +168,11 @@ def assert_same(one: Solution, other: Solution, rows: object = slice(None)) -> N
 
 
 @examples(20)
-@given(placements(), kernels)
-def test_of_several_starts_the_best_is_kept(placing: Placing, isa: str) -> None:
-    together = placing.solved(isa=isa)
+@given(placements(), native_kernels)
+def test_of_several_starts_the_best_is_kept(placing: Placing, kernel: Kernel) -> None:
+    together = placing.solved(kernel)
     alone = [
-        replace(placing, starts=placing.starts[:, [number]]).solved(isa=isa)
+        replace(placing, starts=placing.starts[:, [number]]).solved(kernel)
         for number in range(placing.starts.shape[1])
     ]
     best = np.argmin([solution.cost for solution in alone], axis=0)
@@ -200,8 +201,8 @@ def test_solving_a_linear_model_is_least_squares(
     assume(seen.sum() > n_components and np.linalg.cond(loading) < 30)
     expected, (sse,), *_ = np.linalg.lstsq(loading, profile[0, seen].astype(np.float64))
     start = rng.normal(size=(1, 1, n_components)).astype(np.float32)
-    for isa in engine.ISAS:
-        found = engine.solve(p, profile, start, tolerance=1e-9, isa=isa)
+    for kernel in KERNELS:
+        found = kernel.run(engine.solve, p, profile, start, tolerance=1e-9)
         # A sum of squares in float32 tells no nearer point from the best one.
         gap = loading @ (found.u[0] - expected)
         assert gap @ gap < 1e-5 * sse
@@ -228,14 +229,14 @@ def test_near_a_decoded_point_the_optimum_is_the_references(
     assume(np.linalg.cond(slope) < 30)
     start = (truth + 1e-2 * rng.normal(size=n_components)).astype(np.float32)
     u, least, _ = solve_sample(p, profile, start, max_iterations=200)
-    for isa in engine.ISAS:
-        found = engine.solve(
-            p, profile[None], start[None, None], max_iterations=200, tolerance=1e-9, isa=isa
+    for kernel in KERNELS:
+        found = kernel.run(
+            engine.solve, p, profile[None], start[None, None], max_iterations=200, tolerance=1e-9
         )
         # In float32 a residual of zero is known to about 1e-6 of the numbers it came from.
-        assert found.cost[0] <= least * (1 + 1e-4) + 1e-9, isa
+        assert found.cost[0] <= least * (1 + 1e-4) + 1e-9, kernel
         gap = slope @ (found.u[0] - u)
-        assert gap @ gap < 1e-3 * least + 1e-9, isa
+        assert gap @ gap < 1e-3 * least + 1e-9, kernel
 
 
 @examples(40)
@@ -249,15 +250,15 @@ def test_under_a_likelihood_the_optimum_is_the_references(
     profile[rng.permutation(150)[:30]] = np.nan
     profile = profile.astype(np.float32)
     start = p.sample_embedding[0]
-    for isa in engine.ISAS:
-        found = engine.solve(
+    for kernel in KERNELS:
+        found = kernel.run(
+            engine.solve,
             p,
             profile[None],
             start[None, None],
             likelihood=likelihood,
             max_iterations=200,
             tolerance=1e-9,
-            isa=isa,
         )
         u, least, curvature = solve_sample(p, profile, found.u[0], likelihood)
         assume(np.linalg.cond(curvature) < 1e3)
@@ -278,8 +279,8 @@ def test_of_counts_the_optimum_is_the_references(
     problem = data.draw(counted(Problem(p, values, np.array([0]), np.arange(150)), ("drawn",)))
     likelihood = data.draw(likelihoods(150, n_components, problem.counts))
     placing = Placing(p, problem.expression, p.sample_embedding[:, None, :], likelihood)
-    for isa in engine.ISAS:
-        found = placing.solved(max_iterations=200, tolerance=1e-9, isa=isa)
+    for kernel in KERNELS:
+        found = placing.solved(kernel, max_iterations=200, tolerance=1e-9)
         u, least, curvature = solve_sample(p, problem.expression[0], found.u[0], likelihood)
         assume(np.linalg.cond(curvature) < 1e3)
         # From where the engine stops, the reference goes no further but for an edge's height.
@@ -289,15 +290,17 @@ def test_of_counts_the_optimum_is_the_references(
 
 
 @examples(30)
-@given(generators, st.integers(1, 6), st.sampled_from([(9,), (20, 10), (33, 12, 8)]), kernels)
+@given(
+    generators, st.integers(1, 6), st.sampled_from([(9,), (20, 10), (33, 12, 8)]), float32_kernels
+)
 def test_from_where_the_engine_stops_the_reference_goes_no_further(
-    rng: np.random.Generator, n_components: int, hidden: tuple[int, ...], isa: str
+    rng: np.random.Generator, n_components: int, hidden: tuple[int, ...], kernel: Kernel
 ) -> None:
     # Many genes: the sum of squares is then nearly smooth, without edges to be held up at.
     p = to_float32(random_parameters(rng, 1, 130, n_components, 3, hidden))
     profile = rng.normal(size=(1, 130)).astype(np.float32)
     profile[0, rng.permutation(130)[:20]] = np.nan
     start = rng.normal(size=(1, 1, n_components)).astype(np.float32)
-    found = engine.solve(p, profile, start, max_iterations=200, tolerance=1e-9, isa=isa)
+    found = kernel.run(engine.solve, p, profile, start, max_iterations=200, tolerance=1e-9)
     _, further, _ = solve_sample(p, profile[0], found.u[0])
     assert further > 0.999 * found.cost[0]

@@ -26,9 +26,9 @@ from tests.property.engine_problems import (
     runs,
     thread_numbers,
 )
+from tests.property.kernels import KERNELS, NATIVE, Kernel, float32_kernels, native_kernels
 from tests.property.strategies import Float, Problem, blocks, generators
 
-kernels = st.sampled_from(engine.ISAS)
 decays = st.sampled_from([0.0, 0.1])
 
 
@@ -60,11 +60,12 @@ def trained(
     n_threads: int = 1,
     weight_decay: float = 0.0,
     lazy: bool = True,
-    isa: str = "",
+    kernel: Kernel = NATIVE[0],
 ) -> tuple[Parameters, AdamState, Float]:
     """Copies after the run, and the losses of its steps."""
     p, state = p.copy(), deepcopy(state)
-    losses, _ = engine.train(
+    losses, _ = kernel.run(
+        engine.train,
         p,
         state,
         expression,
@@ -73,7 +74,6 @@ def trained(
         weight_decay=weight_decay,
         lazy=lazy,
         n_threads=n_threads,
-        isa=isa,
     )
     return p, state, losses
 
@@ -125,7 +125,7 @@ def test_training_is_the_references(
         / max(1, (~np.isnan(x[np.ix_(rows, genes)])).sum())
         for rows, genes in todo
     ]
-    for isa in engine.ISAS:
+    for kernel in KERNELS:
         after, state, losses = trained(
             p,
             start,
@@ -135,15 +135,15 @@ def test_training_is_the_references(
             n_threads=n_threads,
             weight_decay=weight_decay,
             lazy=lazy,
-            isa=isa,
+            kernel=kernel,
         )
         for loss, goal, rounded in zip(losses, expected_losses, roundings, strict=True):
-            assert abs(loss - goal) <= 1e-5 * goal + 2 * rounded, isa
+            assert abs(loss - goal) <= 1e-5 * goal + 2 * rounded, kernel
         assert_array_equal(state.sample_count, updates.samples)
         assert_array_equal(state.gene_count, updates.genes)
         assert_array_equal(state.network_count, updates.network)
         for name, before in p.arrays().items():
-            where = f"{isa} {name}"
+            where = f"{kernel} {name}"
             for found, goal, old in (
                 (after, expected, before),
                 (state.first, moments[0], start.first.arrays()[name]),
@@ -167,9 +167,9 @@ def assert_moved_alike(found: Float, expected: Float, before: Float, where: str)
 
 
 @examples(30)
-@given(engine_problems(counts=None), st.data(), st.booleans(), kernels)
+@given(engine_problems(counts=None), st.data(), st.booleans(), native_kernels)
 def test_the_number_of_threads_changes_no_bit(
-    problem: Problem, data: st.DataObject, lazy: bool, isa: str
+    problem: Problem, data: st.DataObject, lazy: bool, kernel: Kernel
 ) -> None:
     p = problem.parameters
     start, run = AdamState.zeros(p), data.draw(runs(p, max_steps=3))
@@ -183,7 +183,7 @@ def test_the_number_of_threads_changes_no_bit(
             n_threads=number,
             weight_decay=0.1,
             lazy=lazy,
-            isa=isa,
+            kernel=kernel,
         )
         for number in (1, 2, 3)
     )
@@ -192,17 +192,25 @@ def test_the_number_of_threads_changes_no_bit(
 
 
 @examples(20)
-@given(engine_problems(), st.booleans(), thread_numbers, kernels)
+@given(engine_problems(), st.booleans(), thread_numbers, float32_kernels)
 def test_the_first_step_is_the_learning_rate_against_the_gradients_sign(
-    problem: Problem, lazy: bool, n_threads: int, isa: str
+    problem: Problem, lazy: bool, n_threads: int, kernel: Kernel
 ) -> None:
     p, rows, genes = problem.parameters, problem.rows, problem.genes
     rates = np.array([[1e-3, 1e-2, 1e-1]], np.float32)
     run = Blocks.of([(rows, genes)]), rates
     after, state, losses = trained(
-        p, AdamState.zeros(p), problem.expression, run, n_threads=n_threads, lazy=lazy, isa=isa
+        p,
+        AdamState.zeros(p),
+        problem.expression,
+        run,
+        n_threads=n_threads,
+        lazy=lazy,
+        kernel=kernel,
     )
-    loss, _, gradients = engine.gradients(p, problem.expression, rows, genes, n_threads=1, isa=isa)
+    loss, _, gradients = kernel.run(
+        engine.gradients, p, problem.expression, rows, genes, n_threads=1
+    )
     assert losses.tolist() == [loss]
     for name, gradient in gradients.arrays().items():
         rate = {"network": rates[0, 0], "sample_embedding": rates[0, 2]}.get(name, rates[0, 1])
@@ -218,15 +226,16 @@ def test_the_first_step_is_the_learning_rate_against_the_gradients_sign(
 
 
 @examples(20)
-@given(engine_parameters(max_samples=20), generators, st.booleans(), decays, kernels)
+@given(engine_parameters(max_samples=20), generators, st.booleans(), decays, float32_kernels)
 def test_a_block_without_observed_entries_changes_nothing(
-    p: Parameters, rng: np.random.Generator, lazy: bool, weight_decay: float, isa: str
+    p: Parameters, rng: np.random.Generator, lazy: bool, weight_decay: float, kernel: Kernel
 ) -> None:
     x = np.full((p.n_samples, p.n_genes), np.nan, np.float32)
     everything = np.arange(p.n_samples), np.arange(p.n_genes)
     start = state_on_the_way(rng, Problem(p, x, *everything))
     after, state = p.copy(), deepcopy(start)
-    losses, n_observed = engine.train(
+    losses, n_observed = kernel.run(
+        engine.train,
         after,
         state,
         x,
@@ -234,7 +243,6 @@ def test_a_block_without_observed_entries_changes_nothing(
         np.full((1, 3), 0.1, np.float32),
         weight_decay=weight_decay,
         lazy=lazy,
-        isa=isa,
     )
     assert losses.tolist() == [0.0]
     assert n_observed.tolist() == [0]
@@ -242,9 +250,9 @@ def test_a_block_without_observed_entries_changes_nothing(
 
 
 @examples(20)
-@given(engine_problems(max_samples=20), st.data(), st.booleans(), kernels)
+@given(engine_problems(max_samples=20), st.data(), st.booleans(), float32_kernels)
 def test_an_unobserved_block_within_a_run_is_as_if_it_were_left_out(
-    problem: Problem, data: st.DataObject, lazy: bool, isa: str
+    problem: Problem, data: st.DataObject, lazy: bool, kernel: Kernel
 ) -> None:
     p, x = problem.parameters, problem.expression.copy()
     x[0] = np.nan
@@ -253,38 +261,38 @@ def test_an_unobserved_block_within_a_run_is_as_if_it_were_left_out(
     hole = np.array([0]), problem.genes
     with_hole, without = (Blocks.of([a, hole, b]), rates), (Blocks.of([a, b]), rates[::2].copy())
     start = AdamState.zeros(p)
-    one = trained(p, start, x, with_hole, lazy=lazy, weight_decay=0.1, isa=isa)
-    other = trained(p, start, x, without, lazy=lazy, weight_decay=0.1, isa=isa)
+    one = trained(p, start, x, with_hole, lazy=lazy, weight_decay=0.1, kernel=kernel)
+    other = trained(p, start, x, without, lazy=lazy, weight_decay=0.1, kernel=kernel)
     assert one[2][1] == 0.0
     assert_same((*one[:2], one[2][::2]), other)
 
 
 @examples(20)
-@given(engine_problems(), st.data(), st.booleans(), kernels)
+@given(engine_problems(), st.data(), st.booleans(), float32_kernels)
 def test_training_in_two_calls_is_training_in_one(
-    problem: Problem, data: st.DataObject, lazy: bool, isa: str
+    problem: Problem, data: st.DataObject, lazy: bool, kernel: Kernel
 ) -> None:
     p, x = problem.parameters, problem.expression
     run, rates = data.draw(runs(p, max_steps=3))
-    once = trained(p, AdamState.zeros(p), x, (run, rates), lazy=lazy, isa=isa)
+    once = trained(p, AdamState.zeros(p), x, (run, rates), lazy=lazy, kernel=kernel)
     now, state, losses = p, AdamState.zeros(p), []
     for step, block in enumerate(pairs_of(run)):
         part = Blocks.of([block]), rates[step : step + 1]
-        now, state, loss = trained(now, state, x, part, lazy=lazy, isa=isa)
+        now, state, loss = trained(now, state, x, part, lazy=lazy, kernel=kernel)
         losses.append(loss)
     assert_same((now, state, np.concatenate(losses)), once)
 
 
 @examples(20)
-@given(engine_problems(counts=None), st.data(), st.booleans(), kernels)
+@given(engine_problems(counts=None), st.data(), st.booleans(), float32_kernels)
 def test_permuting_the_samples_permutes_their_embeddings(
-    problem: Problem, data: st.DataObject, lazy: bool, isa: str
+    problem: Problem, data: st.DataObject, lazy: bool, kernel: Kernel
 ) -> None:
     p, x = problem.parameters, problem.expression
     run, rates = data.draw(runs(p, max_steps=3))
     counts = problem.counts
     plain, state, losses = trained(
-        p, AdamState.zeros(p), x, (run, rates), counts=counts, lazy=lazy, isa=isa
+        p, AdamState.zeros(p), x, (run, rates), counts=counts, lazy=lazy, kernel=kernel
     )
     order = data.draw(generators).permutation(p.n_samples)  # new row i is old row order[i]
     moved = replace(p, sample_embedding=p.sample_embedding[order])
@@ -296,7 +304,7 @@ def test_permuting_the_samples_permutes_their_embeddings(
         (replace(run, samples=place[run.samples]), rates),
         counts=None if counts is None else counts.take_rows(order),
         lazy=lazy,
-        isa=isa,
+        kernel=kernel,
     )
     for part in (state.first, state.second, plain):
         part.sample_embedding = part.sample_embedding[order]

@@ -1,0 +1,115 @@
+"""The engine on PyTorch: for graphics processors; never imported unless it is asked for.
+
+Begin with `network`. Training is `training`, with the entries of its blocks from `entries`; new
+samples are `squares` (what a place costs) and `placing` (Levenberg-Marquardt); `devices` says where
+and how exactly it is computed, and `checks` what is refused.
+"""
+
+from __future__ import annotations
+
+from fembed.errors import imported
+
+imported(
+    "torch",
+    "The engine 'torch' needs PyTorch, which is not installed here; pip install 'fembed[torch]', or "
+    "leave the engine out.",
+)
+
+# isort: split
+
+import torch
+
+from fembed.engine.interface import (
+    AdamOptions,
+    AdamState,
+    Float32,
+    Solution,
+    SolveOptions,
+    Steps,
+)
+from fembed.engine.on_torch import checks, frozen, placing, training
+from fembed.engine.on_torch.devices import Place, computing, find
+from fembed.likelihood import Likelihood
+from fembed.parameters import Parameters
+
+
+class OnTorch:
+    """The calls of `fembed.engine.interface.Engine` on a device of PyTorch.
+
+    Parameters
+    ----------
+    device : str
+        As for `fembed.using`.
+    double : bool
+        Compute in float64, to test what is computed; results are rounded to float32 all the same.
+    """
+
+    def __init__(self, device: str = "auto", double: bool = False) -> None:
+        self._place = Place(find(device), torch.float64 if double else torch.float32)
+
+    def describe(self) -> str:
+        return self._place.describe()
+
+    def train(
+        self,
+        parameters: Parameters,
+        state: AdamState,
+        options: AdamOptions,
+        steps: Steps,
+        n_threads: int,
+        isa: str,
+    ) -> None:
+        checks.no_kernel(isa)
+        checks.model(parameters, writable=True)
+        checks.steps(parameters, steps)
+        checks.state(parameters, state, options, len(steps.blocks))
+        with computing(self._place, n_threads):
+            training.train(parameters, state, options, steps, self._place)
+
+    def gradients(
+        self, parameters: Parameters, steps: Steps, out: Parameters, n_threads: int, isa: str
+    ) -> None:
+        checks.no_kernel(isa)
+        checks.model(parameters)
+        checks.steps(parameters, steps)
+        with computing(self._place, n_threads):
+            training.gradients(parameters, steps, out, self._place)
+
+    def decode(
+        self, parameters: Parameters, points: Float32, out: Float32, n_threads: int, isa: str
+    ) -> None:
+        checks.no_kernel(isa)
+        checks.model(parameters)
+        checks.array("points", points, 2)
+        d = parameters.n_components
+        checks.require(points.shape[1] == d, "points are k x n_components")
+        with computing(self._place, n_threads):
+            frozen.decode(parameters, points, out, self._place)
+
+    def solve(
+        self,
+        parameters: Parameters,
+        profiles: Float32,
+        starts: Float32,
+        likelihood: Likelihood,
+        options: SolveOptions,
+        solution: Solution,
+        n_threads: int,
+        isa: str,
+    ) -> None:
+        checks.no_kernel(isa)
+        checks.model(parameters)
+        checks.profiles(parameters, profiles, starts)
+        checks.likelihood(likelihood, parameters, len(profiles))
+        with computing(self._place, n_threads):
+            placing.solve(
+                parameters, profiles, starts, likelihood, options, solution, self._place
+            )
+
+    def squared_distances(
+        self, profiles: Float32, candidates: Float32, out: Float32, n_threads: int, isa: str
+    ) -> None:
+        checks.no_kernel(isa)
+        checks.same_columns([profiles, candidates])
+        with computing(self._place, n_threads):
+            frozen.squared_distances(profiles, candidates, out, self._place)
