@@ -79,3 +79,10 @@ def process(shared: Counted, case: int, n_threads: int) -> int:
 
 def shared_itself(shared: Any, case: int, n_threads: int) -> Any:
     return shared
+
+
+def engine_name(shared: None, case: int, n_threads: int) -> str:
+    """What computes in this task."""
+    from fembed import engine
+
+    return engine.chosen().describe()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fembed.data.expression import Expression as Expression
     from fembed.data.preprocess import Preprocessing as Preprocessing
     from fembed.data.readers import read as read
+    from fembed.engine import using as using
     from fembed.errors import DataWarning as DataWarning
     from fembed.errors import InputError as InputError
     from fembed.errors import TrainingError as TrainingError
@@ -72,6 +73,7 @@ _HOME = {
     "project": "inference",
     "read": "data.readers",
     "sweep": "sweeps",
+    "using": "engine",
 }
 
 #: Modules that are names themselves: ``fembed.pl.embedding``.

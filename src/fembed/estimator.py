@@ -70,6 +70,8 @@ class FactorizedEmbedding(
         Share held out to choose when to stop; 0 trains the whole schedule.
     validation_entries : bool, default False
         Hold out single entries of the matrix instead of whole samples.
+    engine, device : str, optional
+        What computes, as in `fembed.using`; by default as the code around has chosen.
     n_jobs : int, optional
         Threads. None and -1: all processors; -2: all but one, and so on.
     random_state : int, RandomState or None
@@ -130,6 +132,8 @@ class FactorizedEmbedding(
         weight_decay: float = 0.0,
         validation_fraction: float | None = None,
         validation_entries: bool = False,
+        engine: str | None = None,
+        device: str | None = None,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -149,6 +153,8 @@ class FactorizedEmbedding(
         self.weight_decay = weight_decay
         self.validation_fraction = validation_fraction
         self.validation_entries = validation_entries
+        self.engine = engine
+        self.device = device
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -176,6 +182,8 @@ class FactorizedEmbedding(
             calibrate=False,
             overwrite_values=True,
             verbose=bool(self.verbose),
+            engine=self.engine,
+            device=self.device,
         )
         self.gene_mean_ = gene_mean
         self.n_iter_ = int(self.model_.training["steps"])
@@ -292,7 +300,14 @@ class FactorizedEmbedding(
         checked = self._validated(X, reset=False)
         names = self.model_.gene_names
         expression = Expression.from_array(checked, _sample_names(X), names, origin="X")
-        return project(self.model_, expression, n_threads=self._n_threads(), verbose=False)
+        return project(
+            self.model_,
+            expression,
+            n_threads=self._n_threads(),
+            verbose=False,
+            engine=self.engine,
+            device=self.device,
+        )
 
 
 def _sample_names(X: Any) -> Any:

@@ -10,7 +10,10 @@ import pytest
 
 import fembed
 
-HEAVY = ("pandas", "anndata", "matplotlib", "sklearn", "scipy", "h5py", "pyarrow", "scanpy", "rich")
+HEAVY = (
+    *("pandas", "anndata", "matplotlib", "sklearn", "scipy", "h5py", "pyarrow", "scanpy", "rich"),
+    "torch",
+)
 
 
 def seconds_and_modules(statement: str) -> tuple[float, set[str]]:

@@ -29,6 +29,7 @@ from fembed.commands import (
     report,
     sweep,
 )
+from fembed.commands.engines import with_engine
 from fembed.errors import InputError
 from fembed.output.streams import finish, open_closed, saying, tell
 from fembed.output.terminal import USER_ERROR, Failed
@@ -54,7 +55,7 @@ PANELS = {
     "reference truth",
     "Output": "output embedding label overwrite quiet log_json figure figures models limits "
     "json browser title volcano sample probabilities reliability confusion",
-    "Machine": "n_threads n_workers backend scheduler",
+    "Machine": "n_threads n_workers backend scheduler engine device",
 }
 
 
@@ -115,10 +116,10 @@ for command in (
     sweep.sweep,
     plot.plot,
     report.report,
-    info.info,
-    demo.demo,
 ):
-    app.command(cls=GroupedCommand)(command)
+    app.command(cls=GroupedCommand)(with_engine(command))
+for without_engine in (info.info, demo.demo):
+    app.command(cls=GroupedCommand)(without_engine)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

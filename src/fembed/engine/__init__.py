@@ -6,7 +6,7 @@ to know it.
 """
 
 from fembed.engine.calls import decode, gradients, solve, squared_distances, train
-from fembed.engine.choice import carried, choosing, chosen, using
+from fembed.engine.choice import asked, carried, chosen, using
 from fembed.engine.interface import (
     BETA1,
     BETA2,
@@ -35,8 +35,8 @@ __all__ = [
     "Solution",
     "SolveOptions",
     "Steps",
+    "asked",
     "carried",
-    "choosing",
     "chosen",
     "decode",
     "gradients",

@@ -7,23 +7,21 @@ on. A thread that is started within it has the native engine; work for other pro
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from fembed.engine.interface import Engine
 from fembed.engine.native import Native
-from fembed.errors import InputError, shown
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from fembed.errors import InputError, imported, shown
 
 ENGINES = ("native", "torch")
-#: What `using` takes as the device, beside ``cuda:1`` and so on.
-DEVICES = ("auto", "cpu", "cuda", "mps")
+NO_TORCH = (
+    "The engine 'torch' needs PyTorch, which is not installed here; pip install 'fembed[torch]', "
+    "or leave the engine out."
+)
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,12 @@ def using(engine: str = "native", device: str = "auto") -> Iterator[None]:
     >>> with fembed.using("native"):
     ...     model = fembed.fit(counts, hidden=(8,), gene_components=4, epochs=2)
     """
-    with working_with(_found(engine, device), Choice(engine, device)):
+    with asked(engine, device):
         yield
 
 
 @contextmanager
-def working_with(engine: Engine, choice: Choice = Choice()) -> Iterator[None]:  # noqa: B008
+def working_with(engine: Engine, choice: Choice = Choice()) -> Iterator[None]:
     """As `using`, with an engine that is there; ``choice`` says how other processes find it."""
     token = _chosen.set((choice, engine))
     try:
@@ -86,7 +84,8 @@ def _found(engine: str, device: str) -> Engine:
     if engine not in ENGINES:
         raise InputError(f"The engine {shown(engine)} is not known; choose 'native' or 'torch'.")
     if engine == "torch":
-        from fembed.engine.on_torch import OnTorch  # PyTorch is large, and may be absent
+        imported("torch", NO_TORCH)
+        from fembed.engine.on_torch import OnTorch  # PyTorch takes seconds to import
 
         return OnTorch(device)
     if device not in ("auto", "cpu"):
@@ -97,23 +96,16 @@ def _found(engine: str, device: str) -> Engine:
     return _NATIVE
 
 
-def choosing(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function's own arguments ``engine`` and ``device`` choose, where they are not None.
+def asked(engine: str | None, device: str | None) -> AbstractContextManager[None]:
+    """As `using`, for arguments of a function: without both of them the choice stays as it is.
 
-    They are given by keyword; the function itself has no further use for them.
+    An `InputError` is raised at once, and not only when the context is entered.
     """
-
-    @functools.wraps(function)
-    def within(*arguments: P.args, **options: P.kwargs) -> T:
-        engine, device = options.get("engine"), options.get("device")
-        if engine is None and device is None:
-            return function(*arguments, **options)
-        now = _chosen.get()[0]
-        # A device alone is for the engine that is chosen already.
-        with using(str(engine or now.engine), str(device or "auto")):
-            return function(*arguments, **options)
-
-    return within
+    if engine is None and device is None:
+        return nullcontext()
+    # A device alone is for the engine that is chosen already.
+    choice = Choice(engine or _chosen.get()[0].engine, device or "auto")
+    return working_with(_found(choice.engine, choice.device), choice)
 
 
 def carried(task: Callable[..., Any]) -> Callable[..., Any]:

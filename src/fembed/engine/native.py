@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-import fembed.threads  # before OpenMP is loaded: it looks whether it was
+import fembed.threads  # noqa: F401  # before OpenMP is loaded: it looks whether it was
 
 # isort: split
 
@@ -29,7 +29,7 @@ ISAS: tuple[str, ...] = tuple(_core.isas())
 
 
 class Native:
-    """The calls of `fembed.engine.interface.Engine`, which `fembed._core` checks and carries out."""
+    """The calls of `fembed.engine.interface.Engine`; `fembed._core` checks what it is given."""
 
     def describe(self) -> str:
         return f"native ({ISAS[0]})"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fembed import engine as engines
 from fembed import parallel
 from fembed.engine import Float32, Solution
 from fembed.facts import ShowsFacts, counted, first_names
@@ -99,6 +100,8 @@ def project(
     n_threads: int | None = None,
     workers: parallel.Workers | None = None,
     verbose: bool | None = None,
+    engine: str | None = None,
+    device: str | None = None,
 ) -> Projection:
     """Place new samples in a trained map.
 
@@ -123,6 +126,8 @@ def project(
     verbose : bool, optional
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in
         notebooks.
+    engine, device : str, optional
+        What computes, as in `fembed.using`.
 
     Returns
     -------
@@ -149,19 +154,20 @@ def project(
     >>> placed.sample_embedding.shape
     (3, 2)
     """
-    model = as_model(model)
-    found = match(model, data)
-    parameters, profiles = found.parameters, found.profiles
-    criterion = model.criterion().take_genes(found.genes)
-    with Bar(verbose) as bar:
-        solution = _placed(criterion, parameters, profiles, n_threads, workers, bar)
-    loss = losses(parameters, profiles, solution.u, n_threads)
-    check_placed(found.sample_names, solution.u, loss)
-    covariance = uncertainty.covariance(criterion, parameters, profiles, solution, n_threads)
-    p_value = None
-    if model.calibration is not None:
-        covariance *= model.calibration.ellipse_factor
-        p_value = _p_value(model, found, solution.u, loss, n_threads)
+    with engines.asked(engine, device):
+        model = as_model(model)
+        found = match(model, data)
+        parameters, profiles = found.parameters, found.profiles
+        criterion = model.criterion().take_genes(found.genes)
+        with Bar(verbose) as bar:
+            solution = _placed(criterion, parameters, profiles, n_threads, workers, bar)
+        loss = losses(parameters, profiles, solution.u, n_threads)
+        check_placed(found.sample_names, solution.u, loss)
+        covariance = uncertainty.covariance(criterion, parameters, profiles, solution, n_threads)
+        p_value = None
+        if model.calibration is not None:
+            covariance *= model.calibration.ellipse_factor
+            p_value = _p_value(model, found, solution.u, loss, n_threads)
     return Projection(
         sample_names=found.sample_names,
         sample_embedding=solution.u,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from fembed.config import checked_kind
+from fembed.engine import carried
 from fembed.parallel.cluster import run_on_dask
 from fembed.parallel.processes import run_here, run_on_processes
 from fembed.parallel.workers import Workers
@@ -70,6 +71,7 @@ def run(
         if on_done is not None:
             on_done(index, result)
 
+    task = carried(task)
     workers = Workers() if workers is None else workers
     checked_kind("workers", workers, Workers, "a fembed.Workers, or leave it out")
     if workers.backend == "dask":

@@ -30,6 +30,8 @@ def project(
     workers: Workers | None = None,
     verbose: bool | None = None,
     copy: bool = False,
+    engine: str | None = None,
+    device: str | None = None,
 ) -> AnnData | None:
     """Place the samples of ``adata`` in a trained map, each on its own.
 
@@ -53,6 +55,8 @@ def project(
         As in `fembed.project`.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
+    engine, device : str, optional
+        What computes, as in `fembed.using`.
 
     Returns
     -------
@@ -88,6 +92,8 @@ def project(
         n_threads=n_threads,
         workers=workers,
         verbose=verbose,
+        engine=engine,
+        device=device,
     )
     target = adata.copy() if copy else adata
     anndata_fields.put_model(target, trained, matrix, key_added)

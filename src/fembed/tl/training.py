@@ -32,6 +32,8 @@ def fit(
     verbose: bool | None = None,
     callback: Callable[[train.Progress], None] | None = None,
     copy: bool = False,
+    engine: str | None = None,
+    device: str | None = None,
     **options: Any,
 ) -> AnnData | None:
     """Train a map of the samples in ``adata``; put the map and the model into ``adata``.
@@ -64,6 +66,8 @@ def fit(
         Called with a `fembed.train.Progress` a few times per second.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
+    engine, device : str, optional
+        What computes, as in `fembed.using`.
     **options
         Any other option of `fembed.FitConfig`: ``gene_components``, ``recipe``, ``epochs``,
         ``seed``, ``n_threads``, ...
@@ -107,6 +111,8 @@ def fit(
         overwrite_values=True,
         verbose=verbose,
         callback=callback,
+        engine=engine,
+        device=device,
     )
     target = adata.copy() if copy else adata
     anndata_fields.put_model(target, trained, matrix, key_added)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fembed import engine as engines
 from fembed.config import FitConfig
 from fembed.data import account, layer_scales, layers
 from fembed.data.chunks import gene_limits, row_chunks
@@ -53,6 +54,8 @@ def fit(
     overwrite_values: bool = False,
     verbose: bool | None = None,
     callback: Callable[[Progress], None] | None = None,
+    engine: str | None = None,
+    device: str | None = None,
     **options: Any,
 ) -> Model:
     """Train a factorized embedding.
@@ -93,6 +96,8 @@ def fit(
         notebooks.
     callback : callable, optional
         Called with a `Progress` a few times per second.
+    engine, device : str, optional
+        What computes, as in `fembed.using`.
     **options
         Options of a `FitConfig` by name: ``n_components=8, seed=1``. They replace those of
         ``config``.
@@ -126,6 +131,7 @@ def fit(
     (30, 2)
     """
     begin = time.perf_counter()
+    computing = engines.asked(engine, device)
     config = FitConfig.of(config, **options)
     if not isinstance(transform, Mapping):
         check_transform(transform)
@@ -150,12 +156,14 @@ def fit(
     _check_memory(config, schedule, *values.shape)
     run = fit_fast if config.recipe == "fast" else fit_published
     enough = len(values) >= uncertainty.MIN_SAMPLES
-    with Bar(verbose) as bar:
+    with computing, Bar(verbose) as bar:
         told = bar.training_callback(callback)
         trained = run(values, config, schedule, told, calibrate and enough, kept)
+        used = engines.chosen().describe()
     report = _report(trained, values) | {
         "missing_share": missing_share,
         "n_threads": thread_count(config.n_threads),
+        "engine": used,
         "seconds": time.perf_counter() - begin + trained.summary.earlier_seconds,
     }
     if checkpoint is not None:

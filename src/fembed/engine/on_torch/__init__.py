@@ -1,21 +1,12 @@
 """The engine on PyTorch: for graphics processors; never imported unless it is asked for.
 
-Begin with `network`. Training is `training`, with the entries of its blocks from `entries`; new
-samples are `squares` (what a place costs) and `placing` (Levenberg-Marquardt); `devices` says where
-and how exactly it is computed, and `checks` what is refused.
+Begin with `network`, then `gradient` (of a block) and `training` (Adam on block after block, whose
+entries come from `entries`). New samples are `squares` (what a place costs) and `placing`
+(Levenberg-Marquardt). `devices` says where and how exactly it is computed, and `checks` what is
+refused.
 """
 
 from __future__ import annotations
-
-from fembed.errors import imported
-
-imported(
-    "torch",
-    "The engine 'torch' needs PyTorch, which is not installed here; pip install 'fembed[torch]', or "
-    "leave the engine out.",
-)
-
-# isort: split
 
 import torch
 
@@ -27,7 +18,7 @@ from fembed.engine.interface import (
     SolveOptions,
     Steps,
 )
-from fembed.engine.on_torch import checks, frozen, placing, training
+from fembed.engine.on_torch import checks, frozen, gradient, placing, training
 from fembed.engine.on_torch.devices import Place, computing, find
 from fembed.likelihood import Likelihood
 from fembed.parameters import Parameters
@@ -73,7 +64,7 @@ class OnTorch:
         checks.model(parameters)
         checks.steps(parameters, steps)
         with computing(self._place, n_threads):
-            training.gradients(parameters, steps, out, self._place)
+            gradient.gradients(parameters, steps, out, self._place)
 
     def decode(
         self, parameters: Parameters, points: Float32, out: Float32, n_threads: int, isa: str
@@ -102,9 +93,7 @@ class OnTorch:
         checks.profiles(parameters, profiles, starts)
         checks.likelihood(likelihood, parameters, len(profiles))
         with computing(self._place, n_threads):
-            placing.solve(
-                parameters, profiles, starts, likelihood, options, solution, self._place
-            )
+            placing.solve(parameters, profiles, starts, likelihood, options, solution, self._place)
 
     def squared_distances(
         self, profiles: Float32, candidates: Float32, out: Float32, n_threads: int, isa: str

@@ -54,11 +54,6 @@ class Place:
         writable = np.require(array, requirements=("C", "W"))  # PyTorch has no read-only tensors
         return torch.from_numpy(writable).to(self.device, self.dtype)
 
-    def indices(self, block: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """The numbers of a block's samples and genes, on the device."""
-        samples, genes = block
-        return samples.to(self.device), genes.to(self.device)
-
     def exact(self, tensor: Tensor) -> Tensor:
         """In float64, for small systems of equations: there where that can be computed."""
         if self.device.type == "mps":
@@ -104,8 +99,8 @@ def find(name: str) -> torch.device:
     there = _number_of(kind)
     if not there:
         raise InputError(
-            f"PyTorch {torch.__version__} finds no device '{kind}' here; choose the device 'cpu' or "
-            "'auto', or install a PyTorch that is built for it."
+            f"PyTorch {torch.__version__} finds no device '{kind}' here; choose the device 'cpu' "
+            "or 'auto', or install a PyTorch that is built for it."
         )
     if number >= there:
         raise InputError(

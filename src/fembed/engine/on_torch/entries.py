@@ -10,38 +10,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fembed.engine.interface import Float32
+from fembed.engine.interface import Blocks, Float32
 from fembed.engine.on_torch.devices import Place
 
 #: So many bytes of entries are sent at a time; the next ones are gathered meanwhile.
 BYTES_AT_ONCE = 64 * 2**20
 
-#: (rows, columns) of one block, in the memory of the processor.
+#: (rows, columns) of one block.
 Block = tuple[Tensor, Tensor]
 
 
-def entries(expression: Float32, blocks: Sequence[Block], place: Place) -> Iterator[Tensor]:
-    """The entries (m x g) of each block in turn; values that are missing are NaN."""
+def pairs_of(blocks: Blocks, device: torch.device) -> list[Block]:
+    """(rows, columns) of each block; they are sent at once, since a copy waits for the device."""
+
+    def split(index: Any, offset: Any) -> Any:
+        there = torch.from_numpy(np.asarray(index, np.int64)).to(device)
+        return there.split(np.diff(offset).tolist())
+
+    samples, genes = blocks.samples, blocks.genes
+    return list(
+        zip(split(samples, blocks.sample_offset), split(genes, blocks.gene_offset), strict=True)
+    )
+
+
+def entries(
+    expression: Float32, here: Sequence[Block], there: Sequence[Block], place: Place
+) -> Iterator[Tensor]:
+    """The entries (m x g) of each block in turn; values that are missing are NaN.
+
+    ``here`` are the blocks in the memory of the processor, ``there`` the same on the device.
+    """
     matrix = torch.from_numpy(np.require(expression, requirements="W"))
-    if place.device.type == "cpu":
-        return laid_out(matrix, blocks, place)
-    needed = sum(len(rows) * len(columns) for rows, columns in blocks) * expression.itemsize
-    if expression.nbytes <= needed and place.holds(expression.nbytes):
-        return laid_out(matrix, blocks, place)
-    return streamed(matrix, blocks, place)
+    needed = sum(len(rows) * len(columns) for rows, columns in here) * expression.itemsize
+    cheaper = expression.nbytes <= needed and place.holds(expression.nbytes)
+    if place.device.type == "cpu" or cheaper:
+        return laid_out(matrix, there, place)
+    return streamed(matrix, here, place)
 
 
 def laid_out(matrix: Tensor, blocks: Sequence[Block], place: Place) -> Iterator[Tensor]:
     """From the whole matrix on the device."""
     matrix = matrix.to(place.device)
     for rows, columns in blocks:
-        there = place.indices((rows, columns))
-        yield matrix[there[0][:, None], there[1]].to(place.dtype)
+        yield matrix[rows[:, None], columns].to(place.dtype)
 
 
 def streamed(

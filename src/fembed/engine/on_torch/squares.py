@@ -15,8 +15,8 @@ from torch import Tensor
 from fembed.engine.interface import Float32
 from fembed.engine.on_torch.counts import KnownOfCounts
 from fembed.engine.on_torch.devices import Place
-from fembed.engine.on_torch.network import Genes, tiles
-from fembed.engine.on_torch.training import Model
+from fembed.engine.on_torch.model import Model
+from fembed.engine.on_torch.network import tiles
 from fembed.likelihood import Likelihood
 from fembed.parameters import Parameters
 
@@ -60,7 +60,7 @@ class LeastSquares:
         self._root_weight = weight.sqrt()
         self._known = None
         if likelihood.counts is not None:
-            self._known = KnownOfCounts(likelihood.counts, *profiles.shape, place)
+            self._known = KnownOfCounts(likelihood.counts, len(profiles), parameters.n_genes, place)
         self._factors = None
         if likelihood.factors is not None:
             self._factors = self._root_weight[:, None] * place.numbers(likelihood.factors)
