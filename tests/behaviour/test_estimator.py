@@ -64,6 +64,7 @@ def test_the_defaults_are_those_of_a_fit() -> None:
     options, params = fembed.FitConfig().to_dict(), FactorizedEmbedding().get_params()
     assert params.pop("preprocessing") == fembed.Preprocessing().transform
     own = {"n_jobs": "n_threads", "random_state": "seed", "verbose": None}
+    own |= {"engine": None, "device": None}
     assert {own.get(name, name) for name in params} == {*options, None}
     assert all(params[name] == options[name] for name in params if name not in (*own, "hidden"))
 
