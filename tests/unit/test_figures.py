@@ -22,7 +22,8 @@ import fembed
 from fembed import Expression, InputError, pl
 from fembed.pl import names, raster
 from fembed.pl.categories import Categories
-from fembed.pl.labels import densest_places
+from fembed.pl.clusters import are_clusters, densest_places
+from fembed.pl.labels import NAME, point_radius
 from fembed.pl.landscapes import correlations
 from fembed.pl.placed import ellipse_axes
 from fembed.pl.points import Numbers, colouring
@@ -55,15 +56,62 @@ def annotated() -> AnnData:
     return adata
 
 
-def test_labels_of_33_classes_do_not_overlap() -> None:
-    points, labels = clustered(2000, 33)
-    ax = pl.embedding(points, labels, ax=axes())
+@pytest.mark.parametrize("n_classes", [2, 10, 22, 33])
+def test_each_name_stands_once_and_on_nothing(n_classes: int) -> None:
+    rng = np.random.default_rng(4)
+    codes = rng.integers(n_classes, size=2000)
+    points = rng.normal(size=(n_classes, 2))[codes] * 9 + 0.7 * rng.normal(size=(2000, 2))
+    kinds = [f"class {code}" for code in codes]
+    ax = pl.embedding(points, kinds)
     ax.figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in ax.texts if text.get_text().startswith("class")]
-    assert len(boxes) == 33
-    touching = sum(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
-    assert touching == 0
-    assert len(ax.get_legend().get_texts()) == 33
+    inside = [text for text in ax.texts if text.get_gid() == NAME]
+    legend = ax.get_legend()
+    beside = [] if legend is None else [text.get_text() for text in legend.get_texts()]
+    named = [text.get_text() for text in inside] + [text.rsplit("  ", 1)[0] for text in beside]
+    assert sorted(named) == sorted(set(kinds))
+    assert len(inside) >= 0.6 * n_classes
+    boxes = [text.get_window_extent() for text in inside]
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+    pixels = ax.transData.transform(points)
+    radius = point_radius(len(points)) * ax.figure.dpi / 72
+    for box in boxes:
+        assert ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1
+        away = np.maximum(np.abs(pixels - box.get_points().mean(0)) - np.array(box.size) / 2, 0)
+        assert np.hypot(*away.T).min() > 0.5 * radius
+    matplotlib.pyplot.close("all")
+
+
+def test_only_what_lies_together_and_alone_is_a_cluster() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]])
+    which = np.repeat(np.arange(4), 100)
+    points = centres[which] + rng.normal(size=(400, 2))
+    assert are_clusters(points, which, 5).tolist() == [True, True, True, True, False]
+    halves = which % 2  # each in two places that lie apart
+    far = points * [1.0, 3.0]
+    assert are_clusters(far, halves, 2).tolist() == [False, False]
+    batches = rng.integers(3, size=400)
+    assert not are_clusters(points, batches, 3).any()
+    ax = pl.embedding(points, batches.astype(str), ax=axes())
+    assert not any(text.get_gid() == NAME for text in ax.texts)
+    assert len(ax.get_legend().get_texts()) == 3
+
+
+def test_more_categories_than_styles_are_counted_and_not_named() -> None:
+    points = RNG.normal(size=(600, 2))
+    ax = pl.embedding(points, [f"patient {k // 2}" for k in range(600)], ax=axes())
+    assert ax.get_legend() is None
+    assert [text.get_text() for text in ax.texts] == ["300 categories, too many to name"]
+
+
+def test_a_list_of_names_makes_a_map_of_each_with_units() -> None:
+    data = annotated()
+    found = pl.embedding(data, ["kind", "g", "h"], ncols=2, size=30.0)
+    assert [ax.get_title(loc="left") for ax in found] == ["kind", "g", "h"]
+    bars = [ax for ax in found[0].figure.axes if ax not in found]
+    assert [bar.get_ylabel() for bar in bars] == ["expression in X"] * 2
+    assert found[1].collections[0].get_sizes().tolist() == [30.0]
+    matplotlib.pyplot.close("all")
 
 
 def test_a_label_stands_where_its_samples_are() -> None:
@@ -82,6 +130,13 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     drawn = (tmp_path / "map.svg").read_text()
     assert "&lt;script&gt;" in drawn and "<script>" not in drawn
     assert "_hidden" in drawn
+    corners = np.repeat([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0]], 50, axis=0)
+    codes = [f"corner {k // 50}" for k in range(200)]
+    points = corners + RNG.normal(size=(200, 2))
+    ax = pl.embedding(points, codes, save=tmp_path / "named.svg")
+    inside = [text.get_text() for text in ax.texts if text.get_gid() == NAME]
+    drawn = (tmp_path / "named.svg").read_text()
+    assert inside and all(f">{name}</text>" in drawn for name in inside)  # letters, no shapes
 
 
 LONG = "Infiltrating duct carcinoma mixed with other types, NOS, of the {}-outer quadrant of breast"
@@ -94,7 +149,7 @@ def test_long_names_leave_half_of_the_figure_to_the_map(
 ) -> None:
     points, codes = clustered(600, n_classes)
     kinds = [LONG.format(text.split()[1]) for text in codes]
-    ax = pl.embedding(points, kinds, ax=axes() if given_axes else None)
+    ax = pl.embedding(points, kinds, legend="both", ax=axes() if given_axes else None)
     figure = ax.figure
     figure.draw_without_rendering()
     assert ax.get_position().width >= 0.45  # and its numbers and names beside it
@@ -104,7 +159,7 @@ def test_long_names_leave_half_of_the_figure_to_the_map(
         assert box.x0 >= whole.x0 - 1 and box.x1 <= whole.x1 + 1
     shown = [text.get_text() for text in ax.get_legend().get_texts()]
     assert len(set(shown)) == len(shown) and ("more" in shown[-1]) == (n_classes == 200)
-    assert "".join(capfd.readouterr()) == ""  # adjustText has its words for labels like these
+    assert "".join(capfd.readouterr()) == ""
     matplotlib.pyplot.close("all")
 
 

@@ -118,7 +118,7 @@ def volcano(
     canvas.entitle(ax, str(found.sample_names[row]) if title is None else title)
     write_labels(
         ax, points[named], [str(found.gene_names[gene]) for gene in named], fontsize=6.5,
-        around=points[there][kinds[there] != _OTHERS], clear_of_places=True,
+        around=points[there],
     )  # fmt: skip
     return canvas.finished(ax, save)
 

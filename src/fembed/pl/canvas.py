@@ -52,6 +52,11 @@ STYLE: dict[Any, Any] = {
     "text.usetex": False,  # names are no programs
 }
 DOTS_PER_INCH = 200
+#: What text in a map stands on. (A halo of matplotlib's turns letters into shapes, which nobody can
+#: edit in a vector program.)
+GROUND: dict[str, Any] = {
+    "facecolor": "white", "edgecolor": "none", "alpha": 0.7, "boxstyle": "square,pad=0.12",
+}  # fmt: skip
 #: Names are not mathematics: what stands between two dollar signs is drawn as it is.
 PLAIN: dict[str, Any] = {"parse_math": False}
 
@@ -60,11 +65,10 @@ def check_installed() -> None:
     """Raise InputError unless the packages that figures need are there."""
     import importlib.util
 
-    for module in ("matplotlib", "adjustText"):
-        if importlib.util.find_spec(module) is None:
-            raise InputError(
-                f'Figures need {module}, which is not installed; run: pip install "fembed[plot]".'
-            )
+    if importlib.util.find_spec("matplotlib") is None:
+        raise InputError(
+            'Figures need matplotlib, which is not installed; run: pip install "fembed[plot]".'
+        )
 
 
 @contextmanager
@@ -222,8 +226,6 @@ def count_bar(ax: Axes, mappable: Any, label: str, *, inside: bool = False) -> A
 
 def note(ax: Axes, text: str, corner: str = "upper left", **options: Any) -> None:
     """A few words in a corner of the axes, readable on whatever is drawn there."""
-    from matplotlib import patheffects
-
     vertical, horizontal = corner.split()
     ax.text(
         0.02 if horizontal == "left" else 0.98,
@@ -232,7 +234,7 @@ def note(ax: Axes, text: str, corner: str = "upper left", **options: Any) -> Non
         transform=ax.transAxes,
         ha=horizontal,
         va="top" if vertical == "upper" else "bottom",
-        path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
+        bbox=GROUND,
         zorder=10,
         **{"fontsize": 7, **PLAIN, **options},
     )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.float64]
 
+#: A logarithmic axis shows at most so large a ratio.
+_DECADES = 1000.0
+
 #: Curves of a training's history beside the losses: key, and the name of their axis.
 _MORE = {
     "pearson_r": "Pearson r",
@@ -202,14 +205,18 @@ def _torn(step: Float, values: Float) -> tuple[Float, Float]:
 
 def _scale(ax: Axes) -> None:
     """A logarithmic axis with plain numbers where there are decades to show; else a linear one."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     low, high = ax.dataLim.intervaly
     if low > 0 and high / low > 8:
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+        low = max(low, high / _DECADES)  # a rate that falls to nothing does not need the axis
+        ax.set_ylim(0.8 * low, 1.25 * high)
+        inches = ax.get_window_extent().height / ax.get_figure(root=True).dpi
+        few = np.log10(high / low) > inches  # decades to the inch
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0), numticks=12))
+        ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _smooth(values: Float) -> Float:

@@ -115,8 +115,8 @@ def gene_map(
         canvas.colour_bar(ax, shown, label or found.title)
     places = points[named]
     ax.scatter(*places.T, s=12, facecolors="none", edgecolors=canvas.INK, linewidths=0.6, zorder=5)
-    write_labels(ax, places, list(model.gene_names[named]), fontsize=6.5, clear_of_places=True)
     canvas.entitle(ax, title)
+    write_labels(ax, places, list(model.gene_names[named]), fontsize=7.0, around=points)
     return canvas.finished(ax, save)
 
 

@@ -15,7 +15,7 @@ from fembed.model import Model
 from fembed.pl import canvas
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.palette import DIVERGING, SEQUENTIAL
-from fembed.pl.points import axis_names
+from fembed.pl.points import axis_names, scale_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def gene_landscape(
     observed = measured[np.isfinite(measured)]
     everything = np.concatenate([values[_near(points, model) > 0.5], observed])
     low, high = np.percentile(everything, [1, 99])
-    ax = canvas.axes_for(ax, save, PAGE_WIDTH, canvas.map_height(limits[1] - limits[0]))
+    ax = canvas.axes_for(ax, save, *_size(limits))
     shown = _draw_field(ax, model, points, values, limits, (low, high), cmap)
     _draw_samples(ax, model, rows, measured, shown)
     of = "decoded" if data is None else "decoded, samples measured"
@@ -151,7 +151,7 @@ def similarity_landscape(
     ).mean(axis=0, dtype=np.float64)
     target = values[0, genes] - (mean if centred else 0.0)
     r = correlations(decoded - (mean if centred else 0.0), target)
-    ax = canvas.axes_for(ax, save, PAGE_WIDTH, canvas.map_height(limits[1] - limits[0]))
+    ax = canvas.axes_for(ax, save, *_size(limits))
     bounds = (-1.0, 1.0) if centred else (float(np.nanmin(r)), 1.0)
     cmap = DIVERGING if centred else SEQUENTIAL
     shown = _draw_field(ax, model, points, r, limits, bounds, cmap)
@@ -177,18 +177,6 @@ def correlations(rows: ArrayLike, target: ArrayLike) -> Float:
     with np.errstate(invalid="ignore", divide="ignore"):
         r: Float = np.where(norms > 0, each @ wanted / norms, np.nan)
     return r
-
-
-def scale_name(model: Model, gene: str | None = None) -> str:
-    """The name of the scale that a model, or a gene's layer, works on, for the label of an axis."""
-    if model.preprocessing.layers and gene is None:
-        return "scale of the model"
-    row = 0 if gene is None else int(model.gene_rows([gene])[0])
-    return {
-        "log10": "log10(x + 1)",
-        "cpm": "log10(CPM + 1)",
-        "none": "scale of the data",
-    }[model.preprocessing.layer_of(row, model.n_genes).transform]
 
 
 def _check_map(model: Model) -> None:
@@ -233,6 +221,13 @@ def _near(points: NDArray[np.float32], model: Model) -> Float:
     distance, _ = cKDTree(samples).query(points)
     near: Float = np.clip(1.6 * (1.0 - distance / max(reach, 1e-12)), 0.0, 1.0)
     return near
+
+
+def _size(limits: tuple[Float, Float]) -> tuple[float, float]:
+    """Inches of a figure that its landscape fills: as wide as the box asks for at its height."""
+    across, up = limits[1] - limits[0]
+    height = canvas.map_height((across, up))
+    return min(PAGE_WIDTH, (height - 0.55) * across / up + 1.35), height
 
 
 def _draw_field(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fembed.pl import names
+from fembed.pl.canvas import SOFT
 from fembed.pl.palette import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def legend_beside(
     labels: Sequence[str],
     counts: Sequence[int | None] | None = None,
     fixed: int = 0,
+    title: str | None = None,
 ) -> Any:
     """A legend to the right of ``ax``, which stays at least as wide as the legend.
 
@@ -42,12 +44,14 @@ def legend_beside(
         The samples of each entry, written behind its name.
     fixed : int
         So many of the first entries are never left out.
+    title : str, optional
     """
     figure = ax.get_figure(root=True)
     figure.draw_without_rendering()  # the layout settles how large the axes are
     box = ax.get_window_extent()
     across, up = box.width / figure.dpi, box.height / figure.dpi
     numbers = counts if counts is not None else [None] * len(labels)
+    up -= 0.0 if title is None else LEGEND_LINE
     entries = fit_entries(labels, numbers, LEGEND_SHARE * across, up, fixed)
     made = legend(
         ax,
@@ -62,7 +66,11 @@ def legend_beside(
         handlelength=HANDLE,
         handletextpad=0.3,
         columnspacing=1.0,
+        title=title,
+        title_fontsize=entries.size,
+        alignment="left",
     )
+    made.get_title().set_color(SOFT)
     if figure.get_layout_engine() is None:
         _make_room(ax, made)
     return made

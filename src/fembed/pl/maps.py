@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,7 @@ from fembed.pl import canvas, marks
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.categories import Categories
 from fembed.pl.chosen import Palette
-from fembed.pl.labels import densest_places, write_labels
-from fembed.pl.legends import legend_beside
+from fembed.pl.naming import LEGENDS, Legend, name_categories
 from fembed.pl.palette import MISSING_LABEL, SEQUENTIAL, Style
 from fembed.pl.points import BASIS, Numbers, axis_names, colouring, pair, plane
 
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Float = NDArray[np.float64]
-Legend = Literal["both", "beside", "on map", "none"]
-LEGENDS: tuple[Legend, ...] = ("both", "beside", "on map", "none")
-
-#: More names than this are not written into a map by themselves.
-MAX_DIRECT_LABELS = 40
 #: Inches across one of several maps, with its legend.
 PANEL_WIDTH = 4.6
 
@@ -42,7 +37,7 @@ def embedding(
     basis: str = BASIS,
     components: tuple[int, int] = (1, 2),
     layer: str | None = None,
-    legend: Legend = "both",
+    legend: Legend = "auto",
     cmap: str = SEQUENTIAL,
     color_limits: tuple[float, float] | None = None,
     title: str | Sequence[str] | None = None,
@@ -51,8 +46,9 @@ def embedding(
 ) -> Any:
     """Samples in the plane, coloured by category, gene or number.
 
-    Every category has a colour and, beyond seven of them, a marker, and its name stands in the
-    map where most of its samples are. Points are drawn in a random order that is always the same.
+    Every category has a colour and, beyond seven of them, a marker. Its name stands once: in the
+    map, off the points, where it marks a cluster, and otherwise beside the map. Points are drawn in
+    a random order that is always the same.
     More than 50,000 are drawn as an image (mixed colours, or means of a number).
 
     Parameters
@@ -77,9 +73,10 @@ def embedding(
         Which coordinates to draw, counted from 1.
     layer : str, optional
         Where AnnData keeps the expression of a gene to colour by; ``X`` by default.
-    legend : {"both", "beside", "on map", "none"}
-        Where categories are named: beside the map, in it, both (in it up to 40 names, and only
-        where there is room for them), or nowhere. Long names are shortened in their middle.
+    legend : {"auto", "both", "beside", "on map", "none"}
+        Where categories are named: each once, in the map if most are clusters there (up to 40), and
+        else beside it; beside the map; in it; both; or nowhere. Long names are shortened in their
+        middle.
     cmap : str
         Matplotlib's colour map for numbers.
     color_limits : (low, high), optional
@@ -125,11 +122,13 @@ def embedding(
     limits = None if color_limits is None else pair(color_limits)
     for axes, values, called in zip(all_axes, found, titles, strict=True):
         canvas.name_axes(axes, axis_names(basis, components))
-        _draw(axes, points, values, legend, cmap, limits, size)
         if called is None:
             is_named = several is not None or isinstance(values, Categories)
             called = getattr(values, "title", "") if is_named else ""
-        canvas.entitle(axes, called)
+        canvas.entitle(axes, called)  # before names, whose places depend on the room that it leaves
+        if called and isinstance(values, Numbers) and called == values.title:
+            values = replace(values, title="" if values.scale else values.title)
+        _draw(axes, points, values, legend, cmap, limits, size)
     canvas.finished(all_axes[0], save)
     return all_axes[0] if several is None else all_axes
 
@@ -148,7 +147,7 @@ def _draw(
         limits = marks.spread(values.values) if limits is None else limits
         shown = marks.draw_numbers(ax, points, values.values, limits, cmap, size)
         extend = marks.extension(values.values, limits)
-        canvas.colour_bar(ax, shown, values.title, extend=extend)
+        canvas.colour_bar(ax, shown, values.told, extend=extend)
         n_missing = int((~np.isfinite(values.values)).sum())
         if n_missing:
             canvas.note(
@@ -156,7 +155,7 @@ def _draw(
             )
     elif isinstance(values, Categories):
         marks.draw_categories(ax, points, values, values.styles(), size)
-        _name_categories(ax, points, values, legend)
+        name_categories(ax, points, values, legend, values.styles())
     else:
         one = Categories(("",), np.zeros(len(points), np.intp))
         marks.draw_categories(ax, points, one, {"": Style(canvas.OURS)}, size)
@@ -191,24 +190,3 @@ def _panels(n: int, ncols: int, height: float, save: SavePath | None) -> list[Ax
     rows = -(-n // columns)
     figure = canvas.new_figure(save, PANEL_WIDTH * columns, height * rows)
     return [figure.add_subplot(rows, columns, k + 1) for k in range(n)]
-
-
-def _name_categories(ax: Axes, points: Float, values: Categories, legend: Legend) -> None:
-    if legend in ("both", "beside"):
-        shown = np.flatnonzero(values.counts)
-        names = [values.names[code] for code in shown]
-        counts = [int(values.counts[code]) for code in shown]
-        legend_beside(ax, marks.handles(names, values.styles()), names, counts)
-    if legend in ("both", "on map"):
-        name_in_map(ax, points, values, must=legend == "on map")
-
-
-def name_in_map(ax: Axes, points: Float, values: Categories, must: bool = False) -> None:
-    """Write the names of categories where most of their samples are, if there is room or they must.
-
-    Many names are left to the legend unless they must.
-    """
-    named = [k for k in np.flatnonzero(values.counts) if values.names[k] != MISSING_LABEL]
-    if named and (must or len(named) <= MAX_DIRECT_LABELS):
-        places = densest_places(points, values.codes, len(values.names))[named]
-        write_labels(ax, places, [values.names[k] for k in named], must=must)

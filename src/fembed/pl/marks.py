@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +113,7 @@ def draw_numbers(
     return ScalarMappable(norm, colours)
 
 
-def handles(names: Sequence[str], chosen: dict[str, Style], size: float = 5.0) -> list[Any]:
+def handles(names: Sequence[str], chosen: Mapping[str, Style], size: float = 5.0) -> list[Any]:
     """Legend entries of categories."""
     from matplotlib.lines import Line2D
 

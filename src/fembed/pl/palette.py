@@ -42,6 +42,8 @@ MARKERS = (
     ("P", "cross"),
     ("X", "x"),
 )
+#: So many categories look different.
+N_STYLES = len(MANY) * len(MARKERS)
 #: How a missing label reads; see `fembed.Expression.labels`.
 MISSING_LABEL = "NA"
 #: Continuous scales, all even in lightness: of one sign, and around a middle.
@@ -74,7 +76,7 @@ MISSING = Style("#bdbdbd")
 
 
 def palette(n: int) -> list[Style]:
-    """``n`` styles; no two are alike up to 231."""
+    """``n`` styles; no two are alike up to `N_STYLES`."""
     if n <= len(FEW):
         return [Style(colour) for colour in FEW[:n]]
     return [Style(MANY[k % len(MANY)], *MARKERS[k // FAMILY_SIZE % len(MARKERS)]) for k in range(n)]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fembed.errors import InputError
-from fembed.pl import canvas, maps, marks
+from fembed.inference.projection import SUSPICIOUS
+from fembed.pl import canvas, marks
 from fembed.pl.canvas import PAGE_WIDTH, SavePath
 from fembed.pl.categories import Categories, categories, joined
 from fembed.pl.chosen import Palette, remember, with_palette
 from fembed.pl.legends import legend_beside
+from fembed.pl.naming import Entries, name_categories
 from fembed.pl.palette import Style
 from fembed.pl.points import BASIS, axis_names, colouring, coordinates, plane
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 COVARIANCE = "X_fembed_covariance"
+Ellipses = Literal["auto", "all", "outliers", "none"]
+_ELLIPSES: tuple[Ellipses, ...] = ("auto", "all", "outliers", "none")
+#: Of more samples than this, ellipses would cover each other.
+_MAX_ELLIPSES = 40
 TRAINING, PROJECTED = "training", "projected"
 _BY_KIND = "\0kind"  # the title of no column
 _KIND_STYLES = {TRAINING: Style("#9aa3ad"), PROJECTED: Style(canvas.OTHER)}
@@ -38,6 +44,7 @@ def projection(
     palette: Palette | None = None,
     covariance: Any = None,
     confidence: float = 0.95,
+    ellipses: Ellipses = "auto",
     basis: str = BASIS,
     components: tuple[int, int] = (1, 2),
     title: str | None = None,
@@ -63,6 +70,10 @@ def projection(
     confidence : float
         Share of the normal distribution within an ellipse. It holds the noise of the genes, not
         the uncertainty of the model; see `fembed.Projection`.
+    ellipses : {"auto", "all", "outliers", "none"}
+        Whose ellipses are drawn: those of all projected samples, of suspicious ones (an outlier
+        score above 5, which a Projection and ``obs["fembed_outlier"]`` bring), or none. By default
+        of all up to 40 samples, and of the suspicious ones among more.
     basis, components, title, ax, save
         As for `fembed.pl.embedding`.
 
@@ -84,7 +95,12 @@ def projection(
         raise InputError(f"confidence is {confidence!r}; choose a share between 0 and 1.")
     old = plane(training, basis, components)
     new = plane(projected, basis, components)
+    if ellipses not in _ELLIPSES:
+        raise InputError(f"ellipses is {ellipses!r}; choose {', '.join(_ELLIPSES)}.")
     spread = _covariances(projected, covariance, basis, components)
+    outlined = _outlined(projected, len(new), ellipses)
+    if not outlined.any():
+        spread = None
     kinds = _both_kinds(training, projected, color, projected_color, (len(old), len(new)), palette)
     by_kind = kinds.title == _BY_KIND
     extent = np.ptp(np.concatenate([old, new]), axis=0)
@@ -97,17 +113,43 @@ def projection(
     _draw_training(ax, old, of_old, chosen, area)
     _draw_projected(ax, new, of_new, chosen, area)
     if spread is not None:
-        n_without = _draw_ellipses(ax, new, spread, of_new, chosen, confidence)
+        n_without = _draw_ellipses(
+            ax, new[outlined], spread[outlined], of_new.take(outlined), chosen, confidence
+        )
         if n_without:
             canvas.note(
                 ax, f"{n_without:,} without an ellipse (too few genes)", "lower right",
                 color=canvas.SOFT,
             )  # fmt: skip
-    _name(ax, kinds, chosen, (len(old), len(new)), None if spread is None else confidence)
-    if not by_kind:
-        maps.name_in_map(ax, old, of_old)
     canvas.entitle(ax, title)
+    entries = _entries(by_kind, (len(old), len(new)), None if spread is None else confidence)
+    if by_kind:
+        legend_beside(ax, *entries, fixed=len(entries.labels))
+    else:
+        # Samples placed nowhere near their own kind do not decide where its name stands.
+        plain = {name: Style(chosen[name].colour, "s") for name in kinds.names}
+        around = np.concatenate([old, new])
+        name_categories(ax, old, of_old, "auto", plain, first=entries, around=around)
     return canvas.finished(ax, save)
+
+
+def _outlined(projected: Any, n: int, ellipses: Ellipses) -> NDArray[np.bool_]:
+    """Whose ellipses are drawn."""
+    if ellipses == "none":
+        return np.zeros(n, bool)
+    if ellipses == "all" or (ellipses == "auto" and n <= _MAX_ELLIPSES):
+        return np.ones(n, bool)
+    score = getattr(projected, "outlier", None)
+    if score is None and "fembed_outlier" in getattr(projected, "obs", ()):
+        score = projected.obs["fembed_outlier"]
+    if score is None:
+        if ellipses == "outliers":
+            raise InputError(
+                "The projected samples bring no outlier scores, so their ellipses cannot be "
+                "chosen; give what fembed.project returns, or ellipses='all'."
+            )
+        return np.zeros(n, bool)
+    return np.asarray(np.asarray(score, np.float64) > SUSPICIOUS)
 
 
 def ellipse_axes(covariance: Float, confidence: float) -> tuple[Float, Float, Float]:
@@ -214,33 +256,22 @@ def _draw_ellipses(
     finite = np.asarray(np.isfinite(covariance).all(axis=(1, 2)))
     if finite.any():
         widths, heights, angles = ellipse_axes(covariance[finite], confidence)
-        colours = _faces(kinds.take(finite), chosen, 0.12)
-        edges = _faces(kinds.take(finite), chosen, 0.7)
+        edges = _faces(kinds.take(finite), chosen, 0.9)
         ax.add_collection(
             EllipseCollection(
                 widths, heights, angles, units="xy", offsets=points[finite],
-                offset_transform=ax.transData, facecolors=colours, edgecolors=edges,
-                linewidths=0.5, zorder=4,
+                offset_transform=ax.transData, facecolors="none", edgecolors=edges,
+                linewidths=0.7, zorder=4,
             )
         )  # fmt: skip
     return int((~finite).sum())
 
 
-def _name(
-    ax: Axes,
-    kinds: Categories,
-    chosen: Mapping[str, Style],
-    counts: tuple[int, int],
-    confidence: float | None,
-) -> None:
+def _entries(by_kind: bool, counts: tuple[int, int], confidence: float | None) -> Entries:
+    """What the legend says of the markers."""
     from matplotlib.lines import Line2D
 
-    by_kind = kinds.title == _BY_KIND
-    colours = (
-        (chosen[TRAINING].colour, chosen[PROJECTED].colour)
-        if by_kind
-        else (canvas.SOFT, canvas.SOFT)
-    )
+    colours = [style.colour if by_kind else canvas.SOFT for style in _KIND_STYLES.values()]
     entries: list[Any] = [
         Line2D([], [], linestyle="none", marker=marker, color=colour, markersize=size)
         for marker, colour, size in zip("o^", colours, (4.5, 5.5), strict=True)
@@ -256,10 +287,4 @@ def _name(
         )  # fmt: skip
         labels.append(f"{confidence:.0%} confidence")
         numbers.append(None)
-    fixed = len(labels)
-    if not by_kind:
-        plain = {name: Style(chosen[name].colour, "s") for name in kinds.present}
-        entries += marks.handles(kinds.present, plain)
-        labels += kinds.present
-        numbers += [int(count) for count in kinds.counts if count]
-    legend_beside(ax, entries, labels, numbers, fixed)
+    return Entries(entries, labels, numbers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,25 @@ _MAX_DISTANCE, _MAX_NUMBER = 1e39, 1e300
 
 @dataclass(frozen=True)
 class Numbers:
-    """A number for each point; what is not finite is drawn as missing."""
+    """A number for each point; what is not finite is drawn as missing.
+
+    Attributes
+    ----------
+    values : float64, n
+    title : str
+        The name of a column or a gene.
+    scale : str
+        What the numbers are, where that is known: their unit, for the label of a colour bar.
+    """
 
     values: Float
     title: str = ""
+    scale: str = ""
+
+    @property
+    def told(self) -> str:
+        """Name and scale in one."""
+        return ", ".join(part for part in (self.title, self.scale) if part)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -157,6 +172,22 @@ def _numbers(values: Float, title: str) -> Categories | Numbers:
     return Numbers(np.where(finite, np.clip(values, -_MAX_NUMBER, _MAX_NUMBER), values), title)
 
 
+def _on_scale(found: Categories | Numbers, scale: str) -> Categories | Numbers:
+    return replace(found, scale=scale) if isinstance(found, Numbers) else found
+
+
+def scale_name(model: Any, gene: str | None = None) -> str:
+    """The name of the scale that a model, or a gene's layer, works on, for the label of an axis."""
+    if model.preprocessing.layers and gene is None:
+        return "scale of the model"
+    row = 0 if gene is None else int(model.gene_rows([gene])[0])
+    return {
+        "log10": "log10(x + 1)",
+        "cpm": "log10(CPM + 1)",
+        "none": "scale of the data",
+    }[model.preprocessing.layer_of(row, model.n_genes).transform]
+
+
 def names_in(data: Any) -> Any:
     """The names of the samples in ``data``; None where it has none."""
     named = getattr(data, "obs_names", None)
@@ -181,15 +212,18 @@ def _named(data: Any, name: str, layer: str | None) -> Categories | Numbers:
         if in_obs:
             return _of_column(data, name)
         if in_var:
-            return _numbers(_gene_values(data, name, layer), name)
+            found = _numbers(_gene_values(data, name, layer), name)
+            return _on_scale(found, f"expression in {'X' if layer is None else layer}")
         there = ", ".join(map(str, data.obs.columns)) or "none"
         raise InputError(
             f"'{name}' is neither a column of obs ({there}) nor a gene; check its spelling."
         )
     if hasattr(data, "decode"):
         if name == "loss":
-            return Numbers(np.asarray(data.sample_loss, np.float64), "loss")
-        return Numbers(data.decode(data.sample_embedding, [name])[:, 0].astype(np.float64), name)
+            loss = np.asarray(data.sample_loss, np.float64)
+            return Numbers(loss, "loss", "mean squared error")
+        decoded = data.decode(data.sample_embedding, [name])[:, 0].astype(np.float64)
+        return Numbers(decoded, name, f"decoded, {scale_name(data, name)}")
     raise InputError(
         f"'{name}' cannot be looked up in an array of coordinates; give one value per sample."
     )

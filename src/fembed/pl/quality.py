@@ -15,9 +15,8 @@ from fembed.inference.projection import project
 from fembed.model import Model
 from fembed.pl import canvas
 from fembed.pl.canvas import SavePath
-from fembed.pl.landscapes import scale_name
 from fembed.pl.palette import SEQUENTIAL
-from fembed.pl.points import BASIS, coordinates
+from fembed.pl.points import BASIS, coordinates, scale_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
