@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -23,7 +26,7 @@ from fembed.parameters import Parameters
 from fembed.train.blocks import BlockStream
 from fembed.train.initialization import spectral_initialization
 from fembed.train.units import standardise
-from tests import parallel_tasks
+from tests import parallel_tasks, trained_together
 from tests.curved_expression import SMALL, curved, expression, frame, trained
 from tests.property.kernels import HAS_TORCH
 from tests.small_expression import QUICK, write_csv
@@ -184,6 +187,60 @@ class TestOnPyTorch:
             assert_allclose(array, whole[0].arrays()[name], rtol=1e-4, atol=1e-5, err_msg=name)
         assert_allclose(tiled[1].cost, whole[1].cost, rtol=1e-5)
         assert_allclose(tiled[2], whole[2], atol=1e-5)
+
+
+def free_ports(number: int) -> list[str]:
+    """Of this machine."""
+    sockets = [socket.socket() for _ in range(number)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [str(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@needs_torch
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    """As ``torchrun`` starts them: losses and parameters are those of one, within rounding."""
+    data, (first, second) = write_csv(tmp_path / "data.csv"), free_ports(2)
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.trained_together", str(tmp_path), second],
+            env=os.environ
+            | {
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": first,
+                "WORLD_SIZE": "2",
+                "RANK": str(rank),
+                "OMP_NUM_THREADS": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    try:
+        (told, notes), others = (process.communicate(timeout=300) for process in started)
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, 0], notes + others[1]
+    found = np.load(tmp_path / "steps.npz")
+    with fembed.using("torch", "cpu"):
+        for lazy in (True, False):
+            loss, p = trained_together.steps(lazy)
+            assert_allclose(found[f"{lazy} loss"], loss, rtol=1e-5)
+            for name, array in p.arrays().items():
+                assert_allclose(found[f"{lazy} {name}"], array, atol=2e-5, err_msg=name)
+    # The command: one has carried it out, and the other has only trained along.
+    assert "2 processes" in notes and "model" in told
+    assert others == ("", "")
+    model = fembed.load(tmp_path / "model")
+    assert model.training["engine"].endswith("2 processes")
+    alone = fembed.fit(data, model.config, engine="torch", device="cpu")
+    assert model.training["mse"] == pytest.approx(alone.training["mse"], rel=1e-3)
 
 
 def a_model() -> Parameters:

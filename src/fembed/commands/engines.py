@@ -25,7 +25,9 @@ Device = Annotated[
 def with_engine(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command with the two options, whose work the chosen engine does.
 
-    They are added here, to all commands in one place, since no command has a use for them.
+    Of several processes that ``torchrun`` has started, one carries the command out.
+
+    The options are added here, to all commands in one place, since no command has a use for them.
     """
     plain = inspect.signature(command, eval_str=True)
     options = [
@@ -40,7 +42,9 @@ def with_engine(command: Callable[..., Any]) -> Callable[..., Any]:
         from fembed import engine as engines
         from fembed.output.streams import tell
 
-        with engines.using(engine, device):
+        with engines.together(engine, device) as leads:
+            if not leads:  # one process of several, which has trained along
+                return None
             if engine != "native" and not options.get("quiet"):
                 tell(f"The engine is {engines.chosen().describe()}.")
             return command(**options)

@@ -6,7 +6,7 @@ to know it.
 """
 
 from fembed.engine.calls import decode, gradients, solve, squared_distances, train
-from fembed.engine.choice import asked, carried, chosen, using
+from fembed.engine.choice import asked, carried, chosen, together, using
 from fembed.engine.interface import (
     BETA1,
     BETA2,
@@ -42,6 +42,7 @@ __all__ = [
     "gradients",
     "solve",
     "squared_distances",
+    "together",
     "train",
     "using",
 ]

@@ -80,6 +80,48 @@ def working_with(engine: Engine, choice: Choice = Choice()) -> Iterator[None]:
         _chosen.reset(token)
 
 
+@contextmanager
+def together(engine: str = "torch", device: str = "auto") -> Iterator[bool]:
+    """As `using`, where ``torchrun`` may have started several processes: they train together.
+
+    Parameters
+    ----------
+    engine, device : str
+        As for `using`. Without a number, "cuda" is one GPU for each process of a machine.
+
+    Yields
+    ------
+    bool
+        Whether this process leads. The others have done their part then, and must leave alone what
+        the leader does: reading, training, writing. One process leads, of course.
+
+    Examples
+    --------
+    >>> from fembed import engine
+    >>> with engine.together("native") as leads:
+    ...     if leads:
+    ...         print(engine.chosen().describe().split()[0])
+    native
+    """
+    if engine == "torch":
+        imported("torch", NO_TORCH)
+        from fembed.engine.on_torch import OnTorch, partners
+
+        if partners.are_there():
+            here = partners.Partners(device)
+            shared = OnTorch(partners=here)
+            try:
+                if not here.leads:
+                    shared.serve()
+                with working_with(shared, Choice(engine, device)):
+                    yield here.leads
+            finally:
+                here.leave()
+            return
+    with using(engine, device):
+        yield True
+
+
 def _found(engine: str, device: str) -> Engine:
     if engine not in ENGINES:
         raise InputError(f"The engine {shown(engine)} is not known; choose 'native' or 'torch'.")

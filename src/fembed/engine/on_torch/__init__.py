@@ -2,8 +2,8 @@
 
 Begin with `network`, then `gradient` (of a block) and `training` (Adam on block after block, whose
 entries come from `entries`). New samples are `squares` (what a place costs) and `placing`
-(Levenberg-Marquardt). `devices` says where and how exactly it is computed, and `checks` what is
-refused.
+(Levenberg-Marquardt). `devices` says where and how exactly it is computed, `checks` what is
+refused, and `partners` how several processes train together.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fembed.engine.interface import (
 )
 from fembed.engine.on_torch import checks, frozen, gradient, placing, training
 from fembed.engine.on_torch.devices import Place, computing, find
+from fembed.engine.on_torch.partners import Partners, Work
 from fembed.likelihood import Likelihood
 from fembed.parameters import Parameters
 
@@ -33,13 +34,34 @@ class OnTorch:
         As for `fembed.using`.
     double : bool
         Compute in float64, to test what is computed; results are rounded to float32 all the same.
+    partners : Partners, optional
+        Processes that train together with this one, on the device that it has among them.
     """
 
-    def __init__(self, device: str = "auto", double: bool = False) -> None:
-        self._place = Place(find(device), torch.float64 if double else torch.float32)
+    def __init__(
+        self, device: str = "auto", double: bool = False, partners: Partners | None = None
+    ) -> None:
+        dtype = torch.float64 if double else torch.float32
+        self._place = Place(find(device), dtype) if partners is None else partners.place
+        self._partners = partners
 
     def describe(self) -> str:
-        return self._place.describe()
+        others = "" if self._partners is None else f", {self._partners.size} processes"
+        return self._place.describe() + others
+
+    def serve(self) -> None:
+        """Train together with the process that leads, until it leaves."""
+        assert self._partners is not None
+        for work in self._partners.received():
+            self._work(work)
+
+    def _work(self, work: Work) -> None:
+        with computing(self._place, work.n_threads):
+            training.train(
+                *(work.parameters, work.state, work.options, work.steps),
+                self._place,
+                self._partners,
+            )
 
     def train(
         self,
@@ -54,8 +76,12 @@ class OnTorch:
         checks.model(parameters, writable=True)
         checks.steps(parameters, steps)
         checks.state(parameters, state, options, len(steps.blocks))
-        with computing(self._place, n_threads):
-            training.train(parameters, state, options, steps, self._place)
+        work = Work(parameters, state, options, steps, n_threads)
+        if self._partners is not None:
+            self._partners.send(work)
+        self._work(work)
+        if self._partners is not None:
+            self._partners.done()
 
     def gradients(
         self, parameters: Parameters, steps: Steps, out: Parameters, n_threads: int, isa: str

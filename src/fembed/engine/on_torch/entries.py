@@ -65,13 +65,13 @@ def streamed(
     matrix: Tensor, blocks: Sequence[Block], place: Place, at_once: int = BYTES_AT_ONCE
 ) -> Iterator[Tensor]:
     """Gathered from the matrix in this memory, and sent in parts."""
-    parts = _parts(blocks, at_once // matrix.itemsize)
+    parts, pinned = _parts(blocks, at_once // matrix.itemsize), place.device.type == "cuda"
     with ThreadPoolExecutor(1) as gatherer:
-        ahead = gatherer.submit(_gathered, matrix, parts[0], place)
+        ahead = gatherer.submit(gathered, matrix, parts[0], pinned)
         for number, part in enumerate(parts):
             here = ahead.result()
             if number + 1 < len(parts):
-                ahead = gatherer.submit(_gathered, matrix, parts[number + 1], place)
+                ahead = gatherer.submit(gathered, matrix, parts[number + 1], pinned)
             # PyTorch does not give pinned memory to others before the device has read it.
             there = here.to(place.device, non_blocking=True)
             begin = 0
@@ -95,10 +95,9 @@ def _parts(blocks: Sequence[Block], most: int) -> list[list[Block]]:
     return parts
 
 
-def _gathered(matrix: Tensor, part: list[Block], place: Place) -> Tensor:
-    """The entries of some blocks, one after the other, in pinned memory for "cuda"."""
+def gathered(matrix: Tensor, part: Sequence[Block], pinned: bool = False) -> Tensor:
+    """The entries of some blocks, one after the other, in pinned memory if they go to a GPU."""
     size = sum(len(rows) * len(columns) for rows, columns in part)
-    pinned = place.device.type == "cuda"
     found = torch.empty(size, dtype=matrix.dtype, pin_memory=pinned)
     begin = 0
     for rows, columns in part:

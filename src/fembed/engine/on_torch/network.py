@@ -135,4 +135,5 @@ def tiles(n_rows: int, n_columns: int, most: int) -> Iterator[tuple[slice, slice
     height = max(1, min(n_rows, most // width))
     for row in range(0, n_rows, height):
         for column in range(0, n_columns, width):
-            yield slice(row, row + height), slice(column, column + width)
+            rows = slice(row, min(row + height, n_rows))
+            yield rows, slice(column, min(column + width, n_columns))

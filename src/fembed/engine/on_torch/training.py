@@ -6,16 +6,16 @@ A run of steps does not wait for the device: no number comes back before the las
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from fembed.engine.interface import AdamOptions, AdamState, Steps
 from fembed.engine.on_torch.devices import Place
-from fembed.engine.on_torch.entries import Block, entries, pairs_of
+from fembed.engine.on_torch.entries import entries, pairs_of
 from fembed.engine.on_torch.gradient import Sums, block_sums, give_totals, known_of
 from fembed.engine.on_torch.model import Model
+from fembed.engine.on_torch.partners import Partners
 from fembed.parameters import Parameters
 
 
@@ -53,14 +53,9 @@ def train(
     options: AdamOptions,
     steps: Steps,
     place: Place,
-    reduce: Callable[[Sums], None] | None = None,
-    share: Callable[[int], slice] | None = None,
+    partners: Partners | None = None,
 ) -> None:
-    """One step of Adam on every block, in place.
-
-    If several processes work together, ``share`` says which of a block's samples are this one's,
-    and ``reduce`` adds up what they give.
-    """
+    """One step of Adam on every block, in place; with ``partners``, a share of each block here."""
     parts = [parameters, state.first, state.second]
     model, adam = Model(parts, place), Adam(options, place)
     known = known_of(parameters, steps, place)
@@ -69,30 +64,22 @@ def train(
     rates = torch.from_numpy(options.learning_rates).to(place.device, place.wide)
     totals = torch.zeros(len(steps.blocks), 2, dtype=place.wide, device=place.device)
     blocks = pairs_of(steps.blocks, place.device)
-    for step, (begin, x) in enumerate(_shares(steps, blocks, share, place)):
+    here = pairs_of(steps.blocks, torch.device("cpu"))
+    if partners is None:
+        found = entries(steps.expression, here, blocks, place)
+    else:
+        found = partners.entries(steps.expression, here)
+    for step, x in enumerate(found):
+        begin = 0 if partners is None else partners.share(len(blocks[step][0])).start
         sums = block_sums(model, blocks[step], x, known, begin)
-        if reduce is not None:
-            reduce(sums)
+        if partners is not None:
+            partners.reduce(sums)
         totals[step] = sums.totals
         _update(model, adam, counts, sums, blocks[step], rates[step], options.lazy)
     model.write(parts)
     for count, there in zip(numbers, counts, strict=True):
         count[...] = there.cpu().numpy()
     give_totals(totals, steps)
-
-
-def _shares(
-    steps: Steps, blocks: list[Block], share: Callable[[int], slice] | None, place: Place
-) -> Iterator[tuple[int, Tensor]]:
-    """The first of each block's samples that are this process's, and their entries."""
-    some = [slice(0, len(rows)) if share is None else share(len(rows)) for rows, _ in blocks]
-
-    def of(blocks: list[Block]) -> list[Block]:
-        return [(rows[mine], columns) for mine, (rows, columns) in zip(some, blocks, strict=True)]
-
-    here = pairs_of(steps.blocks, torch.device("cpu"))
-    found = entries(steps.expression, of(here), of(blocks), place)
-    return zip((mine.start for mine in some), found, strict=True)
 
 
 def _update(
