@@ -25,6 +25,7 @@ SECTIONS = (
     ("panels", "Few genes", "panels"),
     ("masked", "Missing entries in training", "masked"),
     ("confidence", "How sure places are", "confidence"),
+    ("gpu", "On a GPU", "gpu"),
 )
 HEAD = """# Results
 

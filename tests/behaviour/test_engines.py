@@ -181,7 +181,7 @@ class TestOnPyTorch:
                 return gradient, engine.solve(p, x, starts), engine.decode(p, p.sample_embedding)
 
         whole = found()
-        monkeypatch.setattr(devices, "WORK_BYTES", 2000)  # some four pairs
+        monkeypatch.setitem(devices.WORK_BYTES, "cpu", 2000)  # some four pairs
         tiled = found()
         for name, array in tiled[0].arrays().items():
             assert_allclose(array, whole[0].arrays()[name], rtol=1e-4, atol=1e-5, err_msg=name)

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import __main__, adapters, kernel, report
+from benchmarks import __main__, adapters, agreement, gpu, kernel, report
 from benchmarks.blockstep import Shape, pair_flops, product_flops
 from benchmarks.estimates import Estimate, PowerLaw, means
-from benchmarks.options import FOLDER, Common, option, parsed
+from benchmarks.options import FOLDER, RESULTS, Common, option, parsed
 from benchmarks.process import Worker, alone
 from benchmarks.simulate import simulated_expression
 from benchmarks.timing import interleaved, ratio_of_medians
-from fembed import InputError
+from fembed import InputError, engine
 
 
 def test_a_pair_is_counted_as_the_design_counts_it_and_without_the_first_layer():
@@ -232,3 +232,20 @@ def test_plain_torch_takes_the_same_step_as_the_engine():
         assert float(model.step(torch.from_numpy(rows))) == pytest.approx(loss[0], rel=1e-4)
     for name, array in model.parameters().arrays().items():
         np.testing.assert_allclose(ours.arrays()[name], array, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["native", "torch"])
+def test_both_engines_agree_with_the_oracle_as_the_benchmark_asks(name: str):
+    if name == "torch":
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    made = report.Report("gpu", gpu.Options(small=True).resized())
+    with engine.using(name, "cpu"):
+        agreement.with_the_oracle(made, seed=0)
+    assert len(made.checks) == 5 and all(check.met for check in made.checks)
+
+
+def test_a_small_run_leaves_the_results_alone():
+    assert gpu.Options().resized().output is None
+    small = gpu.Options(small=True).resized()
+    assert small.output is not None and small.output.parent != RESULTS
+    assert small.samples * small.genes < 1e6

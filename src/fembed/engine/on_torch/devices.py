@@ -14,9 +14,9 @@ from torch import Tensor
 
 from fembed.errors import InputError, shown
 
-#: Bytes that the intermediate results of a pass may take: of a graphics processor this share of
-#: what is free, and on others so many, which processors' caches do not hold anyway.
-WORK_SHARE, WORK_BYTES = 0.25, 256 * 2**20
+#: Bytes that the intermediate results of a pass may take: of "cuda" this share of what is free, on
+#: others so many. More would leave a processor's caches; less, a graphics processor without work.
+WORK_SHARE, WORK_BYTES = 0.25, {"cpu": 32 * 2**20, "mps": 512 * 2**20}
 #: A matrix is laid on the device as a whole if it takes at most this share of what is free.
 MATRIX_SHARE = 0.5
 
@@ -63,8 +63,8 @@ class Place:
     def work_bytes(self) -> int:
         """What the intermediate results of a pass may take."""
         if self.device.type == "cuda":
-            return max(WORK_BYTES, int(WORK_SHARE * self._free_bytes()))
-        return WORK_BYTES
+            return int(WORK_SHARE * self._free_bytes())
+        return WORK_BYTES[self.device.type]
 
     def holds(self, n_bytes: int) -> bool:
         """Whether a matrix of so many bytes can lie on the device as a whole."""
