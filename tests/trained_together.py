@@ -19,7 +19,9 @@ from fembed.parameters import Parameters
 from tests.curved_expression import curved
 from tests.property.strategies import random_parameters
 
-COMMAND = "fit {0}/data.csv -o {0}/model --engine torch --device cpu --hidden 8 --n-threads 1"
+COMMAND = (
+    "fit {0}/data.csv -o {0}/model --engine torch --device cpu --recipe published --n-threads 1"
+)
 
 
 def steps(lazy: bool) -> tuple[np.ndarray, Parameters]:
@@ -49,7 +51,7 @@ def main(folder: Path, port: str) -> int:
                 found[f"{lazy} loss"] = loss
             np.savez(folder / "steps.npz", **found)
     os.environ["MASTER_PORT"] = port  # the first one may be held for some seconds
-    return run([*COMMAND.format(folder).split(), "--iterations", "40"])
+    return run([*COMMAND.format(folder).split(), "--hidden", "8", "--iterations", "20"])
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fembed import engine
-from fembed._reference.loss import block_gradients
+from fembed._reference.loss import block_gradients, pair_losses
+from fembed._reference.network import forward
 from fembed._reference.training import Updates, train_blocks
 from fembed.engine import AdamState, Blocks
 from fembed.likelihood import Counts
@@ -120,6 +121,8 @@ def test_training_is_the_references(
         lazy,
         problem.counts,
     )
+    # Of a count of 10^5 that is predicted well, float32 knows hardly a digit of the slope.
+    assume(all(has_slopes(replace(problem, expression=x, rows=r, genes=g)) for r, g in todo))
     roundings = [
         rounding(replace(problem, expression=x, rows=rows, genes=genes)).loss.sum()
         / max(1, (~np.isnan(x[np.ix_(rows, genes)])).sum())
@@ -158,6 +161,14 @@ def test_training_is_the_references(
                 for now, then in ((after, p), (state.first, start.first)):
                     old = then.arrays()[name][unseen]
                     assert_array_equal(now.arrays()[name][unseen], old, err_msg=name)
+
+
+def has_slopes(problem: Problem) -> bool:
+    """Whether the slopes of a block are far above their rounding."""
+    x_hat = forward(problem.parameters, problem.rows, problem.genes)
+    block = problem.block, problem.rows, problem.genes, problem.counts
+    _, slopes, _ = pair_losses(x_hat, *block)
+    return float(rounding(problem).slope.sum()) <= 1e-4 * float(np.abs(slopes).sum())
 
 
 def assert_moved_alike(found: Float, expected: Float, before: Float, where: str) -> None:
