@@ -51,7 +51,7 @@ def main(folder: Path, port: str) -> int:
                 found[f"{lazy} loss"] = loss
             np.savez(folder / "steps.npz", **found)
     os.environ["MASTER_PORT"] = port  # the first one may be held for some seconds
-    return run([*COMMAND.format(folder).split(), "--hidden", "8", "--iterations", "20"])
+    return run([*COMMAND.format(folder).split(), "--iterations", "20", "--n-threads", "1"])
 
 
 if __name__ == "__main__":
