@@ -117,6 +117,28 @@ def fill(values: NDArray[np.float32], X: Any, origin: str, *, transpose: bool = 
         _spill(X, origin, add)
 
 
+def pointers_of(matrix: Compressed, origin: str) -> NDArray[np.int64]:
+    """Where each compressed line begins, checked; of n lines n + 1 numbers."""
+    n_rows, n_columns = matrix.stored_shape
+    return _pointers(matrix, n_rows if matrix.format == "csr" else n_columns, origin)
+
+
+def some_rows(matrix: Compressed, pointers: NDArray[np.int64], rows: slice) -> Compressed:
+    """Rows of a CSR by their slice, read into memory; its ``pointers`` are those of `pointers_of`.
+
+    The pointers of a file on disk are read once, since those of many rows take long.
+    """
+    start, stop = int(pointers[rows.start]), int(pointers[rows.stop])
+    return Compressed(
+        matrix.format,
+        (rows.stop - rows.start, matrix.stored_shape[1]),
+        np.asarray(matrix.data[start:stop]),
+        np.asarray(matrix.indices[start:stop]),
+        pointers[rows.start : rows.stop + 1] - start,
+        matrix.kept,
+    )
+
+
 def _spill(X: Any, origin: str, spill: Spill) -> None:
     """Give all entries of ``X`` to ``spill``, checked, a piece at a time."""
     if X.format in ("csr", "csc"):

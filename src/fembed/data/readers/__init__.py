@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fembed.data import account, statistics
 from fembed.data.annotations import refuse_two_matrices
+from fembed.data.backed import Backed
 from fembed.data.expression import Expression
 from fembed.data.odd_names import warn_of_names
 from fembed.data.readers import (
@@ -29,7 +30,7 @@ from fembed.data.readers import (
 )
 from fembed.errors import InputError, lacks_memory
 
-__all__ = ["ENDINGS", "read"]
+__all__ = ["ENDINGS", "backed", "read"]
 
 #: Readers of binary files; whatever has another ending is read as text.
 _BINARY: dict[str, Callable[[Path, bool], Expression]] = {
@@ -123,6 +124,30 @@ def read(
             expression = transcripts.summed(expression, tx2gene)
         warn_of_names(expression)
         return expression
+
+
+def backed(path: PathLike, *, layer: str | None = None, use_raw: bool = False) -> Backed | None:
+    """A large .h5ad or .zarr file whose rows can be read alone, left on disk; None for another one.
+
+    Raises as `read`. A sparse matrix that is stored by columns (CSC) has no such rows.
+    """
+    refuse_two_matrices(layer, use_raw)
+    with _refusals_told(path):
+        where = Path(path)
+        reader = {".h5ad": hdf5.backed, ".zarr": anndata_files.zarr_backed}.get(_ending(where))
+        if reader is None or _refuse_unreadable(where) != (_ending(where) == ".zarr"):
+            return None
+        found = reader(where, layer, use_raw)
+    if found is None:
+        return None
+
+    def read_some(rows: slice) -> Expression:
+        with _refusals_told(path):
+            expression = statistics.left_out(found.read(rows))
+        warn_of_names(expression)
+        return expression
+
+    return replace(found, read=read_some)
 
 
 @contextmanager

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fembed.data.annotations import Source, colours_in, layers_there
+from fembed.data.backed import Backed, is_large, refuse_changed
 from fembed.data.expression import Expression
 from fembed.data.features import genes_only
 from fembed.data.memory import refuse_beyond_memory
+from fembed.data.names import listed
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
 from fembed.data.readers.stored_names import is_list, refuse_large
 from fembed.data.readers.zarr_codecs import refuse_codecs
-from fembed.data.sparse import Compressed, stored_shape
+from fembed.data.sparse import Compressed, pointers_of, some_rows, stored_shape
 from fembed.errors import DataWarning, InputError, imported
 
 if TYPE_CHECKING:
@@ -35,6 +39,62 @@ def read_zarr(path: Path, layer: str | None, raw: bool, transpose: bool) -> Expr
         refuse_codecs(path)
         root = zarr.open_group(path, mode="r")
         return read_open(root, path, layer, raw, transpose)
+
+
+def zarr_backed(path: Path, layer: str | None, raw: bool) -> Backed | None:
+    """A large AnnData in a zarr folder, left on disk; None for another one."""
+    zarr = imported("zarr", f"Reading {path} needs zarr; run: pip install 'fembed[zarr]'.")
+
+    @contextmanager
+    def opened() -> Iterator[Any]:
+        with damage_reported(path, "an AnnData .zarr", *ANY_ERROR):
+            yield zarr.open_group(path, mode="r")
+
+    with damage_reported(path, "an AnnData .zarr", *ANY_ERROR):
+        refuse_codecs(path)
+    return backed(opened, path, layer, raw)
+
+
+def backed(
+    opened: Callable[[], AbstractContextManager[Any]], path: Path, layer: str | None, raw: bool
+) -> Backed | None:
+    """A large matrix of an AnnData on disk, left there; None for another one.
+
+    ``opened`` opens the file, a context whose value is an h5py or a zarr group: now, and again for
+    every part.
+    """
+    with opened() as root:
+        matrix, genes = _choose(root, path, layer, raw)
+        n_rows, n_columns = (int(n) for n in matrix.shape)
+        by_columns = isinstance(matrix, Compressed) and matrix.format == "csc"
+        if by_columns or not is_large(n_rows, n_columns):
+            return None
+        obs, var = _table(root, "obs", n_rows, path), _table(root, genes, n_columns, path)
+        pointers = pointers_of(matrix, str(path)) if isinstance(matrix, Compressed) else None
+        is_log1p = layer is None and not raw and _is_log1p(root)
+        colours = _colours(root, path)
+    source = Source("AnnData", "log1p" if is_log1p else None, oriented=True)
+    names = listed(obs.index, n_rows, "sample", str(path))
+    state = _state(path)
+
+    def read(rows: slice) -> Expression:
+        with opened() as root:
+            stored, _ = _choose(root, path, layer, raw)
+            if _state(path) != state or tuple(stored.shape) != (n_rows, n_columns):
+                raise refuse_changed(str(path))
+            part = stored[rows] if pointers is None else some_rows(stored, pointers, rows)
+        found = Expression.from_array(
+            part, names[rows], var.index, origin=str(path), obs=obs.iloc[rows]
+        )
+        return genes_only(replace(found, source=source, colours=colours), var)
+
+    return Backed(names, n_columns, obs, str(path), read)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """When a file was last written, and its size."""
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size
 
 
 def read_open(root: Any, path: Path, layer: str | None, raw: bool, transpose: bool) -> Expression:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from fembed.data.backed import Backed
 from fembed.data.expression import Expression
 from fembed.data.readers import anndata_files, atlases, cellranger, published
 from fembed.data.readers.damage import ANY_ERROR, damage_reported
@@ -38,6 +39,25 @@ def read(path: Path, transpose: bool, layer: str | None = None, raw: bool = Fals
         if kind is None:
             raise InputError(_unknown(file, path))
         return _READERS[kind](file, path, transpose)
+
+
+def backed(path: Path, layer: str | None, raw: bool) -> Backed | None:
+    """A large .h5ad file, left on disk; None for another one.
+
+    Raises as `read`.
+    """
+    with examined(path) as findings:
+        _refuse_outside(findings().outside, path, ())
+
+    @contextmanager
+    def again() -> Iterator[Any]:
+        with damage_reported(path, "an .h5ad file", *ANY_ERROR), closing(_opened(path)) as file:
+            yield file
+
+    with again() as file:
+        if _foreign(file) is not None or not _is_anndata(file):
+            return None
+    return anndata_files.backed(again, path, layer, raw)
 
 
 @contextmanager

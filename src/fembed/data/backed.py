@@ -1,0 +1,173 @@
+"""A matrix that stays where it is: rows are read when they are needed, never all at once.
+
+A million cells that are stored as a sparse matrix are several times larger in memory when dense.
+What goes over samples one part at a time (placing, and choosing those of a training) takes a
+`Backed`; everything else takes the `Expression` of some of its rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fembed.data.annotations import as_labels, matrix_in
+from fembed.data.expression import Expression
+from fembed.data.names import Names, listed
+from fembed.data.sparse import is_sparse
+from fembed.errors import DataWarning, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: A matrix with more entries than this (0.5 GB as 32-bit floats) is left where it is.
+MIN_ENTRIES = 125_000_000
+#: Entries of a part: 64 MB as 32-bit floats, of which matching and transforming make copies.
+ENTRIES_PER_PART = 16_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Backed:
+    """Samples x genes whose rows can be read.
+
+    Attributes
+    ----------
+    sample_names : object array of str, n_samples
+    n_genes : int
+    obs : pandas.DataFrame or None
+        Annotations of the samples.
+    origin : str
+        What to call the data in a message.
+    read : callable
+        The rows of a slice as an `Expression`.
+    """
+
+    sample_names: Names
+    n_genes: int
+    obs: pd.DataFrame | None
+    origin: str
+    read: Callable[[slice], Expression]
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.sample_names)
+
+    def parts(self) -> Iterator[tuple[slice, Expression]]:
+        """All rows in their order, a part at a time; a warning that recurs is given once."""
+        told: set[str] = set()
+        for rows in self.slices():
+            with _new_warnings(told):
+                part = self.read(rows)
+            yield rows, part
+
+    def slices(self) -> Iterator[slice]:
+        """The rows of each part."""
+        step = max(1, ENTRIES_PER_PART // max(1, self.n_genes))
+        for start in range(0, self.n_samples, step):
+            yield slice(start, min(start + step, self.n_samples))
+
+    def take(self, rows: NDArray[np.intp]) -> Expression:
+        """Some rows, by their numbers, in rising order.
+
+        The matrix is gone through once, since a compressed file has no cheaper access to rows that
+        lie apart.
+        """
+        kept, told = None, set[str]()
+        filled = 0
+        for part in self.slices():
+            wanted = rows[(rows >= part.start) & (rows < part.stop)] - part.start
+            if not len(wanted):
+                continue
+            with _new_warnings(told):
+                found = self.read(part)
+            if kept is None:
+                kept = found.take_samples(wanted[:0])
+                kept.values = np.empty((len(rows), found.n_genes), np.float32)
+            kept.values[filled : filled + len(wanted)] = found.values[wanted]
+            filled += len(wanted)
+        assert kept is not None
+        kept.sample_names = self.sample_names[rows]
+        kept.obs = None if self.obs is None else self.obs.iloc[rows]
+        return kept
+
+    def labels(self, column: str) -> Names:
+        """As `Expression.labels`."""
+        empty = Expression(
+            np.empty((0, 0), np.float32), self.sample_names, self.sample_names[:0], self.obs
+        )
+        empty.origin = self.origin
+        return as_labels(empty.column(column))
+
+
+@contextmanager
+def _new_warnings(told: set[str]) -> Iterator[None]:
+    """Pass on every `DataWarning` but those that were ``told`` before."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataWarning)
+        yield
+    for warning in caught:
+        sentence = str(warning.message)
+        if not (issubclass(warning.category, DataWarning) and sentence in told):
+            told.add(sentence)
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
+def backed(data: Any, layer: str | None = None, use_raw: bool = False) -> Backed | None:
+    """A large matrix in memory as a `Backed`: an AnnData object (backed, too), or a sparse one.
+
+    None for what is small, or has no rows that can be read alone.
+
+    Raises
+    ------
+    InputError
+        If the layer that is asked for is not there, or the names do not fit.
+    """
+    if hasattr(data, "obs_names"):
+        matrix, _ = matrix_in(data, layer, use_raw, None, "the AnnData object")
+        if not _large(matrix):
+            return None
+        names = listed(data.obs_names, len(data.obs_names), "sample", "the AnnData object")
+        return Backed(
+            names,
+            int(matrix.shape[1]),
+            data.obs,
+            "the AnnData object",
+            lambda rows: Expression.from_anndata(data[rows], layer, use_raw),
+        )
+    if is_sparse(data) and data.format == "csr" and _large(data):
+        names = listed(None, data.shape[0], "sample", "the array")
+        return Backed(
+            names,
+            int(data.shape[1]),
+            None,
+            "the array",
+            lambda rows: Expression.from_array(data[rows], names[rows]),
+        )
+    return None
+
+
+def _large(matrix: Any) -> bool:
+    """Whether a matrix is large when dense, and has rows that can be read alone."""
+    if is_sparse(matrix) and matrix.format != "csr":
+        return False
+    return len(matrix.shape) == 2 and int(matrix.shape[0]) * int(matrix.shape[1]) > MIN_ENTRIES
+
+
+def is_large(n_samples: int, n_genes: int) -> bool:
+    """Whether a matrix of this shape is left where it is."""
+    return n_samples * n_genes > MIN_ENTRIES
+
+
+def refuse_changed(origin: str) -> InputError:
+    """The error about a file that is another one by now."""
+    return InputError(
+        f"{origin} was changed while it was read, so its rows do not belong together; wait until it "
+        "is written, and run the command again."
+    )
