@@ -50,7 +50,7 @@ FORMER_OPTIONS = {
 PANELS = {
     "Model": "n_components gene_components hidden recipe init likelihood transform dims model",
     "Training": "epochs iterations block_samples block_genes learning_rate weight_decay "
-    "validation_fraction validation_entries seed fold_seed",
+    "validation_fraction validation_entries training_samples seed fold_seed",
     "Input": "with_ with_transform training_with layer use_raw transpose tx2gene annotations "
     "reference truth",
     "Output": "output embedding label overwrite quiet log_json figure figures models limits "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fembed.data import account
+from fembed.data.backed import Backed
 from fembed.data.chunks import row_chunks
 from fembed.output.streams import escaped, say
 
@@ -94,9 +95,11 @@ def data_facts(expression: Expression) -> Facts:
     return facts
 
 
-def taken_facts(expression: Expression) -> Facts:
-    """How the data were interpreted, for the summary of a command that has read ``expression``."""
-    return {"data": expression.origin, **account.facts(expression)}
+def taken_facts(samples: Expression | Backed) -> Facts:
+    """How the data were interpreted, for the summary of a command that has read them."""
+    if isinstance(samples, Backed):
+        return {"data": samples.origin}
+    return {"data": samples.origin, **account.facts(samples)}
 
 
 def projection_facts(projection: Projection) -> Facts:

@@ -51,6 +51,13 @@ def fit(
     seed: Annotated[
         int, typer.Option(help="Seed of all random choices; the same seed gives the same bits.")
     ] = 0,
+    training_samples: Annotated[
+        str | None,
+        typer.Option(
+            help="Train on so many samples, which represent the others, or on all; by default all, "
+            "of large data up to 20000. --embedding then places all."
+        ),
+    ] = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -83,6 +90,7 @@ def fit(
     from fembed.commands import describe, finish, layered, options
     from fembed.data import layer_scales, layers
     from fembed.data.transforms import check_transform
+    from fembed.inference.projection import project
     from fembed.output import tables
 
     with JsonLog(log_json, overwrite) as log, errors_told(log):
@@ -117,20 +125,27 @@ def fit(
             sources=layered.sources(data, others),
             overwrite=overwrite,
         )
-        expression = layered.read(
-            first,
-            data,
-            others,
-            layer=layer,
-            use_raw=use_raw,
-            transpose=transpose,
-            tx2gene=tx2gene,
-        )
+        how: Any = {
+            "layer": layer,
+            "use_raw": use_raw,
+            "transpose": transpose,
+            "tx2gene": tx2gene,
+        }
+        asked = options.training_samples(training_samples)
+        samples = layered.large(data, others, **how) or layered.read(first, data, others, **how)
         wanted: Any = {first: transform, **given} if others else transform
+        expression = train.trained_on(samples, wanted, asked, config.seed)
+        n_samples, some = samples.n_samples, expression.n_samples < samples.n_samples
+        if some and not quiet:
+            tell(
+                f"The training takes {expression.n_samples:,} of the {n_samples:,} samples of "
+                f"{data}, which represent the others; fembed project places those."
+            )
         preprocessing = layer_scales.prepared_for(expression, wanted)
         layers.check_shared(expression)
         for sentence in [] if quiet else layered.chosen(expression, preprocessing, given):
             tell(sentence)
+        all_labels = {name: samples.labels(name) for name in label or []}
         labels = {name: expression.labels(name) for name in label or []}
         taken = describe.taken_facts(expression)  # before training overwrites the values
         log.open()
@@ -151,7 +166,12 @@ def fit(
                     overwrite_values=True,
                     checkpoint=outputs.checkpoint,
                 )
-        outputs.write(model, tables.EmbeddingTable.of_training(model, labels))
+        if some and embedding is not None:
+            placed = project(model, samples, n_threads=n_threads, verbose=not quiet)
+            table = tables.EmbeddingTable.of_projection(placed, all_labels)
+        else:
+            table = tables.EmbeddingTable.of_training(model, labels)
+        outputs.write(model, table)
         facts = describe.training_facts(model)
         log.write("done", model=output, **taken, **facts)
         describe.show({**taken, **facts, "model": output}, quiet or log.takes_stdout)

@@ -12,6 +12,7 @@ from fembed.data.layers import check_name
 from fembed.errors import InputError
 
 if TYPE_CHECKING:
+    from fembed.data.backed import Backed
     from fembed.data.expression import Expression
     from fembed.data.preprocess import Preprocessing
     from fembed.model import Model
@@ -90,6 +91,23 @@ def read(name: str, data: str | None, others: Mapping[str, str], **how: Any) -> 
     if not others and data is not None:
         return first[name]
     return Expression.of(first | {other: readers.read(file) for other, file in others.items()})
+
+
+def large(
+    data: str | None,
+    others: Mapping[str, str],
+    *,
+    layer: str | None,
+    use_raw: bool,
+    transpose: bool | None,
+    tx2gene: str | None,
+) -> Backed | None:
+    """DATA, if it is large and its rows can be read alone; otherwise it is to be read whole."""
+    from fembed.data import readers
+
+    if data is None or others or transpose or tx2gene is not None:
+        return None
+    return readers.backed(data, layer=layer, use_raw=use_raw)
 
 
 def check(model: Model, path: str, data: str | None, others: Mapping[str, str]) -> None:

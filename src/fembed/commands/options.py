@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fembed.data.expression import Expression
     from fembed.files.atomic import Place
     from fembed.sweeps.options import Grid
+    from fembed.train.training_samples import TrainingSamples
 
 
 def config(*, hidden: str = "100,50,50", **fields: Any) -> FitConfig:
@@ -63,6 +64,15 @@ def workers(
     if backend == "local" and scheduler is not None:
         raise InputError("--scheduler is for a Dask cluster; give --backend dask too.")
     return Workers(backend, scheduler, n_workers, n_threads)  # type: ignore[arg-type]  # checked
+
+
+def training_samples(text: str | None) -> TrainingSamples:
+    """A number of samples of at least two, or ``"all"``; InputError for anything else."""
+    if text is None:
+        return None
+    if text == "all":
+        return "all"
+    return checked_whole("--training-samples", int(text) if text.isdecimal() else text, 2, 2**31)
 
 
 def whole_numbers(option: str, text: str) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fembed.commands import arguments as args
 from fembed.output.terminal import errors_told
 
@@ -45,23 +47,22 @@ def project(
     trained = store.load(model)
     layered.check(trained, model, data, others)
     tables.check_label_names(label or [], trained.n_components)
-    expression = layered.read_for(
-        trained,
-        data,
-        others,
-        layer=layer,
-        use_raw=use_raw,
-        transpose=transpose,
-        tx2gene=tx2gene,
-    )
-    labels = {name: expression.labels(name) for name in label or []}
+    how: Any = {
+        "layer": layer,
+        "use_raw": use_raw,
+        "transpose": transpose,
+        "tx2gene": tx2gene,
+    }
+    large = None if trained.preprocessing.layer_names else layered.large(data, others, **how)
+    samples = large or layered.read_for(trained, data, others, **how)
+    labels = {name: samples.labels(name) for name in label or []}
     placed = projection.project(
         trained,
-        expression,
+        samples,
         n_threads=n_threads,
         workers=None if here else places,
         verbose=not quiet,
     )
     tables.write(tables.EmbeddingTable.of_projection(placed, labels), place)
-    taken = describe.taken_facts(expression)
+    taken = describe.taken_facts(samples)
     describe.show({**taken, **describe.projection_facts(placed), "table": output}, quiet)

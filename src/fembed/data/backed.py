@@ -8,9 +8,9 @@ What goes over samples one part at a time (placing, and choosing those of a trai
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +52,16 @@ class Backed:
     obs: pd.DataFrame | None
     origin: str
     read: Callable[[slice], Expression]
+
+    @classmethod
+    def of(cls, expression: Expression) -> Backed:
+        """What is in memory already."""
+
+        def read(rows: slice) -> Expression:
+            return expression.take_samples(np.arange(rows.start, rows.stop))
+
+        names, obs = expression.sample_names, expression.obs
+        return cls(names, expression.n_genes, obs, expression.origin, read)
 
     @property
     def n_samples(self) -> int:
@@ -119,10 +129,16 @@ def _new_warnings(told: set[str]) -> Iterator[None]:
             )
 
 
-def backed(data: Any, layer: str | None = None, use_raw: bool = False) -> Backed | None:
+def in_memory(
+    data: Any,
+    layer: str | None = None,
+    use_raw: bool = False,
+    gene_names: Iterable[Any] | None = None,
+) -> Backed | None:
     """A large matrix in memory as a `Backed`: an AnnData object (backed, too), or a sparse one.
 
-    None for what is small, or has no rows that can be read alone.
+    None for what is small, or has no rows that can be read alone. ``gene_names`` are those of a
+    sparse matrix, which has no names of its own.
 
     Raises
     ------
@@ -148,7 +164,9 @@ def backed(data: Any, layer: str | None = None, use_raw: bool = False) -> Backed
             int(data.shape[1]),
             None,
             "the array",
-            lambda rows: Expression.from_array(data[rows], names[rows]),
+            lambda rows: replace(
+                Expression.of(data[rows], gene_names=gene_names), sample_names=names[rows]
+            ),
         )
     return None
 
@@ -168,6 +186,6 @@ def is_large(n_samples: int, n_genes: int) -> bool:
 def refuse_changed(origin: str) -> InputError:
     """The error about a file that is another one by now."""
     return InputError(
-        f"{origin} was changed while it was read, so its rows do not belong together; wait until it "
-        "is written, and run the command again."
+        f"{origin} was changed while it was read, so its rows do not belong together; wait until "
+        "it is written, and run the command again."
     )

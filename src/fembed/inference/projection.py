@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from fembed import engine as engines
 from fembed import parallel
+from fembed.data import readers
 from fembed.engine import Float32, Solution
 from fembed.facts import ShowsFacts, counted, first_names
 from fembed.inference.matching import Matched, as_model, check_placed, match
@@ -113,7 +116,9 @@ def project(
     model : Model or path
         A trained model, or its folder; its training matrix is not needed.
     data : Expression, AnnData, DataFrame, Series, array, sparse matrix or path
-        New samples (a Series is one) in the units of the training data. Genes are matched by
+        New samples (a Series is one). A large AnnData object, CSR matrix, .h5ad or .zarr file
+        (of more than 125 million values) is read and placed a part at a time, so that it is never
+        whole in memory. Values are in the units of the training data. Genes are matched by
         name: extra genes are dropped, absent genes and NaN entries are left out of the loss. An
         array without names must have the model's genes, in the model's order. The data are not
         changed. With the transform ``cpm`` the total of a sample that lacks genes is estimated;
@@ -154,20 +159,43 @@ def project(
     >>> placed.sample_embedding.shape
     (3, 2)
     """
-    with engines.asked(engine, device):
+    with engines.asked(engine, device), Bar(verbose) as bar:
         model = as_model(model)
-        found = match(model, data)
-        parameters, profiles = found.parameters, found.profiles
-        criterion = model.criterion().take_genes(found.genes)
-        with Bar(verbose) as bar:
-            solution = _placed(criterion, parameters, profiles, n_threads, workers, bar)
-        loss = losses(parameters, profiles, solution.u, n_threads)
-        check_placed(found.sample_names, solution.u, loss)
-        covariance = uncertainty.covariance(criterion, parameters, profiles, solution, n_threads)
-        p_value = None
-        if model.calibration is not None:
-            covariance *= model.calibration.ellipse_factor
-            p_value = _p_value(model, found, solution.u, loss, n_threads)
+        large = None
+        if not model.preprocessing.layer_names:
+            large = readers.backed(data, gene_names=model.gene_names)
+        if large is None:
+            told = partial(bar.show, "placing")
+            return _projected(model, match(model, data), n_threads, workers, told)
+        parts = []
+        for rows, part in large.parts():
+
+            def told_part(n_placed: int, _: int, before: int = rows.start) -> None:
+                bar.show("placing", before + n_placed, large.n_samples)
+
+            found = match(model, part)
+            parts.append(_projected(model, found, n_threads, workers, told_part))
+    return _together(parts)
+
+
+def _projected(
+    model: Model,
+    found: Matched,
+    n_threads: int | None,
+    workers: parallel.Workers | None,
+    told: Callable[[int, int], None],
+) -> Projection:
+    """The places of matched samples; ``told`` how many of them are placed, and of how many."""
+    parameters, profiles = found.parameters, found.profiles
+    criterion = model.criterion().take_genes(found.genes)
+    solution = _placed(criterion, parameters, profiles, n_threads, workers, told)
+    loss = losses(parameters, profiles, solution.u, n_threads)
+    check_placed(found.sample_names, solution.u, loss)
+    covariance = uncertainty.covariance(criterion, parameters, profiles, solution, n_threads)
+    p_value = None
+    if model.calibration is not None:
+        covariance *= model.calibration.ellipse_factor
+        p_value = _p_value(model, found, solution.u, loss, n_threads)
     return Projection(
         sample_names=found.sample_names,
         sample_embedding=solution.u,
@@ -181,13 +209,24 @@ def project(
     )
 
 
+def _together(parts: Sequence[Projection]) -> Projection:
+    """Projections of the parts of one matrix as one."""
+    first = parts[0]
+    rows: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("sample_names", "sample_embedding", "loss", "covariance", "n_genes", "outlier")
+    }
+    known = [part.p_value for part in parts if part.p_value is not None]
+    return replace(first, **rows, p_value=np.concatenate(known) if known else None)
+
+
 def _placed(
     criterion: Criterion,
     parameters: Parameters,
     profiles: Float32,
     n_threads: int | None,
     workers: parallel.Workers | None,
-    bar: Bar,
+    told: Callable[[int, int], None],
 ) -> Solution:
     """The places of all profiles, found here or by workers."""
     n_samples = len(profiles)
@@ -196,7 +235,7 @@ def _placed(
             parameters,
             profiles,
             n_threads=n_threads,
-            on_part=lambda n_placed: bar.show("placing", n_placed, n_samples),
+            on_part=lambda n_placed: told(n_placed, n_samples),
         )
     parts = [
         slice(begin, min(begin + SAMPLES_PER_PART, n_samples))
@@ -204,13 +243,13 @@ def _placed(
     ]
     n_placed = 0
 
-    def told(index: int, _: Solution) -> None:
+    def told_part(index: int, _: Solution) -> None:
         nonlocal n_placed
         n_placed += parts[index].stop - parts[index].start
-        bar.show("placing", n_placed, n_samples)
+        told(n_placed, n_samples)
 
     shared = criterion, parameters, profiles
-    return joined(parallel.run(place_part, shared, parts, workers, told))
+    return joined(parallel.run(place_part, shared, parts, workers, told_part))
 
 
 def _p_value(

@@ -5,13 +5,14 @@ two recipes, and `extend` goes on with a finished model; `checkpoint` keeps and 
 `early_stopping` trains until what `validation` holds out is predicted no better; `trainer` takes
 the steps, on the blocks that `blocks` deals out.
 
-Before the steps, `schedule` says how many of them there are, `units` brings values to mean square
-one, and `initialization` makes the first parameters. After them, `coordinates` moves samples to
-where they fit best and fixes the gauge, and `diagnostics` measures the outcome; `result` is what is
-handed back.
+Before the steps, `training_samples` chooses those of a large matrix, `schedule` says how many steps
+there are, `units` brings values to mean square one, and `initialization` makes the first
+parameters. After them, `coordinates` moves samples to where they fit best and fixes the gauge, and
+`diagnostics` measures the outcome; `result` is what is handed back.
 """
 
 from fembed.train.result import Progress
 from fembed.train.run import fit
+from fembed.train.training_samples import trained_on
 
-__all__ = ["Progress", "fit"]
+__all__ = ["Progress", "fit", "trained_on"]

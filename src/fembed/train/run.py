@@ -31,6 +31,7 @@ from fembed.train.fast import fit_fast
 from fembed.train.published import fit_published
 from fembed.train.result import Progress, Trained
 from fembed.train.schedule import Schedule, schedule_of
+from fembed.train.training_samples import TrainingSamples, trained_on
 
 #: Training holds the parameters, two moments of each, and the same of the best state so far.
 BYTES_PER_PARAMETER = 6 * 4
@@ -54,6 +55,7 @@ def fit(
     overwrite_values: bool = False,
     verbose: bool | None = None,
     callback: Callable[[Progress], None] | None = None,
+    training_samples: TrainingSamples = None,
     engine: str | None = None,
     device: str | None = None,
     **options: Any,
@@ -98,6 +100,11 @@ def fit(
         Called with a `Progress` a few times per second.
     engine, device : str, optional
         What computes, as in `fembed.using`.
+    training_samples : int or "all", optional
+        On how many samples to train; they represent the others, which `fembed.project` places
+        afterwards. By default all, but of a large matrix (an AnnData object, a CSR matrix, an .h5ad
+        or .zarr file of more than 125 million values) up to 20,000; see
+        `fembed.train.training_samples`. Such a matrix is never whole in memory.
     **options
         Options of a `FitConfig` by name: ``n_components=8, seed=1``. They replace those of
         ``config``.
@@ -137,7 +144,7 @@ def fit(
         check_transform(transform)
     if not (callback is None or callable(callback)):
         raise InputError(f"callback is {shown(callback)}; give a function, or leave it out.")
-    expression = Expression.of(data)
+    expression = trained_on(data, transform, training_samples, config.seed)
     _check(expression, config)
     kept_labels = labels_of(expression, labels)
     preprocessing = layer_scales.prepared_for(expression, transform)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fembed.data import account, statistics
-from fembed.data.annotations import refuse_two_matrices
-from fembed.data.backed import Backed
+from fembed.data.annotations import is_path, refuse_two_matrices
+from fembed.data.backed import Backed, in_memory
 from fembed.data.expression import Expression
 from fembed.data.odd_names import warn_of_names
 from fembed.data.readers import (
@@ -126,12 +127,25 @@ def read(
         return expression
 
 
-def backed(path: PathLike, *, layer: str | None = None, use_raw: bool = False) -> Backed | None:
-    """A large .h5ad or .zarr file whose rows can be read alone, left on disk; None for another one.
+def backed(
+    data: Any,
+    *,
+    layer: str | None = None,
+    use_raw: bool = False,
+    gene_names: Iterable[Any] | None = None,
+) -> Backed | None:
+    """Large data whose rows can be read alone, left where they are; None for other data.
 
-    Raises as `read`. A sparse matrix that is stored by columns (CSC) has no such rows.
+    These are an .h5ad or .zarr file, an AnnData object, or a sparse matrix. A matrix that is stored
+    by columns (CSC) has no such rows. ``gene_names`` are those of a sparse matrix, which has no
+    names of its own. Raises as `read`.
     """
+    if isinstance(data, Backed):
+        return data
+    if not is_path(data):
+        return in_memory(data, layer, use_raw, gene_names)
     refuse_two_matrices(layer, use_raw)
+    path: PathLike = data
     with _refusals_told(path):
         where = Path(path)
         reader = {".h5ad": hdf5.backed, ".zarr": anndata_files.zarr_backed}.get(_ending(where))
