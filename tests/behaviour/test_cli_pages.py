@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,21 @@ def test_report_writes_a_page(
         "all.h5ad",
     ):
         assert wanted in text
+    assert str(folder) not in text, "a page that is passed on tells nobody's folders"
+    assert "UMAP" not in text.partition('<section id="quality">')[2]
+
+
+def test_a_report_compares_with_umap_on_demand(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("umap", reason="umap-learn is not installed")
+    page = tmp_path / "report.html"
+    data = ["--data", str(folder / "all.h5ad"), "--label", "group", "--umap"]
+    assert run(["report", str(folder / "model"), "-o", str(page), *data]) == 0
+    table = page.read_text(encoding="utf-8").partition('<section id="quality">')[2]
+    rows = re.findall(r'scope="row">(.*?)</th>((?:<td>.*?</td>)+)', table.partition("</table>")[0])
+    told = {what: re.findall("<td>(.*?)</td>", cells) for what, cells in rows}
+    accuracy = told["5-NN accuracy of group, projected samples"]
+    assert len(accuracy) == 3 and all(0 <= float(value) <= 1 for value in accuracy)
+    assert told["Mean squared error, projected samples"][2] == "–"
 
 
 def test_a_report_needs_no_data(folder: Path, tmp_path: Path) -> None:
@@ -82,6 +98,7 @@ def test_an_output_is_replaced_only_when_asked(
         ("plot", ["-o", "map.gif"], "map.gif has an unknown ending; give a file that ends in"),
         ("report", ["-o", "a.html", "--label", "group"], "'group' is read from the data; give"),
         ("report", ["-o", "a.html", "--batch", "run"], "'run' is read from the data; give --data"),
+        ("report", ["-o", "a.html", "--umap"], "--umap compares maps of the data; give --data"),
         ("report", ["-o", "model/a.html"], "lies in the model"),
         ("plot", ["-o", "a.html", "--data", "all.h5ad", "--label", "no"], "no label column 'no'"),
         ("plot", ["-o", "a.html", "--n-threads", "0"], "--n-threads is 0"),

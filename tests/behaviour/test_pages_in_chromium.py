@@ -433,7 +433,11 @@ def test_the_report_shows_names_as_text_and_is_complete(chromium: Any, tmp_path:
         "Array.from(document.images).every((i) => i.src.startsWith('data:') && i.naturalWidth > 0)"
     )
     assert loaded
-    assert page.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    fits = "document.documentElement.scrollWidth <= window.innerWidth"
+    assert page.page.evaluate(fits)
+    page.page.set_viewport_size({"width": 390, "height": 844})
+    assert page.page.evaluate("window.innerWidth") == 390 and page.page.evaluate(fits)
+    page.page.set_viewport_size({"width": 1366, "height": 800})
     page.page.mouse.move(*page.pixel(*PLACES[1]))
     page.page.wait_for_selector(".tip:not([hidden])")
     assert page.page.inner_text(".tip strong") == IMAGE

@@ -19,6 +19,9 @@ def report(
     batch: Annotated[
         str | None, typer.Option(help="A column of obs with the batches, to check their effect.")
     ] = None,
+    umap: Annotated[
+        bool, typer.Option("--umap", help="Compare with UMAP beside PCA (the extra umap).")
+    ] = False,
     title: Annotated[str | None, typer.Option(help="A title of the page.")] = None,
     palette: args.Palette = None,
     n_threads: args.Threads = None,
@@ -34,6 +37,8 @@ def report(
 
     from fembed import store
     from fembed.commands import describe, options
+    from fembed.errors import InputError
+    from fembed.evaluation.methods import umap_class
     from fembed.files import atomic
     from fembed.pl.chosen import colour_map
     from fembed.report import report_page
@@ -45,6 +50,10 @@ def report(
     options.check_threads(n_threads)
     if palette is not None:
         colour_map(palette)
+    if umap:
+        if data is None:
+            raise InputError("--umap compares maps of the data; give --data.")
+        umap_class()  # says at once if it is not installed
     trained = store.load(model)
     expression = options.read_data(
         data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
@@ -55,6 +64,7 @@ def report(
         labels=label or [],
         batch=batch,
         palette=palette,
+        umap=umap,
         title=title or f"Report: {Path(model).absolute().name}",
         model_path=model,
         n_threads=n_threads,

@@ -60,7 +60,7 @@ class UMAPEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # n
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        self.umap_ = _umap()(
+        self.umap_ = umap_class()(
             n_components=self.n_components, random_state=self.random_state, n_jobs=1
         )
         with warnings.catch_warnings():
@@ -221,14 +221,15 @@ def _named_baseline(name: str, random_state: Any) -> Any:
 
         return PCA(random_state=random_state)
     if name == "umap":
-        _umap()  # before any long work
+        umap_class()  # before any long work
         return UMAPEmbedding(random_state=random_state)
     if name == "raw":
         return "passthrough"
     raise InputError(f"There is no baseline '{name}'; choose among {', '.join(BASELINES)}.")
 
 
-def _umap() -> Any:
+def umap_class() -> Any:
+    """UMAP of umap-learn; InputError if that is not installed."""
     sentence = 'The baseline umap needs umap-learn; run: pip install "fembed[umap]".'
     return imported("umap", sentence).UMAP
 

@@ -92,6 +92,7 @@ def reliability(
         ax,
         f"{rows.size:,} samples, {facts['accuracy']:.1%} right\n"
         f"expected calibration error {facts['calibration_error']:.3f}",
+        "lower right",
     )
     canvas.entitle(ax, title)
     return canvas.finished(ax, save)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fembed.data.expression import Expression
+from fembed.errors import InputError
+from fembed.evaluation.methods import umap_class
 from fembed.facts import counted
 from fembed.files import atomic
 from fembed.inference.matching import as_expression
@@ -47,6 +49,7 @@ def report_page(
     labels: Sequence[str] | str = (),
     batch: str | None = None,
     palette: Palette | None = None,
+    umap: bool = False,
     title: str = "fembed report",
     model_path: str | None = None,
     n_threads: int | None = None,
@@ -66,9 +69,11 @@ def report_page(
         A column of the data's ``obs`` with the batches, for the check of batch effects.
     palette : str, list or mapping, optional
         Colours of the labels' categories, as for `fembed.pl.embedding`.
+    umap : bool
+        Compare with UMAP beside PCA; needs the extra ``umap`` and the data.
     title : str
     model_path : str, optional
-        Where the model is from, for the list of settings.
+        Where the model is from; its last part is shown with the settings.
     n_threads : int, optional
         Threads of the engine and of the libraries.
     save : path, optional
@@ -86,6 +91,10 @@ def report_page(
         ``plot`` that is not installed.
     """
     canvas.check_installed()
+    if umap:
+        if data is None:
+            raise InputError("UMAP is computed from the data; give data with it, or leave it out.")
+        umap_class()  # before any long work
     page.check_installed()
     scripts = map_scripts()
     if data is not None:
@@ -96,7 +105,7 @@ def report_page(
         samples = map_samples(model, data, columns, palette=palette, n_threads=n_threads)
         label = samples.labels[labels[0]] if labels else None
         batches = None if batch is None else samples.labels[batch]
-        comparison = compare(model, samples, labels)
+        comparison = compare(model, samples, labels, umap)
         payload = map_payload(model, samples, title=title, n_threads=n_threads)
         text = page.render(
             "report.html",
@@ -159,7 +168,7 @@ def _duration(seconds: float) -> str:
 
 def _figures(model: Model, samples: MapSamples, comparison: Comparison) -> dict[str, Any]:
     """The pictures by the names that the template knows."""
-    pca = comparison.pca
+    pca, umap = comparison.pca, comparison.umap
     return {
         "map_picture": figures.map_picture(samples),
         "training_picture": figures.training_picture(model),
@@ -168,7 +177,7 @@ def _figures(model: Model, samples: MapSamples, comparison: Comparison) -> dict[
         "genes": figures.gene_picture(model),
         "loss_picture": figures.loss_picture(samples, OUTLIER),
         "pair_picture": (
-            None if pca is None or pca.shape[1] < 2 else figures.pair_picture(samples, pca)
+            None if pca is None or pca.shape[1] < 2 else figures.pair_picture(samples, pca, umap)
         ),
     }
 
@@ -181,8 +190,8 @@ def _provenance(model: Model, data: Expression | None, path: str | None) -> dict
     ]
     told = ", ".join(model.preprocessing.told())
     settings.append(("layers", told) if told else ("transform", model.preprocessing.transform))
-    files = [] if path is None else [("model", path)]
-    files += [] if data is None else [("data", data.origin)]
+    files = [] if path is None else [("model", _last_part(path))]
+    files += [] if data is None else [("data", _last_part(data.origin))]
     version = importlib.metadata.version
     versions = [("fembed", version("fembed")), ("Python", platform.python_version())]
     versions += [(name, version(name)) for name in _PACKAGES]
@@ -195,6 +204,11 @@ def _provenance(model: Model, data: Expression | None, path: str | None) -> dict
         "paper": PAPER,
         "software": f"fembed {version('fembed')}: factorized embeddings of expression matrices.",
     }
+
+
+def _last_part(path: str) -> str:
+    """The name of a file or folder: a page that is passed on tells nobody's folders."""
+    return os.path.basename(os.path.normpath(path)) if os.path.exists(path) else path
 
 
 def _setting(value: Any) -> str:

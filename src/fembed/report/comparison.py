@@ -1,4 +1,4 @@
-"""The model against principal components of the same dimension, on the same samples."""
+"""The model against PCA, and UMAP on demand, of the same dimension, on the same samples."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.chunks import even_choice
+from fembed.evaluation.methods import UMAPEmbedding
 from fembed.model import Model
 from fembed.pl.categories import Categories
 from fembed.pl.samples import MapSamples
@@ -23,23 +24,27 @@ MAX_CLASSES = 0.4
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the comparison: what is compared, the model's value, PCA's value."""
+    """A line of the comparison: what is compared, and the values of the model, PCA and UMAP."""
 
     what: str
     of_model: str
     of_pca: str
+    of_umap: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The lines, the notes below them, and PCA's coordinates of all samples, if computed."""
+    """The lines, the notes below them, and coordinates of all samples in PCA and UMAP, if any."""
 
     rows: list[Row]
     notes: list[str]
     pca: NDArray[np.float64] | None = None
+    umap: NDArray[np.float64] | None = None
 
 
-def compare(model: Model, samples: MapSamples, labels: Sequence[str] = ()) -> Comparison:
+def compare(
+    model: Model, samples: MapSamples, labels: Sequence[str] = (), umap: bool = False
+) -> Comparison:
     """Explained variance, and with data also neighbours, distances and new samples.
 
     Parameters
@@ -49,6 +54,8 @@ def compare(model: Model, samples: MapSamples, labels: Sequence[str] = ()) -> Co
         With ``measured`` as far as it is known.
     labels : sequence of str
         The labels that neighbours in the map should share.
+    umap : bool
+        Compare with UMAP, too, which needs umap-learn and takes longer than PCA.
     """
     rows, notes = [], []
     training = model.training
@@ -71,15 +78,19 @@ def compare(model: Model, samples: MapSamples, labels: Sequence[str] = ()) -> Co
         return Comparison(rows, notes)
     values = _complete(samples.measured, genes, fitted)
     pca, decoded = _pca(values, fitted, model)
-    rows += _distance_rows(samples, values, pca, fitted)
     new = np.flatnonzero(samples.projected)
+    by_umap = _umap(values, fitted, new, model) if umap else None
+    maps = [samples.coordinates.astype(np.float64), pca, *([] if by_umap is None else [by_umap])]
+    rows += _distance_rows(values, maps, fitted)
     if new.size:
         rows.append(_new_loss_row(samples, genes, decoded, new))
     for name in labels:
-        rows += _accuracy_rows(name, samples.labels[name], samples.coordinates, pca, fitted, new)
+        rows += _accuracy_rows(name, samples.labels[name], maps, fitted, new)
     compared = any("accuracy" in row.what for row in rows)
     notes += _notes(model, genes, new, compared)
-    return Comparison(rows, notes, pca)
+    if by_umap is not None:
+        notes.append("UMAP has its authors' settings. It decodes nothing, so it has no error.")
+    return Comparison(rows, notes, pca, by_umap)
 
 
 def _complete(
@@ -105,10 +116,21 @@ def _pca(
     return coordinates, solver.inverse_transform(coordinates)
 
 
+def _umap(
+    values: NDArray[np.float32], fitted: NDArray[np.intp], new: NDArray[np.intp], model: Model
+) -> NDArray[np.float64]:
+    """Coordinates in UMAP of the fitted samples, and of the new ones in it; NaN for others."""
+    made = UMAPEmbedding(model.n_components, random_state=0)
+    coordinates = np.full((len(values), model.n_components), np.nan)
+    coordinates[fitted] = made.fit_transform(values[fitted])
+    if new.size:
+        coordinates[new] = made.transform(values[new])
+    return coordinates
+
+
 def _distance_rows(
-    samples: MapSamples,
     values: NDArray[np.float32],
-    pca: NDArray[np.float64],
+    maps: Sequence[NDArray[np.float64]],
     fitted: NDArray[np.intp],
 ) -> list[Row]:
     rng = np.random.default_rng(0)
@@ -128,7 +150,7 @@ def _distance_rows(
         return f"{np.corrcoef(apart, true)[0, 1]:.3f}"
 
     what = "Correlation of map distance with expression distance"
-    return [Row(what, r(samples.coordinates.astype(np.float64)), r(pca))]
+    return [Row(what, *map(r, maps))]
 
 
 def _new_loss_row(
@@ -147,8 +169,7 @@ def _new_loss_row(
 def _accuracy_rows(
     name: str,
     column: Categories,
-    points: NDArray[Any],
-    pca: NDArray[Any],
+    maps: Sequence[NDArray[Any]],
     fitted: NDArray[np.intp],
     new: NDArray[np.intp],
 ) -> list[Row]:
@@ -164,12 +185,12 @@ def _accuracy_rows(
         return []
     if len(counts) > 1 and counts.max() < len(known) and len(known) >= 2 * N_FOLDS:
         what = f"{N_NEIGHBORS}-NN accuracy of {name}, training samples, {N_FOLDS} folds"
-        of = [f"{_cross_validated(p[known], codes[known]):.3f}" for p in (points, pca)]
+        of = [f"{_cross_validated(p[known], codes[known]):.3f}" for p in maps]
         rows.append(Row(what, *of))
     new = new[column.known[new]]
     if new.size and len(counts) > 1 and len(known) > N_NEIGHBORS:
         what = f"{N_NEIGHBORS}-NN accuracy of {name}, projected samples"
-        of = [f"{_scored(p[known], codes[known], p[new], codes[new]):.3f}" for p in (points, pca)]
+        of = [f"{_scored(p[known], codes[known], p[new], codes[new]):.3f}" for p in maps]
         rows.append(Row(what, *of))
     return rows
 

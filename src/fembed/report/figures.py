@@ -78,18 +78,23 @@ def _draw_map(figure: Figure, samples: MapSamples, title: str) -> None:
         axes.set(ylabel="loss", aspect="auto")
 
 
-def pair_picture(samples: MapSamples, pca: NDArray[Any]) -> str:
-    """The map beside the first principal components of the same samples."""
+def pair_picture(samples: MapSamples, pca: NDArray[Any], umap: NDArray[Any] | None = None) -> str:
+    """The map beside the first principal components of the same samples, and beside UMAP."""
     color = next(iter(samples.labels.values()), None)
+    maps_of = {"fembed": samples.coordinates.astype(np.float64), "PCA": pca}
+    if umap is not None:
+        maps_of["UMAP"] = umap
 
     def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
-        points = samples.coordinates[:, :2].astype(np.float64)
-        maps.embedding(points, color, legend="none", title="fembed", ax=left)
-        maps.embedding(pca[:, :2], color, legend="none", title="PCA", ax=right)
-        right.set(xlabel="PC 1", ylabel="PC 2")
+        for k, (name, points) in enumerate(maps_of.items()):
+            axes = figure.add_subplot(1, len(maps_of), k + 1)
+            there = np.isfinite(points).all(axis=1)
+            shown = None if color is None else color.take(there)
+            maps.embedding(points[there, :2], shown, legend="none", title=name, ax=axes)
+            called = {"PCA": "PC"}.get(name, name)
+            axes.set(xlabel=f"{called} 1", ylabel=f"{called} 2")
 
-    return picture(draw, 8.4, 3.9)
+    return picture(draw, 8.4, 3.9 if umap is None else 3.1)
 
 
 def training_picture(model: Model) -> str | None:
