@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -17,9 +18,22 @@ extensions = [
     "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
+    "sphinx_copybutton",
     "mathml",
     "repository_pages",
 ]
+if os.environ.get(
+    "READTHEDOCS"
+):  # it fetches lists of names, and pages are built without a network
+    extensions.append("sphinx.ext.intersphinx")
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", None),
+    "numpy": ("https://numpy.org/doc/stable", None),
+    "pandas": ("https://pandas.pydata.org/docs", None),
+    "matplotlib": ("https://matplotlib.org/stable", None),
+    "anndata": ("https://anndata.readthedocs.io/en/stable", None),
+    "sklearn": ("https://scikit-learn.org/stable", None),
+}
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 
 # Markdown
@@ -32,6 +46,10 @@ nb_execution_mode = "force"
 nb_execution_timeout = 300
 nb_execution_show_tb = True
 nb_merge_streams = True
+
+# A button that copies a block, without its prompts
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 # Docstrings
 default_role = "py:obj"
@@ -57,5 +75,5 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "quickstart": []}
+html_sidebars = {"index": [], "quickstart": [], "gallery": []}
 copyright = f"{author}, BSD-3-Clause"
