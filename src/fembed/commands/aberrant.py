@@ -37,6 +37,8 @@ def aberrant(
             help="The sample of --volcano; by default the one with the most aberrant genes."
         ),
     ] = None,
+    transform: args.QueryTransform = None,
+    gene_map: args.GeneMap = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -61,7 +63,7 @@ def aberrant(
     if sample is not None and volcano is None:
         raise InputError("--sample is for the figure of --volcano; give --volcano FILE too.")
     others = layered.files(with_)
-    sources = layered.sources(data, others)
+    sources = layered.sources(data, others, gene_map)
     place = tables.check_output(output, overwrite, sources=sources, model=model)
     figures = options.figure_places(
         {"--figure": figure, "--volcano": volcano},
@@ -71,6 +73,8 @@ def aberrant(
         overwrite=overwrite,
     )
     options.check_threads(n_threads)
+    if transform is not None:
+        options.check_choice("--transform", transform, ("match",))
     trained = store.load(model)
     layered.check(trained, model, data, others)
     expression = layered.read_for(
@@ -86,7 +90,13 @@ def aberrant(
         raise InputError(
             f"--sample is {shown(sample)}, which is not a sample of {expression.origin}."
         )
-    found = inference.aberrant_genes(trained, expression, n_threads=n_threads)
+    found = inference.aberrant_genes(
+        trained,
+        expression,
+        transform=transform,  # type: ignore[arg-type]  # checked
+        gene_map=gene_map,
+        n_threads=n_threads,
+    )
     tables.write(tables.AberrantTable(found, fdr), place)
     if "--figure" in figures:
         pl.aberrant(found, rate=fdr, save=figures["--figure"])

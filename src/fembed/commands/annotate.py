@@ -64,6 +64,8 @@ def annotate(
             "labels."
         ),
     ] = None,
+    transform: args.QueryTransform = None,
+    gene_map: args.GeneMap = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -88,7 +90,7 @@ def annotate(
     if reference is not None and label is None:
         raise InputError("--reference needs --label COLUMN, the column with the labels.")
     others = layered.files(with_)
-    sources = layered.sources(data, others, reference)
+    sources = layered.sources(data, others, reference, gene_map)
     place = tables.check_output(output, overwrite, sources=sources, model=model)
     wanted = {"--output": place}
     if probabilities is not None:
@@ -104,6 +106,8 @@ def annotate(
         overwrite=overwrite,
     )
     options.check_threads(n_threads)
+    if transform is not None:
+        options.check_choice("--transform", transform, ("match",))
     trained = store.load(model)
     layered.check(trained, model, data, others)
     expression = layered.read_for(
@@ -122,6 +126,8 @@ def annotate(
         label,
         reference=_annotations(reference),
         threshold=threshold,
+        transform=transform,  # type: ignore[arg-type]  # checked
+        gene_map=gene_map,
         n_threads=n_threads,
     )
     tables.write(tables.EmbeddingTable.of_annotation(found), place)

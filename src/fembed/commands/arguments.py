@@ -51,6 +51,23 @@ TxToGene = Annotated[
         "genes.",
     ),
 ]
+QueryTransform = Annotated[
+    str | None,
+    typer.Option(
+        "--transform",
+        metavar="match",
+        help="match: if the genes' means say that DATA is in other units than the training data "
+        "(log2, log10 or natural logarithms, counts per million, counts), convert it first. By "
+        "default it is only warned of.",
+    ),
+]
+GeneMap = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="A table of two columns (.csv, .tsv): the name of a gene in DATA, and in the model.",
+    ),
+]
 With = Annotated[
     list[str] | None,
     typer.Option(

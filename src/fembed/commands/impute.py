@@ -35,6 +35,8 @@ def impute(
             "to this file.",
         ),
     ] = None,
+    transform: args.QueryTransform = None,
+    gene_map: args.GeneMap = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -53,12 +55,14 @@ def impute(
     options.check_choice("--observed", observed, ("keep", "replace"))
     options.check_choice("--scale", scale, ("input", "model"))
     others = layered.files(with_)
-    sources = layered.sources(panel, others)
+    sources = layered.sources(panel, others, gene_map)
     place = tables.check_output(output, overwrite, sources=sources, model=model)
     sd_place = sd and tables.check_output(sd, overwrite, sources=sources, model=model)
     if sd_place and paths.same(sd_place.target, place.target):
         raise InputError(f"--sd and --output are the same file, {output}; give two.")
     options.check_threads(n_threads)
+    if transform is not None:
+        options.check_choice("--transform", transform, ("match",))
     trained = store.load(model)
     layered.check(trained, model, panel, others)
     expression = layered.read_for(
@@ -76,6 +80,8 @@ def impute(
         keep_observed=observed == "keep",
         scale=scale,  # type: ignore[arg-type]  # it checks
         sd=sd is not None,
+        transform=transform,  # type: ignore[arg-type]  # checked
+        gene_map=gene_map,
         n_threads=n_threads,
     )
     table = tables.ExpressionTable(found.sample_names, found.gene_names, found.values)

@@ -18,6 +18,8 @@ def project(
     backend: args.Backend = "local",
     scheduler: args.Scheduler = None,
     n_workers: args.WorkerCount = None,
+    transform: args.QueryTransform = None,
+    gene_map: args.GeneMap = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -39,9 +41,11 @@ def project(
     from fembed.output import tables
 
     others = layered.files(with_)
-    sources = layered.sources(data, others)
+    sources = layered.sources(data, others, gene_map)
     place = tables.check_output(output, overwrite, sources=sources, model=model)
     options.check_threads(n_threads)
+    if transform is not None:
+        options.check_choice("--transform", transform, ("match",))
     places = options.workers(backend, scheduler, n_workers, n_threads)
     here = backend == "local" and n_workers is None
     trained = store.load(model)
@@ -59,6 +63,8 @@ def project(
     placed = projection.project(
         trained,
         samples,
+        transform=transform,  # type: ignore[arg-type]  # checked
+        gene_map=gene_map,
         n_threads=n_threads,
         workers=None if here else places,
         verbose=not quiet,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,7 +133,14 @@ def _check_rate(rate: float) -> None:
         raise InputError(f"The rate is {shown(rate)}; choose a number above 0 and up to 1.")
 
 
-def aberrant_genes(model: Model, data: Any, *, n_threads: int | None = None) -> AberrantGenes:
+def aberrant_genes(
+    model: Model,
+    data: Any,
+    *,
+    transform: Literal["match"] | None = None,
+    gene_map: Any = None,
+    n_threads: int | None = None,
+) -> AberrantGenes:
     """Find the genes of each sample that are far from what all its other genes say.
 
     A sample is placed where it is most probable. What map and residual factors expect of a gene,
@@ -146,6 +153,13 @@ def aberrant_genes(model: Model, data: Any, *, n_threads: int | None = None) -> 
     data : Expression, AnnData, DataFrame, Series, array, sparse matrix or path
         Samples, as for `fembed.project`. Best of kinds that the model knows, and not its training
         samples, whose aberrant genes are a part of what it has learnt.
+    transform : "match", optional
+        Bring values in other units (logarithms of another base, counts per million, counts) to
+        those of the training data first, if the genes' means say so; a `DataWarning` says what was
+        done. By default values are taken as they are.
+    gene_map : dict or path, optional
+        The model's name of a gene by its name in the data, or a table of these two columns. Genes
+        that get the same name are added up, which needs linear values.
     n_threads : int, optional
 
     Returns
@@ -169,7 +183,7 @@ def aberrant_genes(model: Model, data: Any, *, n_threads: int | None = None) -> 
             "The model has no residual factors, so it does not know how far a gene may be from "
             "what the others say; fit with more samples, or give it some with fembed calibrate."
         )
-    found = match(model, data)
+    found = match(model, data, transform=transform, gene_map=gene_map)
     places = most_probable_places(model, found, n_threads)
     check_placed(found.sample_names, places, places)
     factors = model.residual_factors.take_genes(found.genes)

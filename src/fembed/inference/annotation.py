@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +144,8 @@ def annotate(
     *,
     reference: Any = None,
     threshold: float = THRESHOLD,
+    transform: Literal["match"] | None = None,
+    gene_map: Any = None,
     n_threads: int | None = None,
 ) -> Annotation:
     """Carry the labels of the training samples over to new samples.
@@ -167,6 +169,13 @@ def annotate(
     threshold : float
         A sample whose p-value is not above it is of no kind that the model knows: "unknown". 0
         for none.
+    transform : "match", optional
+        Bring values in other units (logarithms of another base, counts per million, counts) to
+        those of the training data first, if the genes' means say so; a `DataWarning` says what was
+        done. By default values are taken as they are.
+    gene_map : dict or path, optional
+        The model's name of a gene by its name in the data, or a table of these two columns. Genes
+        that get the same name are added up, which needs linear values.
     n_threads : int, optional
 
     Returns
@@ -201,7 +210,9 @@ def annotate(
     rows = training_labels.labelled_rows(texts, called)
     names, codes = np.unique(texts[rows].astype(str), return_inverse=True)
     training_labels.check_labels(names, codes, called)
-    placed = project(model, data, n_threads=n_threads, verbose=False)
+    placed = project(
+        model, data, transform=transform, gene_map=gene_map, n_threads=n_threads, verbose=False
+    )
     if placed.p_value is None and threshold > 0.0:
         warnings.warn(
             "The model has no p-values, so no sample is called unknown; fembed calibrate learns "

@@ -156,6 +156,15 @@ def scale_doubt(parameters: Parameters, profiles: Float32, origin: str) -> str |
     )
 
 
+def gene_distance(parameters: Parameters, profiles: Float32) -> float | None:
+    """The median distance of the genes' means in the data from those in the model.
+
+    Takes what `scale_doubt` does. None where too few genes are observed.
+    """
+    held = _gene_means(parameters, profiles)
+    return None if held is None else float(np.median(np.abs(held[0] - held[1])))
+
+
 def _gene_means(
     parameters: Parameters, profiles: Float32
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:

@@ -67,6 +67,8 @@ def impute(
     keep_observed: bool = True,
     scale: Literal["input", "model"] = "input",
     sd: bool = False,
+    transform: Literal["match"] | None = None,
+    gene_map: Any = None,
     n_threads: int | None = None,
 ) -> Imputation:
     """All genes of the model for samples of which some genes are measured.
@@ -88,6 +90,13 @@ def impute(
     scale : {"input", "model"}
         Values in the units of the training data (with the transform ``cpm`` counts per million),
         or after the transform.
+    transform : "match", optional
+        Bring values in other units (logarithms of another base, counts per million, counts) to
+        those of the training data first, if the genes' means say so; a `DataWarning` says what was
+        done. By default values are taken as they are.
+    gene_map : dict or path, optional
+        The model's name of a gene by its name in the data, or a table of these two columns. Genes
+        that get the same name are added up, which needs linear values.
     n_threads : int, optional
 
     Returns
@@ -113,7 +122,7 @@ def impute(
     """
     model = as_model(model)
     check_scale(scale)
-    panel = as_expression(model, data)
+    panel = as_expression(model, data, transform=transform, gene_map=gene_map)
     found = match(model, panel)
     places = most_probable_places(model, found, n_threads)
     values = _expected(model, found, places, n_threads)

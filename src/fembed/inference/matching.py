@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from fembed import store
 from fembed.data import account, layers
+from fembed.data import gene_map as gene_maps
 from fembed.data.expression import Expression
 from fembed.data.lookup import look_up
+from fembed.data.names import are_numbers, gene_kind
 from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError
+from fembed.inference import units
 from fembed.inference.doubts import scale_doubt
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.solvers import library_size
 
 
 @dataclass(frozen=True)
@@ -60,24 +62,37 @@ def as_model(model: Any) -> Model:
     )
 
 
-def as_expression(model: Model, data: Any) -> Expression:
+def as_expression(
+    model: Model, data: Any, *, transform: str | None = None, gene_map: Any = None
+) -> Expression:
     """``data`` with names as the model has them; those of several layers are named by layer.
+
+    ``gene_map`` renames genes (`fembed.data.gene_map.renamed`); with the transform ``"match"``
+    values are then brought to the units of the training data (`units.in_model_units`).
 
     Raises
     ------
     InputError
-        As `Expression.of`; a layer that the model does not have.
+        As `Expression.of`; a layer that the model does not have; as these two do.
     """
+    units.check_query_transform(transform)
     expression = Expression.of(data, gene_names=model.gene_names)
-    return layers.named_for(expression, model.preprocessing.layer_names)
+    expression = layers.named_for(expression, model.preprocessing.layer_names)
+    if gene_map is not None:
+        expression = gene_maps.renamed(expression, gene_map, model.gene_names)
+    if transform is not None:
+        expression = units.in_model_units(model, expression)
+    return expression
 
 
-def match(model: Model, data: Any) -> Matched:
+def match(
+    model: Model, data: Any, *, transform: str | None = None, gene_map: Any = None
+) -> Matched:
     """``data`` (as `project` takes them) by the model's gene names and on its scale.
 
     Raises and warns as `project`.
     """
-    expression = as_expression(model, data)
+    expression = as_expression(model, data, transform=transform, gene_map=gene_map)
     expression.check(min_samples=1, allow_unobserved_genes=True)
     found = expression.find_genes(model.gene_names)
     _check_overlap(found.found, model, expression)
@@ -92,11 +107,8 @@ def match(model: Model, data: Any) -> Matched:
         else None
         for layer, columns in pieces
     ]
-    profiles = model.preprocessing.apply_to(taken)
-    for layer, columns in pieces:
-        if layer.transform == "cpm":
-            of_layer = model.parameters.take_genes(np.arange(model.n_genes)[columns])
-            library_size.rescale(of_layer, profiles[:, columns], layer.weight)
+    _refuse_scaled(model, taken)
+    profiles = units.model_scale(model, taken)
     n_observed = np.array([np.count_nonzero(~np.isnan(profile)) for profile in profiles])
     if not n_observed.all():
         lacking = expression.sample_names[int(np.argmin(n_observed))]
@@ -120,8 +132,23 @@ def match(model: Model, data: Any) -> Matched:
                 account.origin_of(expression, layer.name)[0],
             )
         if doubt is not None:
-            warnings.warn(doubt, DataWarning, stacklevel=3)
+            mend = units.sentence(model, expression)
+            warnings.warn(mend or doubt, DataWarning, stacklevel=3)
     return Matched(expression.sample_names, genes, parameters, profiles)
+
+
+def _refuse_scaled(model: Model, taken: Expression) -> None:
+    """Raise InputError for z-scores and centred values where the model takes linear ones."""
+    if model.preprocessing.layers or model.preprocessing.transform == "none":
+        return  # those of layers are refused by their transforms
+    scaled = units.scaled_kind(taken.values)
+    if scaled is not None:
+        raise InputError(
+            f"{taken.origin} looks like {scaled}, which the model's transform "
+            f"{model.preprocessing.transform} cannot take, and from which the levels of expression "
+            "cannot be had back; give the values before that step, in the units of the training "
+            "data."
+        )
 
 
 def training_rows(
@@ -150,6 +177,20 @@ def _check_overlap(matched: NDArray[np.bool_], model: Model, expression: Express
             f"are given by its name: --with {further[0]}=FILE, in Python {{'{further[0]}': data}}."
         )
     if not matched.any():
+        if look_up(model.gene_names, expression.sample_names).n_found:
+            raise InputError(
+                f"{expression.origin} has the model's genes as the names of its samples (such as "
+                f"'{expression.sample_names[0]}'), so it is genes x samples; give --transpose (in "
+                "Python, transpose the data)."
+            )
+        kinds = [_gene_kind(names) for names in (expression.gene_names, model.gene_names)]
+        if None not in kinds and kinds[0] != kinds[1]:
+            raise InputError(
+                f"{expression.origin} and the model have no gene in common: its genes are "
+                f"{kinds[0]} (such as '{expression.gene_names[0]}'), the model's are {kinds[1]} "
+                f"(such as '{model.gene_names[0]}'); give a table of both with --gene-map FILE (in "
+                "Python gene_map=)."
+            )
         raise InputError(
             f"{expression.origin} and the model have no gene in common (the model's first gene is "
             f"'{model.gene_names[0]}', the data's is '{expression.gene_names[0]}'); check that "
@@ -167,6 +208,10 @@ def _check_overlap(matched: NDArray[np.bool_], model: Model, expression: Express
             DataWarning,
             stacklevel=4,
         )
+
+
+def _gene_kind(names: NDArray[np.object_]) -> str | None:
+    return "numbers, as Entrez gene IDs are" if are_numbers(names) else gene_kind(names)
 
 
 def check_placed(names: NDArray[np.object_], *found: NDArray[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from fembed import engine as engines
 from fembed import parallel
 from fembed.data import readers
 from fembed.engine import Float32, Solution
+from fembed.errors import InputError
 from fembed.facts import ShowsFacts, counted, first_names
 from fembed.inference.matching import Matched, as_model, check_placed, match
 from fembed.model import Model
@@ -100,6 +101,8 @@ def project(
     model: Model,
     data: Any,
     *,
+    transform: Literal["match"] | None = None,
+    gene_map: Any = None,
     n_threads: int | None = None,
     workers: parallel.Workers | None = None,
     verbose: bool | None = None,
@@ -123,6 +126,13 @@ def project(
         array without names must have the model's genes, in the model's order. The data are not
         changed. With the transform ``cpm`` the total of a sample that lacks genes is estimated;
         see `fembed.solvers.library_size`.
+    transform : "match", optional
+        Bring values in other units (logarithms of another base, counts per million, counts) to
+        those of the training data first, if the genes' means say so; a `DataWarning` says what was
+        done. By default values are taken as they are.
+    gene_map : dict or path, optional
+        The model's name of a gene by its name in the data, or a table of these two columns. Genes
+        that get the same name are added up, which needs linear values.
     n_threads : int, optional
         Threads of the engine; all processors by default.
     workers : Workers, optional
@@ -166,14 +176,25 @@ def project(
             large = readers.backed(data, gene_names=model.gene_names)
         if large is None:
             told = partial(bar.show, "placing")
-            return _projected(model, match(model, data), n_threads, workers, told)
+            return _projected(
+                model,
+                match(model, data, transform=transform, gene_map=gene_map),
+                n_threads,
+                workers,
+                told,
+            )
+        if transform is not None:  # parts could be taken for different units
+            raise InputError(
+                f"The transform 'match' is for data that are read whole, and {large.origin} is too "
+                "large for that; convert it to the units of the training data before."
+            )
         parts = []
         for rows, part in large.parts():
 
             def told_part(n_placed: int, _: int, before: int = rows.start) -> None:
                 bar.show("placing", before + n_placed, large.n_samples)
 
-            found = match(model, part)
+            found = match(model, part, gene_map=gene_map)
             parts.append(_projected(model, found, n_threads, workers, told_part))
     return _together(parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fembed.inference import annotation
 from fembed.model import Model
@@ -22,6 +22,8 @@ def annotate(
     use_raw: bool = False,
     key_added: str = anndata_fields.KEY,
     threshold: float = annotation.THRESHOLD,
+    transform: Literal["match"] | None = None,
+    gene_map: Any = None,
     n_threads: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
@@ -39,6 +41,8 @@ def annotate(
         As in `project`.
     threshold : float
         A sample whose p-value is not above it is called "unknown".
+    transform, gene_map
+        As in `fembed.project`.
     n_threads : int, optional
         Threads of the engine.
     copy : bool
@@ -80,6 +84,8 @@ def annotate(
         labels,
         reference=obs if isinstance(labels, str) and obs is not None and labels in obs else None,
         threshold=threshold,
+        transform=transform,
+        gene_map=gene_map,
         n_threads=n_threads,
     )
     placed = found.projection

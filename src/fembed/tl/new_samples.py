@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,8 @@ def project(
     use_raw: bool = False,
     key_added: str = anndata_fields.KEY,
     covariance: bool = True,
+    transform: Literal["match"] | None = None,
+    gene_map: Any = None,
     n_threads: int | None = None,
     workers: Workers | None = None,
     verbose: bool | None = None,
@@ -51,7 +53,7 @@ def project(
         What the results are called, and the model in the object in ``model``.
     covariance : bool
         Keep the covariance of every place too: k x n_components x n_components numbers.
-    n_threads, workers, verbose
+    transform, gene_map, n_threads, workers, verbose
         As in `fembed.project`.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
@@ -89,6 +91,8 @@ def project(
     placed = projection.project(
         trained,
         anndata_fields.expression_of(adata, matrix),
+        transform=transform,
+        gene_map=gene_map,
         n_threads=n_threads,
         workers=workers,
         verbose=verbose,
@@ -111,6 +115,8 @@ def aberrant(
     layer: str | None = None,
     use_raw: bool = False,
     key_added: str = anndata_fields.KEY,
+    transform: Literal["match"] | None = None,
+    gene_map: Any = None,
     n_threads: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
@@ -126,7 +132,7 @@ def aberrant(
         As in `project`.
     key_added : str
         What the results are called, and the model in the object in ``model``.
-    n_threads
+    transform, gene_map, n_threads
         As in `fembed.aberrant_genes`.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
@@ -154,7 +160,9 @@ def aberrant(
     trained, matrix = model_and_matrix(model, key_added)
     asked = anndata_fields.matrix_name(layer, use_raw)
     expression = anndata_fields.expression_of(adata, matrix if asked == "X" else asked)
-    found = aberrant_genes(trained, expression, n_threads=n_threads)
+    found = aberrant_genes(
+        trained, expression, transform=transform, gene_map=gene_map, n_threads=n_threads
+    )
     target = adata.copy() if copy else adata
     columns = target.var_names.get_indexer(found.gene_names.astype(str))
     there = np.flatnonzero(columns >= 0)  # raw has genes that X lacks
