@@ -72,7 +72,7 @@ def frame(values: np.ndarray) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (LOG2, "take logarithms again"),
+        (LOG2, "looks like log2 .* --transform match"),
         (np.random.default_rng(0).permuted(counts(), axis=1), "do not go with"),
         (cpm(counts()) ** 2, "times as much as the model's"),
     ],

@@ -5,6 +5,7 @@ all genes from the measured ones, and `aberrant` finds the measured ones that ar
 others say; `new_genes` adds genes that the model does not have;
 `annotation` carries labels over to new samples; `calibration` measures how certain the model is;
 `matching` brings data to the model's genes and scale, and `doubts` checks that they fit it.
+`units` recognises and converts other units, by the `readings` that values bear.
 """
 
 from fembed.inference.aberrant import AberrantGenes, aberrant_genes

@@ -21,6 +21,7 @@ from fembed.engine import Float32
 from fembed.errors import DataWarning, InputError
 from fembed.inference import units
 from fembed.inference.doubts import scale_doubt
+from fembed.inference.readings import scaled_kind
 from fembed.model import Model
 from fembed.parameters import Parameters
 
@@ -134,6 +135,10 @@ def match(
         if doubt is not None:
             mend = units.sentence(model, expression)
             warnings.warn(mend or doubt, DataWarning, stacklevel=3)
+    if doubts == [None] and model.preprocessing.transform != "none":
+        hidden = units.made_of_logarithms(expression) and units.sentence(model, expression)
+        if hidden:
+            warnings.warn(hidden, DataWarning, stacklevel=3)
     return Matched(expression.sample_names, genes, parameters, profiles)
 
 
@@ -141,7 +146,7 @@ def _refuse_scaled(model: Model, taken: Expression) -> None:
     """Raise InputError for z-scores and centred values where the model takes linear ones."""
     if model.preprocessing.layers or model.preprocessing.transform == "none":
         return  # those of layers are refused by their transforms
-    scaled = units.scaled_kind(taken.values)
+    scaled = scaled_kind(taken.values)
     if scaled is not None:
         raise InputError(
             f"{taken.origin} looks like {scaled}, which the model's transform "
