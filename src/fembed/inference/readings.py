@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data import account
-from fembed.data.chunks import row_chunks
+from fembed.data.chunks import even_choice, row_chunks
 from fembed.data.expression import Expression
 from fembed.engine import Float32
 
@@ -19,8 +19,9 @@ TOTAL_TOLERANCE = 0.005
 #: The largest exponent that is undone: 10^9 is more than a million.
 MAX_DIGITS = 9.0
 #: Scaled values: of so many samples at least, the genes' means lie within this many of their
-#: standard deviations from zero.
+#: standard deviations from zero; further if only some of the scaled samples are looked at.
 MIN_SCALED_SAMPLES = 10
+MAX_SCALED_SAMPLES = 512
 MAX_SCALED_MEAN = 0.05
 _LOGARITHMS = {2.0: "log2", math.e: "natural logarithms", 10.0: "log10"}
 _TOTALS = {1e6: "per million", 1e4: "per 10,000"}
@@ -140,6 +141,7 @@ def made_total(values: Float32) -> tuple[float | None, float] | None:
 
 def scaled_kind(values: Float32) -> str | None:
     """``"z-scores"`` or ``"centred values"`` in words, by the genes' means; None for others."""
+    values = values[even_choice(len(values), MAX_SCALED_SAMPLES)]
     if len(values) < MIN_SCALED_SAMPLES or not (values < 0).any():
         return None
     observed = values[:, (~np.isnan(values)).sum(axis=0) >= MIN_SCALED_SAMPLES]
@@ -147,7 +149,8 @@ def scaled_kind(values: Float32) -> str | None:
         return None
     mean, deviation = (f(observed, axis=0, dtype=np.float64) for f in (np.nanmean, np.nanstd))
     spread = float(np.median(deviation))
-    if not spread > 0 or float(np.median(np.abs(mean))) > MAX_SCALED_MEAN * spread:
+    most = (MAX_SCALED_MEAN + len(values) ** -0.5) * spread
+    if not spread > 0 or float(np.median(np.abs(mean))) > most:
         return None
     if abs(spread - 1.0) < 0.1 and float(np.median(np.abs(deviation - spread))) < 0.1:
         return "z-scores (every gene has a mean near 0 and a standard deviation near 1)"

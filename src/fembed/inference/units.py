@@ -94,7 +94,7 @@ def sentence(model: Model, expression: Expression) -> str | None:
     if model.preprocessing.layers or expression.layers:
         return None
     some = _some(expression)
-    scaled = scaled_kind(some.values)
+    scaled = scaled_kind(expression.values)
     if scaled is not None:
         return (
             f"{expression.origin} seems to be on another scale than the model: it looks like "
