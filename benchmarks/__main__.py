@@ -21,6 +21,7 @@ COMMANDS = {
     "confidence": "coverage of ellipses, false alarms, and tumour types that training never saw",
     "aberrant": "genes moved in new samples, and found again",
     "layers": "weights of two layers of which one is small and in other units",
+    "counts": "maps by the likelihood of counts and by rivals: depth, hidden genes, thinned cells",
     "annotate": "labels carried over to new samples: how many are right, how honest they are",
     "gpu": "the engine on PyTorch: agreement with the oracle, steps, a fit, placing, memory",
     "results": "write RESULTS.md and its figures from the result files",

@@ -14,8 +14,8 @@ from fembed.errors import InputError, shown
 Recipe = Literal["fast", "published"]
 RECIPES: tuple[Recipe, ...] = ("fast", "published")
 
-LikelihoodName = Literal["least-squares", "normal"]
-LIKELIHOODS: tuple[LikelihoodName, ...] = ("least-squares", "normal")
+LikelihoodName = Literal["least-squares", "normal", "counts"]
+LIKELIHOODS: tuple[LikelihoodName, ...] = ("least-squares", "normal", "counts")
 
 Init = Literal["tsne", "pca"]
 INITS: tuple[Init, ...] = ("tsne", "pca")
@@ -63,10 +63,11 @@ class FitConfig:
         Where the fast recipe starts. "tsne": at a t-SNE layout, which keeps related samples
         together; the default for maps (up to three components, from 20 samples). "pca": at the
         principal components; the default above, and the only one there.
-    likelihood : {"least-squares", "normal"}, optional
+    likelihood : {"least-squares", "normal", "counts"}, optional
         What samples are placed by. "least-squares", the default: by the squared error over the
         genes. "normal": by the likelihood of map, residual factors, and a noise of its own for
-        each gene; of the fast recipe only.
+        each gene; of the fast recipe only. "counts": the values are raw counts, and the whole
+        training is by their likelihood, the negative binomial; of the fast recipe only.
     epochs : float, optional
         Passes over all entries of the matrix. Default: chosen by the size of the data and, in
         the fast recipe, ended earlier when held-out samples stop improving.
@@ -142,13 +143,13 @@ class FitConfig:
             raise InputError("init is for the fast recipe; the published one starts at random.")
         if self.likelihood is not None and self.likelihood not in LIKELIHOODS:
             raise InputError(
-                f"likelihood is {shown(self.likelihood)}; choose 'least-squares' or 'normal', or "
-                "leave it out."
+                f"likelihood is {shown(self.likelihood)}; choose 'least-squares', 'normal' or "
+                "'counts', or leave it out."
             )
-        if self.likelihood == "normal" and self.recipe == "published":
+        if self.likelihood in ("normal", "counts") and self.recipe == "published":
             raise InputError(
-                "The likelihood 'normal' is for the fast recipe; the published one places samples "
-                "by least squares."
+                f"The likelihood '{self.likelihood}' is for the fast recipe; the published one is "
+                "that of least squares."
             )
         if self.epochs is not None and self.iterations is not None:
             raise InputError("Both epochs and iterations are given; choose one of them.")
@@ -206,6 +207,11 @@ class FitConfig:
         return self.n_components <= MAX_TSNE_COMPONENTS
 
     @property
+    def takes_counts(self) -> bool:
+        """Whether values are counts, with the likelihood of counts."""
+        return self.likelihood == "counts"
+
+    @property
     def places_by_likelihood(self) -> bool:
         """Whether samples are placed by the likelihood, where residual factors help."""
         return self.likelihood == "normal"
@@ -243,7 +249,7 @@ class FitConfig:
         inits = {new: old for old, new in FORMER_INITS.items()}
         options["start"] = inits.get(options["start"])
         del options["n_threads"]
-        if not self.places_by_likelihood:
+        if self.likelihood in (None, "least-squares"):
             del options["likelihood"]
         return options
 

@@ -18,6 +18,7 @@ from fembed.data.expression import Expression
 from fembed.data.preprocess import Preprocessing, Transform
 from fembed.data.sparse import check_sparse, is_sparse
 from fembed.errors import InputError
+from fembed.inference.counts import explained_deviance
 from fembed.inference.projection import Projection, project
 from fembed.output.tables import component_names
 from fembed.threads import threads_of_jobs
@@ -170,7 +171,9 @@ class FactorizedEmbedding(
             A ValueError: for an impossible parameter, a negative value with a log transform, a
             gene or sample without an observed entry, or too few samples.
         """
-        config, preprocessing = self._config(), Preprocessing(self.preprocessing)
+        config = self._config()
+        transform = None if config.takes_counts else self.preprocessing
+        preprocessing = Preprocessing("counts" if transform is None else transform)
         checked = self._validated(X, ensure_min_samples=2)
         gene_names = getattr(self, "feature_names_in_", None)
         expression = Expression.from_array(checked, _sample_names(X), gene_names, origin="X")
@@ -178,7 +181,7 @@ class FactorizedEmbedding(
         self.model_ = fit(
             expression,
             config,
-            transform=self.preprocessing,
+            transform=transform,
             calibrate=False,
             overwrite_values=True,
             verbose=bool(self.verbose),
@@ -219,9 +222,15 @@ class FactorizedEmbedding(
         """Explained variance of ``X`` once its samples are projected; higher is better, at most 1.
 
         1 - (squared error of the decoded points) / (squared distance from the training means of
-        the genes), over observed entries, on the model's scale. 0 is as good as the means.
+        the genes), over observed entries, on the model's scale. 0 is as good as the means. Of
+        counts it is the share of the deviance, from a model whose samples differ in size alone.
         """
         projection = self._project(X)
+        if self.model_.count_model is not None:
+            counts = Expression.from_array(self._validated(X, reset=False), origin="X").values
+            return explained_deviance(
+                self.model_, counts, projection.sample_embedding, self._n_threads()
+            )
         error = float(projection.loss @ projection.n_genes)
         values = Expression.from_array(self._validated(X, reset=False), origin="X").values
         self.model_.preprocessing.apply(values, "X")

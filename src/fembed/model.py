@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fembed import engine, model_folder
+from fembed.config import is_number
 from fembed.data.lookup import exact_positions
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted
 from fembed.parameters import MAX_LOSS, MAX_VALUE, Array, Parameters, check_array
+from fembed.solvers.count_criterion import CountCriterion
 from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 from fembed.solvers.numeric_range import within_range
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from fembed.config import FitConfig
     from fembed.data.preprocess import Preprocessing
+    from fembed.solvers.count_model import CountModel
     from fembed.solvers.residual_factors import ResidualFactors
 
 
@@ -82,6 +85,10 @@ class Model(ShowsFacts):
         Factors of the variation that the map leaves out, for imputation.
     calibration : Calibration, optional
         Measured uncertainty of its places, and the losses of new samples of the same kind.
+    count_model : CountModel, optional
+        Of a model of counts: the rates and dispersions of its genes. ``sample_loss`` is then the
+        deviance over its expectation, and predictions are natural logarithms of rates, the expected
+        counts of a sample of size one.
     labels : dict of arrays of str, n_samples
         Labels of the training samples by name, ``"NA"`` where missing; see `fembed.annotate`.
 
@@ -100,6 +107,7 @@ class Model(ShowsFacts):
     training: dict[str, Any] = field(default_factory=dict)
     residual_factors: ResidualFactors | None = None
     calibration: Calibration | None = None
+    count_model: CountModel | None = None
     labels: dict[str, NDArray[np.object_]] = field(default_factory=dict)
 
     @property
@@ -134,6 +142,8 @@ class Model(ShowsFacts):
 
     def criterion(self) -> Criterion:
         """What new samples are placed by: the likelihood, or least squares where there is none."""
+        if self.count_model is not None:
+            return CountCriterion.of_counts(self.count_model, self.sample_embedding)
         if not self.config.places_by_likelihood:
             return SUM_OF_SQUARES
         return Criterion.of_samples(self.residual_factors, self.sample_embedding)
@@ -157,6 +167,7 @@ class Model(ShowsFacts):
             "n_components": self.n_components,
             "gene_components": self.gene_components,
             "network": widths,
+            "likelihood": config.likelihood,
             "transform": None if layers else self.preprocessing.transform,
             "layers": ", ".join(layers) or None,
             "training": taken,
@@ -195,6 +206,49 @@ class Model(ShowsFacts):
         chosen = None if genes is None else self.gene_rows(genes)
         checked = self._checked_points(points)
         return engine.decode(self.parameters, checked, genes=chosen, n_threads=n_threads)
+
+    def expected_counts(
+        self,
+        points: ArrayLike,
+        depth: float,
+        genes: Sequence[str] | NDArray[Any] | None = None,
+        n_threads: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Expected counts at points of the map, in a sample of ``depth`` counts in all.
+
+        Parameters
+        ----------
+        points : array, k x n_components
+        depth : float
+            What the counts of all the model's genes add up to at each point; a million gives counts
+            per million.
+        genes : sequence of str or of int, optional
+            Names or row numbers of the genes that are returned; all of them by default.
+        n_threads : int, optional
+            Threads of the engine.
+
+        Returns
+        -------
+        array of float32, k x n_genes (or k x len(genes))
+
+        Raises
+        ------
+        InputError
+            The model is not of counts, the depth is no number above zero, or as `decode`.
+        """
+        if self.count_model is None:
+            raise InputError(
+                "The model is not of counts, so it does not know what they add up to; fit one with "
+                "the likelihood counts."
+            )
+        if not is_number(depth) or not depth > 0:
+            raise InputError(f"The depth is {shown(depth)}; choose a number of counts above 0.")
+        chosen = slice(None) if genes is None else self.gene_rows(genes)
+        rates = self.decode(points, n_threads=n_threads)
+        rates -= rates.max(axis=1, keepdims=True)
+        np.exp(rates, out=rates)
+        total = rates.sum(axis=1, keepdims=True, dtype=np.float64)
+        return np.asarray(rates[:, chosen] * (depth / total), np.float32)
 
     def gene_rows(self, genes: Sequence[str] | NDArray[Any]) -> NDArray[np.int64]:
         """Row numbers of ``genes`` (names or row numbers); InputError for one that is unknown."""
@@ -261,6 +315,14 @@ class Model(ShowsFacts):
                 raise InputError("The array 'residual_noise' holds a value that is not above 0.")
             if not 0 < self.residual_factors.independent_genes <= MAX_LOSS:
                 raise InputError("The field 'independent_genes' is not a number above 0.")
+        if self.config.takes_counts != (self.count_model is not None):
+            raise InputError("The likelihood counts and the rates of genes come together.")
+        if self.count_model is not None:
+            for name in ("rate", "dispersion"):
+                values = getattr(self.count_model, name)
+                check_array(name, values, (n_genes,), np.float32)
+                if not (values > 0 if name == "rate" else values >= 0).all():
+                    raise InputError(f"The array '{name}' holds a value that is too small.")
         if self.calibration is not None:
             loss = self.calibration.reference_loss
             check_array("reference_loss", loss, (loss.size,), np.float64)

@@ -37,6 +37,8 @@ LEARNT = (
     "unexplained",
     "reference_score",
 )
+#: Of counts, since schema version 5.
+OF_COUNTS = ("rate", "dispersion")
 
 #: Points of a training curve: a fit keeps 200.
 MAX_POINTS = 100_000
@@ -150,6 +152,9 @@ def contents(model: Model) -> tuple[Arrays, Document]:
         arrays["residual_loading"] = model.residual_factors.loading
         arrays["residual_noise"] = model.residual_factors.noise
         document["independent_genes"] = model.residual_factors.independent_genes
+    if model.count_model is not None:
+        arrays["rate"] = model.count_model.rate
+        arrays["dispersion"] = model.count_model.dispersion
     if model.calibration is not None:
         arrays["reference_loss"] = model.calibration.reference_loss
         if model.calibration.unexplained is not None:

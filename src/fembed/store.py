@@ -20,6 +20,7 @@ from fembed.model_folder import (
     DOCUMENT,
     KIND,
     LEARNT,
+    OF_COUNTS,
     OPTIONAL,
     REQUIRED,
     check_output,
@@ -27,6 +28,7 @@ from fembed.model_folder import (
     save,
 )
 from fembed.parameters import Parameters
+from fembed.solvers.count_model import CountModel
 from fembed.solvers.residual_factors import ResidualFactors
 
 __all__ = ["KIND", "check_output", "contents", "load", "rebuild", "save"]
@@ -61,7 +63,7 @@ def load(path: PathLike) -> Model:
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"The path of a model is {shown(path)}; give the folder as a text.")
     arrays, document = arrayfile.read_folder(path, KIND)
-    unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL, *LEARNT})
+    unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL, *LEARNT, *OF_COUNTS})
     source = Path(path) / f"{KIND}.safetensors"
     if unknown:
         raise InputError(f"{source} holds an array that no model has: {unknown[0]!r}.")
@@ -80,7 +82,7 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
     for name in REQUIRED:
         if name not in arrays:
             raise InputError(f"{origin}: the array {name!r} is absent.")
-    for name in (*REQUIRED, *OPTIONAL, *LEARNT):
+    for name in (*REQUIRED, *OPTIONAL, *LEARNT, *OF_COUNTS):
         if name in arrays and not np.issubdtype(arrays[name].dtype, np.floating):
             raise InputError(f"{origin}: the array {name!r} is {arrays[name].dtype}, not float.")
     model = Model(
@@ -99,6 +101,7 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
         sample_loss=arrays["sample_loss"],
         training=document["training"],
         residual_factors=_residual_factors(arrays, document, origin),
+        count_model=_count_model(arrays, origin),
         calibration=_calibration(arrays, document, origin),
         labels={
             name: np.array(labels, dtype=object)
@@ -119,6 +122,14 @@ def _residual_factors(arrays: Arrays, document: Document, origin: Source) -> Res
         raise InputError(f"{origin}: the array 'residual_noise' is absent.")
     number = float(_beside(document, "independent_genes", origin))
     return ResidualFactors(arrays["residual_loading"], arrays["residual_noise"], number)
+
+
+def _count_model(arrays: Arrays, origin: Source) -> CountModel | None:
+    if "rate" not in arrays:
+        return None
+    if "dispersion" not in arrays:
+        raise InputError(f"{origin}: the array 'dispersion' is absent.")
+    return CountModel(arrays["rate"], arrays["dispersion"])
 
 
 def _calibration(arrays: Arrays, document: Document, origin: Source) -> Calibration | None:

@@ -159,10 +159,11 @@ Scale = Annotated[
     ),
 ]
 Transform = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="log10: log10(x + 1), for TPM and other linear values; cpm: counts per million, then "
         "log10(x + 1), for raw counts; none: for values that are on a log scale, centred or within "
-        "0..1 already."
+        "0..1 already. By default log10, and nothing with the likelihood counts.",
+        show_default=False,
     ),
 ]

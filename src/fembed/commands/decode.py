@@ -25,7 +25,21 @@ def decode(
     genes: Annotated[
         str | None, typer.Option(help="Decode only these genes, NAME,NAME,...; by default all.")
     ] = None,
-    scale: args.Scale = "input",
+    scale: Annotated[
+        str,
+        typer.Option(
+            help="Units of the written values: input (those of the training data) or model (the "
+            "transformed scale); of a model of counts also cpm (counts per million) or log "
+            "(log10(cpm + 1)).",
+        ),
+    ] = "input",
+    depth: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a model of counts: what the expected counts of a sample add up to; by default "
+            "each point has the size of the median training sample."
+        ),
+    ] = None,
     n_threads: args.Threads = None,
     overwrite: args.Overwrite = False,
     quiet: args.Quiet = False,
@@ -39,14 +53,20 @@ def decode(
     from fembed.errors import InputError
     from fembed.output import tables
 
-    options.check_choice("--scale", scale, ("input", "model"))
+    options.check_choice("--scale", scale, ("input", "model", "cpm", "log"))
+    if depth is not None and scale != "input":
+        raise InputError("--depth is for counts; leave it out, or --scale.")
     place = tables.check_output(output, overwrite, sources=[points], model=model)
     options.check_threads(n_threads)
     trained = store.load(model)
     names, coordinates = points_table.read(points, trained.n_components)
     rows = trained.gene_rows(options.gene_names(genes)) if genes is not None else None
     values = trained.decode(coordinates, rows, n_threads)
-    if scale == "input":
+    if depth is not None or scale in ("cpm", "log"):
+        values = trained.expected_counts(coordinates, depth or 1e6, rows, n_threads)
+        if scale == "log":
+            values = np.log10(values + np.float32(1.0))
+    elif scale == "input":
         values = trained.preprocessing.invert(values, rows)
     else:
         values = trained.preprocessing.unweighted(values, rows)

@@ -33,6 +33,14 @@ def is_model(path: str | Path) -> bool:
     return any(os.path.isfile(os.path.join(path, name)) for name in names)
 
 
+#: What the squared errors of a training are called where they are deviances of counts.
+OF_COUNTS = {
+    "mse": "mean_deviance",
+    "held_out_mse": "held_out_deviance",
+    "explained_variance": "explained_deviance",
+}
+
+
 def training_facts(model: Model) -> Facts:
     """How the training went, under the names of ``Model.training`` and in reading order."""
     training = model.training
@@ -50,6 +58,8 @@ def training_facts(model: Model) -> Facts:
         "stopped",
     )
     known = {name: training[name] for name in names if training.get(name) is not None}
+    if model.count_model is not None:
+        known = {OF_COUNTS.get(name, name): value for name, value in known.items()}
     layers = {"layers": model.preprocessing.told()} if model.preprocessing.layers else {}
     return {"samples": model.n_samples, "genes": model.n_genes, **layers, **known}
 
@@ -63,6 +73,7 @@ def model_facts(model: Model) -> Facts:
         "hidden": "-".join(map(str, model.parameters.hidden)),
         "recipe": model.config.recipe,
         "transform": model.preprocessing.transform,
+        **({"likelihood": model.config.likelihood} if model.config.likelihood else {}),
         "seed": model.config.seed,
         **training_facts(model),
         "first_samples": list(model.sample_names[:3]),
@@ -148,6 +159,7 @@ _TITLES = {
     "drift": "drift of old samples",
     "drift_95": "drift of 95% of them, at most",
     "held_out_mse": "validation MSE",
+    "held_out_deviance": "validation deviance, placed by other genes",
     "n_held_out": "validation size",
     "missing_share": "missing entries",
     "pairs_per_second": "pairs per second",

@@ -71,7 +71,7 @@ def evaluate(
     figure: Annotated[
         bool, typer.Option(help="With -o: draw the figure; needs matplotlib.")
     ] = True,
-    transform: args.Transform = "log10",
+    transform: args.Transform = None,
     gene_components: Annotated[int, typer.Option(help="Dimensions of the gene embedding.")] = 50,
     hidden: args.Hidden = "100,50,50",
     recipe: args.Recipe = "fast",
@@ -113,6 +113,7 @@ def evaluate(
         )
         sizes = options.whole_numbers("--dims", dims)
         places = options.workers(backend, scheduler, n_workers, n_threads)
+        transform = transform or "log10"
         preprocessing = Preprocessing(transform)  # type: ignore[arg-type]  # it checks
         outputs = [] if output is None else [output]
         sources = [path for path in (data, annotations) if path is not None]

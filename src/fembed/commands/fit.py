@@ -26,9 +26,12 @@ def fit(
     ] = None,
     likelihood: Annotated[
         str | None,
-        typer.Option(help="What samples are placed by: least-squares (default) or normal."),
+        typer.Option(
+            help="What samples are placed by: least-squares (default) or normal; or counts, for a "
+            "training on raw counts by their own likelihood."
+        ),
     ] = None,
-    transform: args.Transform = "log10",
+    transform: args.Transform = None,
     with_: args.With = None,
     with_transform: args.WithTransform = None,
     epochs: args.Epochs = None,
@@ -89,7 +92,6 @@ def fit(
     from fembed import train
     from fembed.commands import describe, finish, layered, options
     from fembed.data import layer_scales, layers
-    from fembed.data.transforms import check_transform
     from fembed.inference.projection import project
     from fembed.output import tables
 
@@ -112,7 +114,7 @@ def fit(
             seed=seed,
             n_threads=n_threads,
         )
-        check_transform(transform)
+        taken_as = train.agreed_transform(transform, config)  # type: ignore[arg-type]  # it checks
         others = layered.files(with_)
         first = layered.first_name(data, others)
         given = layered.transforms(with_transform, others)
@@ -133,7 +135,7 @@ def fit(
         }
         asked = options.training_samples(training_samples)
         samples = layered.large(data, others, **how) or layered.read(first, data, others, **how)
-        wanted: Any = {first: transform, **given} if others else transform
+        wanted: Any = {first: taken_as, **given} if others else taken_as
         expression = train.trained_on(samples, wanted, asked, config.seed)
         n_samples, some = samples.n_samples, expression.n_samples < samples.n_samples
         if some and not quiet:

@@ -44,7 +44,7 @@ def sweep(
     n_components: Annotated[int, typer.Option(help="Dimensions of the maps.")] = 2,
     hidden: args.Hidden = "100,50,50",
     recipe: args.Recipe = "fast",
-    transform: args.Transform = "log10",
+    transform: args.Transform = None,
     epochs: args.Epochs = None,
     iterations: args.Iterations = None,
     learning_rate: args.LearningRate = None,
@@ -103,6 +103,7 @@ def sweep(
             seed=seed,
         )
         chosen.cases(config)
+        transform = transform or "log10"
         Preprocessing(transform)  # type: ignore[arg-type]  # refuses an unknown one
         places = options.workers(backend, scheduler, n_workers, n_threads)
         box = options.limits(limits)

@@ -78,7 +78,7 @@ class Units:
     def advice(self) -> str:
         """The transforms that fit, as options of the command line."""
         return {
-            "counts": "--transform cpm",
+            "counts": "--transform cpm (or --likelihood counts)",
             "linear": "--transform log10 (or cpm)",
             "log": "--transform none",
             "centred": "--transform none",
@@ -159,7 +159,8 @@ def unit_doubt(
         return (
             f"{_look(units, origin)}, and the totals of its samples differ "
             f"({units.depth_ratio:.3g} times from their 10th to their 90th percentile), which the "
-            "transform log10 leaves in the map as if it were expression; use cpm."
+            "transform log10 leaves in the map as if it were expression; use cpm, or the "
+            "likelihood counts for raw counts."
         )
     raw = units.kind == "counts" and units.highest > MAX_LOG
     if transform == "none" and (raw or _is_linear(units, values)):

@@ -55,10 +55,10 @@ class Preprocessing:
 
     Parameters
     ----------
-    transform : {"log10", "cpm", "none"}
+    transform : {"log10", "cpm", "none", "counts"}
         ``log10``: log10(x + 1). ``cpm``: counts per million of the sample's observed total, then
-        log10(x + 1). ``none``: values that are on a log scale already. With layers, that of the
-        first.
+        log10(x + 1). ``none``: values that are on a log scale already. ``counts``: raw counts, left
+        as they are, for the likelihood of counts. With layers, that of the first.
     layers : tuple of Layer
         Where the samples were measured in several ways: the transform and the weight of each.
 
@@ -77,6 +77,11 @@ class Preprocessing:
         check_transform(self.transform)
         for layer in self.layers:
             check_transform(layer.transform)
+            if layer.transform == "counts":
+                raise InputError(
+                    f"The layer {layer.name} has the transform counts, but the likelihood of "
+                    "counts is for one matrix alone; choose cpm for it."
+                )
 
     @property
     def layer_names(self) -> list[str]:
@@ -131,7 +136,8 @@ class Preprocessing:
         ------
         InputError
             For a negative value; with ``cpm`` for a sample whose counts add up to zero; with
-            ``none`` for a value beyond `MAX_VALUE`.
+            ``none`` for a value beyond `MAX_VALUE`; with ``counts`` for a value that is no whole
+            number or beyond 2^31, and a sample without any count.
         """
         if values.dtype != np.float32 or values.ndim != 2:
             raise TypeError("values must be a two-dimensional float32 array.")
@@ -163,11 +169,15 @@ class Preprocessing:
         """Values on the model's scale in the units of the input, as a new float32 array.
 
         ``log10`` gives 10**x - 1 but at least 0, as expression is; ``cpm`` counts per million;
-        ``none`` the values themselves. A result beyond float32 is infinite. Any shape; with layers
-        the last axis has the model's genes, or those whose row numbers ``genes`` has.
+        ``none`` the values themselves; ``counts`` exp(x), the expected counts of a sample of size
+        one (see `fembed.solvers.count_model`). A result beyond float32 is infinite. Any shape; with
+        layers the last axis has the model's genes, or those whose row numbers ``genes`` has.
         """
         inverted = np.array(values, dtype=np.float32, order="C", ndmin=1)
-        if not self.layers and self.transform != "none":
+        if not self.layers and self.transform == "counts":
+            with np.errstate(over="ignore"):
+                np.exp(inverted, out=inverted)
+        elif not self.layers and self.transform != "none":
             undo_log10(inverted)
         for layer, columns in self._columns_of(inverted, genes):
             part = np.ascontiguousarray(inverted[..., columns] / np.float32(layer.weight))

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from fembed.data.chunks import row_chunks
 from fembed.errors import InputError, shown
 
-Transform = Literal["log10", "cpm", "none"]
-TRANSFORMS: tuple[str, ...] = get_args(Transform)
+Transform = Literal["log10", "cpm", "none", "counts"]
+#: What a matrix is transformed by; counts are not, they go with a likelihood of their own.
+TRANSFORMS: tuple[str, ...] = get_args(Transform)[:-1]
+#: Larger counts are none: no sequencer reads as often.
+MAX_COUNT = 2.0**31
 #: Largest value on the model's scale; sums of squares of larger ones overflow 32-bit floats.
 MAX_VALUE = 1e12
 _LN_10 = math.log(10.0)
@@ -20,7 +23,7 @@ _LN_10 = math.log(10.0)
 
 def check_transform(transform: Any) -> None:
     """Raise InputError for what is no transform."""
-    if transform not in TRANSFORMS:
+    if transform not in get_args(Transform):
         raise InputError(
             f"There is no transform {shown(transform)}; choose one of {', '.join(TRANSFORMS)}."
         )
@@ -33,6 +36,8 @@ def transform_in_place(
     scale: NDArray[np.float64] | None = None,
 ) -> None:
     """Transform checked values; ``scale`` multiplies the samples before, ``weight`` all after."""
+    if transform == "counts":
+        return
     for rows in row_chunks(*values.shape):
         block = values[rows]
         if scale is not None:
@@ -63,6 +68,9 @@ def refuse_values(
     if transform == "none":
         _refuse_extreme(values, origin, sample_names, gene_names)
         return
+    if transform == "counts":
+        _refuse_no_counts(values, origin, sample_names, gene_names)
+        return
     for rows in row_chunks(*values.shape):
         negative = values[rows] < 0
         if negative.any():
@@ -91,6 +99,61 @@ def _refuse_extreme(
                 f"too large for squares in 32-bit floats (the limit is {MAX_VALUE:g}); give values "
                 "in larger units, or take logarithms."
             )
+
+
+def _refuse_no_counts(
+    values: NDArray[np.float32], origin: str, sample_names: Any, gene_names: Any
+) -> None:
+    """Raise InputError for negative, fractional and impossibly large values, and empty samples."""
+    for is_wrong, what, instead in _NO_COUNTS:
+        number, n_observed, first = 0, 0, None
+        for rows in row_chunks(*values.shape):
+            block = values[rows]
+            wrong = is_wrong(block)
+            n_observed += int(np.count_nonzero(~np.isnan(block)))
+            if first is None and wrong.any():
+                row, gene = (int(k) for k in np.argwhere(wrong)[0])
+                first = rows.start + row, gene
+            number += int(np.count_nonzero(wrong))
+        if first is not None:
+            raise InputError(
+                f"{number / n_observed:.2g} of the values in {origin} are {what}, such as "
+                f"{values[first]:g} for sample {_called(sample_names, first[0])} and gene "
+                f"{_called(gene_names, first[1])}, so they are no counts; {instead}."
+            )
+    for rows in row_chunks(*values.shape):
+        block = values[rows]
+        empty = (np.nansum(block, axis=1) == 0) & ~np.isnan(block).all(axis=1)
+        if empty.any():
+            sample = rows.start + int(np.argmax(empty))
+            raise InputError(
+                f"The sample {_called(sample_names, sample)} in {origin} has no counts: all of its "
+                "values are zero; remove it, and others like it."
+            )
+
+
+_INSTEAD = (
+    "the likelihood of counts is for raw counts, and other values are for models without it (with "
+    "the transform cpm or log10 for linear values, none for logarithms)"
+)
+#: What counts cannot be, what such values are called, and what to do.
+_NO_COUNTS: tuple[tuple[Any, str, str], ...] = (
+    (
+        lambda block: block < 0,
+        "negative",
+        _INSTEAD,
+    ),
+    (
+        lambda block: ~np.isnan(block) & (block != np.rint(block)),
+        "no whole numbers",
+        f"round expected counts; {_INSTEAD}",
+    ),
+    (
+        lambda block: block > MAX_COUNT,
+        f"above {MAX_COUNT:.3g}",
+        _INSTEAD,
+    ),
+)
 
 
 def per_million(

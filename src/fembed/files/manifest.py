@@ -20,9 +20,9 @@ from fembed.errors import InputError, readable
 from fembed.files.schema import parsed, shown_json
 
 #: 2: a model may hold what is learnt after its training. 3: options of a fit have their present
-#: names (see `fembed.config.FORMER_NAMES`). 4: a model may have layers. Versions 1 to 3 are read as
-#: before.
-SCHEMA_VERSION = 4
+#: names (see `fembed.config.FORMER_NAMES`). 4: a model may have layers. 5: or be of counts.
+#: Versions 1 to 4 are read as before.
+SCHEMA_VERSION = 5
 
 PathLike = str | os.PathLike[str]
 Arrays = dict[str, NDArray[Any]]

@@ -12,8 +12,9 @@ from fembed import engine
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted, first_names
+from fembed.inference import counts
 from fembed.inference.imputation import most_probable_places
-from fembed.inference.matching import as_model, check_placed, match
+from fembed.inference.matching import Matched, as_model, check_placed, match
 from fembed.model import Model
 from fembed.solvers import surprise
 
@@ -34,10 +35,12 @@ class AberrantGenes(ShowsFacts):
     gene_names : array of str, n_genes
         The model's genes that the data have.
     measured, expected : float32, k x n_genes
-        After the transform; a gene's expected value does not depend on its own.
+        After the transform; a gene's expected value does not depend on its own. In a model of
+        counts these are counts, and the sample's place depends on all of them.
     z : float32, k x n_genes
         Standardised residuals: on the scale of the sample's own noise, with independent genes'
-        nearly uncorrelated, and NaN where nothing was measured.
+        nearly uncorrelated, and NaN where nothing was measured. Of counts, randomised quantile
+        residuals (`fembed.inference.counts.quantile_residuals`).
     p_value : float64, k x n_genes
         Two-sided.
     fdr : float64, k x n_genes
@@ -178,6 +181,8 @@ def aberrant_genes(
     ((3, 30), ['sample', 'gene', 'measured'])
     """
     model = as_model(model)
+    if model.count_model is not None:
+        return _of_counts(model, match(model, data), n_threads)
     if model.residual_factors is None:
         raise InputError(
             "The model has no residual factors, so it does not know how far a gene may be from "
@@ -199,4 +204,21 @@ def aberrant_genes(
         model.preprocessing.unweighted(values, found.genes) for values in (measured, expected)
     )
     names = model.gene_names[found.genes]
+    return AberrantGenes(found.sample_names, names, measured, expected, z, p_value, fdr)
+
+
+def _of_counts(model: Model, found: Matched, n_threads: int | None) -> AberrantGenes:
+    """By the distribution of each count at the sample's place and size."""
+    assert model.count_model is not None
+    placed = counts.placed(model, found, n_threads)
+    measured, shape = found.profiles, found.profiles.shape
+    mean = np.exp(placed.log_mean[:, found.genes].astype(np.float64))
+    dispersion = model.count_model.dispersion[found.genes].astype(np.float64)
+    z, p_value, fdr = np.empty(shape, np.float32), np.empty(shape), np.empty(shape)
+    for row, name in enumerate(found.sample_names):
+        z[row], p_value[row] = counts.quantile_residuals(
+            measured[row], mean[row], dispersion, str(name)
+        )
+        fdr[row] = surprise.false_discovery_rate(p_value[row])
+    names, expected = model.gene_names[found.genes], mean.astype(np.float32)
     return AberrantGenes(found.sample_names, names, measured, expected, z, p_value, fdr)

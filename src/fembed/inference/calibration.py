@@ -20,7 +20,6 @@ from fembed.inference.matching import (
 )
 from fembed.model import Calibration, Model
 from fembed.solvers import novelty, residual_factors, uncertainty
-from fembed.solvers.samples import losses
 from fembed.solvers.uncertainty import MIN_SAMPLES
 
 
@@ -85,13 +84,15 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
         )
         places = solution.u
     at_places = replace(model.parameters, sample_embedding=places)
-    factors = residual_factors.learn(at_places, _rows(found, learning), n_threads)
+    factors = None
+    if model.count_model is None:
+        factors = residual_factors.learn(at_places, _rows(found, learning), n_threads)
     model = replace(model, residual_factors=factors)
     left = None
     if learning is trained:
         left = np.full(model.n_samples, np.nan)
         left[trained_at[trained]] = novelty.of_training(
-            at_places, factors, _rows(found, trained), n_threads
+            at_places, factors, _rows(found, trained), n_threads, model.criterion()
         )
     held_out_names = found.sample_names[held_out]
     calibration = _measured(model, _rows(found, held_out), held_out_names, left, n_threads)
@@ -122,14 +123,14 @@ def _measured(
         return replace(known, unexplained=left)
     criterion = model.criterion()
     solution = criterion.place(model.parameters, profiles, n_threads=n_threads)
-    loss = losses(model.parameters, profiles, solution.u, n_threads)
+    loss = criterion.losses(model.parameters, profiles, solution.u, n_threads)
     check_placed(names, solution.u, loss)
     factor = uncertainty.ellipse_factor(criterion, model.parameters, profiles, n_threads)
     found = Calibration(factor, np.sort(loss), held_out=True)
     if left is None:
         return found
     rest = novelty.unexplained(
-        model.parameters, model.residual_factors, profiles, solution.u, n_threads
+        model.parameters, model.residual_factors, profiles, solution.u, n_threads, criterion
     )
     scores = np.sort(novelty.score(rest, solution.u, left, model.sample_embedding))
     return replace(found, unexplained=left, reference_score=scores)

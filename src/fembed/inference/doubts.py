@@ -10,7 +10,6 @@ from fembed.engine import Float32, decode
 from fembed.errors import InputError
 from fembed.model import Model
 from fembed.parameters import Parameters
-from fembed.solvers.samples import losses
 
 #: So many places of the model are compared with new data: enough for a mean and a spread.
 N_PLACES = 8
@@ -76,7 +75,7 @@ def other_values_doubt(
     some = even_choice(len(rows), MAX_CHECKED_SAMPLES)
     if not some.size:
         return None
-    loss = losses(
+    loss = model.criterion().losses(
         model.parameters,
         np.ascontiguousarray(profiles[some]),
         model.sample_embedding[rows[some]],

@@ -89,6 +89,11 @@ def extend(
     if not is_number(epochs) or not 0 <= epochs <= MAX_EPOCHS:
         raise InputError(f"epochs is {shown(epochs)}; choose a number from 0 to {MAX_EPOCHS}.")
     model = as_model(model)
+    if model.count_model is not None:
+        raise InputError(
+            "A model of counts cannot be extended yet; fit it again on the old and the new samples "
+            "together, or place the new ones with project."
+        )
     new = match(model, data)
     known = training_rows(model, new.sample_names, "the new data")
     if (known >= 0).any():

@@ -14,6 +14,7 @@ from fembed.data.preprocess import check_scale
 from fembed.engine import Float32
 from fembed.errors import InputError
 from fembed.facts import ShowsFacts, counted, first_names
+from fembed.inference import counts
 from fembed.inference.matching import Matched, as_expression, as_model, check_placed, match
 from fembed.model import Model
 from fembed.solvers.criterion import Criterion
@@ -37,7 +38,8 @@ class Imputation(ShowsFacts):
         The places that were decoded: the most probable ones.
     sd : float32, k x n_genes, or None
         If it was asked for: the standard deviation of what a measurement would show, after the
-        transform (log10 for counts), where the noise is normal. NaN where ``values`` are measured.
+        transform (log10 for counts), where the noise is normal; in a model of counts, that of the
+        count. NaN where ``values`` are measured.
     """
 
     sample_names: NDArray[np.object_]
@@ -88,8 +90,9 @@ def impute(
         Leave measured values as they are: a measurement is nearer the truth than what others
         suggest. False replaces them by what the model expects there (denoising).
     scale : {"input", "model"}
-        Values in the units of the training data (with the transform ``cpm`` counts per million),
-        or after the transform.
+        Values in the units of the training data (with the transform ``cpm`` counts per million; in
+        a model of counts the expected counts of a sample of the same size), or after the transform
+        (in a model of counts the logarithm of the rate).
     transform : "match", optional
         Bring values in other units (logarithms of another base, counts per million, counts) to
         those of the training data first, if the genes' means say so; a `DataWarning` says what was
@@ -124,6 +127,8 @@ def impute(
     check_scale(scale)
     panel = as_expression(model, data, transform=transform, gene_map=gene_map)
     found = match(model, panel)
+    if model.count_model is not None:
+        return _of_counts(model, found, panel, keep_observed, scale, sd, n_threads)
     places = most_probable_places(model, found, n_threads)
     values = _expected(model, found, places, n_threads)
     check_placed(found.sample_names, places, values)
@@ -144,6 +149,38 @@ def impute(
     if deviation is not None and keep_observed:
         deviation[observed] = np.nan
     return Imputation(found.sample_names, model.gene_names, values, observed, places, deviation)
+
+
+def _of_counts(
+    model: Model,
+    found: Matched,
+    panel: Expression,
+    keep_observed: bool,
+    scale: str,
+    sd: bool,
+    n_threads: int | None,
+) -> Imputation:
+    """Expected counts at the samples' own sizes, or logarithms of rates."""
+    if scale == "model" and (keep_observed or sd):
+        raise InputError(
+            "On the scale of the model, the logarithm of a rate, there are expected values alone; "
+            "give keep_observed=False (--observed replace) and no sd, or leave the scale out."
+        )
+    placed = counts.placed(model, found, n_threads)
+    observed = np.zeros(placed.log_mean.shape, bool)
+    observed[:, found.genes] = ~np.isnan(found.profiles)
+    if scale == "model":
+        values = placed.log_mean - np.log(placed.size)[:, None].astype(np.float32)
+        return Imputation(found.sample_names, model.gene_names, values, observed, placed.places)
+    values = np.exp(placed.log_mean)
+    deviation = counts.deviations(model, placed, n_threads) if sd else None
+    if keep_observed:
+        measured = panel.take_genes(model.gene_names).values
+        values[observed] = measured[observed]
+        if deviation is not None:
+            deviation[observed] = np.nan
+    names, genes = found.sample_names, model.gene_names
+    return Imputation(names, genes, values, observed, placed.places, deviation)
 
 
 def _measured(model: Model, panel: Expression, measured: Float32) -> Float32:

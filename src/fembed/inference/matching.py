@@ -125,7 +125,7 @@ def match(
         profiles = np.ascontiguousarray(profiles[:, genes])
     for (layer, columns), doubt in zip(pieces, doubts, strict=True):
         at = np.flatnonzero((columns.start <= genes) & (genes < columns.stop))
-        if doubt is None and len(at):
+        if doubt is None and len(at) and layer.transform != "counts":
             whole = len(at) == len(genes)
             doubt = scale_doubt(
                 parameters if whole else parameters.take_genes(at),
@@ -135,7 +135,7 @@ def match(
         if doubt is not None:
             mend = units.sentence(model, expression)
             warnings.warn(mend or doubt, DataWarning, stacklevel=3)
-    if doubts == [None] and model.preprocessing.transform != "none":
+    if doubts == [None] and model.preprocessing.transform not in ("none", "counts"):
         hidden = units.made_of_logarithms(expression) and units.sentence(model, expression)
         if hidden:
             warnings.warn(hidden, DataWarning, stacklevel=3)

@@ -22,7 +22,7 @@ from fembed.parameters import Parameters
 from fembed.progress import Bar
 from fembed.solvers import novelty, uncertainty
 from fembed.solvers.criterion import Criterion
-from fembed.solvers.samples import joined, losses
+from fembed.solvers.samples import joined
 
 #: With a smaller share of the genes there is no p-value: losses of panels differ.
 MIN_SHARE = 0.5
@@ -42,7 +42,8 @@ class Projection(ShowsFacts):
     sample_embedding : float32, k x n_components
         Coordinates in the model's map.
     loss : float64, k
-        Mean squared error over the sample's observed genes, on the model's scale.
+        Mean squared error over the sample's observed genes, on the model's scale; of counts, the
+        deviance over its expectation, which is about one and does not depend on the depth.
     covariance : float64, k x n_components x n_components
         Covariance of the coordinates: how far they would move if other genes of the same kind had
         been measured. Under the likelihood it is the inverse information; see
@@ -210,7 +211,7 @@ def _projected(
     parameters, profiles = found.parameters, found.profiles
     criterion = model.criterion().take_genes(found.genes)
     solution = _placed(criterion, parameters, profiles, n_threads, workers, told)
-    loss = losses(parameters, profiles, solution.u, n_threads)
+    loss = criterion.losses(parameters, profiles, solution.u, n_threads)
     check_placed(found.sample_names, solution.u, loss)
     covariance = uncertainty.covariance(criterion, parameters, profiles, solution, n_threads)
     p_value = None
@@ -287,7 +288,9 @@ def _p_value(
     scores, reference = loss, known.reference_loss
     if known.reference_score is not None and known.unexplained is not None:
         factors = model.residual_factors and model.residual_factors.take_genes(found.genes)
-        left = novelty.unexplained(found.parameters, factors, found.profiles, places, n_threads)
+        left = loss
+        if model.count_model is None:
+            left = novelty.unexplained(found.parameters, factors, found.profiles, places, n_threads)
         scores = novelty.score(left, places, known.unexplained, model.sample_embedding)
         reference = known.reference_score
     p_value = novelty.p_value(scores, reference)

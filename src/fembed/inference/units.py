@@ -70,6 +70,11 @@ def in_model_units(model: Model, expression: Expression) -> Expression:
             "The transform 'match' is for data and models of one measurement, not for several "
             "layers; give each layer in the units of the training data."
         )
+    if model.count_model is not None:
+        raise InputError(
+            "The transform 'match' has nothing to convert to for a model of counts; give raw "
+            "counts, and leave it out."
+        )
     expression.check(min_samples=1, allow_unobserved_genes=True)
     some = _some(expression)
     if _doubt(model, some) is None:

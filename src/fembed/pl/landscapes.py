@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.chunks import even_choice
 from fembed.errors import InputError
+from fembed.inference.counts import refuse_measured
 from fembed.inference.matching import as_expression, training_rows
 from fembed.inference.projection import project
 from fembed.model import Model
@@ -262,6 +263,7 @@ def _measured(model: Model, gene: str, data: Any) -> tuple[NDArray[np.intp], Flo
     everyone = np.arange(model.n_samples)
     if data is None:
         return everyone, np.full(model.n_samples, np.nan)
+    refuse_measured(model)
     expression = as_expression(model, data)
     at = training_rows(model, expression.sample_names, expression.origin)
     there = np.flatnonzero(at >= 0)

@@ -185,4 +185,5 @@ def _scale_of(model: Model) -> str:
         "log10": "log10(x + 1)",
         "cpm": "log10(counts per million + 1)",
         "none": "the data's own scale",
+        "counts": "the logarithm of the rate",
     }[model.preprocessing.transform]

@@ -185,6 +185,7 @@ def scale_name(model: Any, gene: str | None = None) -> str:
         "log10": "log10(x + 1)",
         "cpm": "log10(CPM + 1)",
         "none": "scale of the data",
+        "counts": "logarithm of the rate",
     }[model.preprocessing.layer_of(row, model.n_genes).transform]
 
 

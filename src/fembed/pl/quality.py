@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fembed.data.chunks import even_choice
 from fembed.data.expression import Expression
 from fembed.errors import InputError
+from fembed.inference.counts import refuse_measured
 from fembed.inference.matching import as_expression, training_rows
 from fembed.inference.projection import project
 from fembed.model import Model
@@ -202,6 +203,7 @@ def _some_samples(expression: Expression, most: int) -> Expression:
 
 
 def _transformed(model: Model, expression: Expression) -> NDArray[np.float32]:
+    refuse_measured(model)
     found = expression.find_genes(model.gene_names)
     if found.n_found == 0:
         raise InputError(f"{expression.origin} and the model have no gene in common.")

@@ -114,7 +114,7 @@ def map_samples(
     return replace(
         placed,
         labels={name: column.take(rows) for name, column in columns.items()},
-        measured=_measured(model, data, rows),
+        measured=_measured(model, data, rows) if model.count_model is None else None,
     )
 
 

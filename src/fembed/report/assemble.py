@@ -142,7 +142,8 @@ def _tiles(model: Model, comparison: Comparison) -> list[tuple[str, str, str]]:
     if "explained_variance" in training:
         beside = training.get("pca_explained_variance")
         note = "" if beside is None else f"PCA of the same dimension: {beside:.1%}"
-        tiles.append(("variance explained", f"{training['explained_variance']:.1%}", note))
+        of = "variance" if model.count_model is None else "deviance"
+        tiles.append((f"{of} explained", f"{training['explained_variance']:.1%}", note))
     accuracy = [row for row in comparison.rows if "accuracy" in row.what]
     if accuracy:
         row = next((r for r in accuracy if r.what.endswith("projected samples")), accuracy[0])
@@ -152,7 +153,8 @@ def _tiles(model: Model, comparison: Comparison) -> list[tuple[str, str, str]]:
     if "mse" in training:
         held_out = training.get("held_out_mse")
         note = "" if held_out is None else f"held out: {held_out:.3g}"
-        tiles.append(("mean squared error", f"{training['mse']:.3g}", note))
+        what = "mean squared error" if model.count_model is None else "mean deviance"
+        tiles.append((what, f"{training['mse']:.3g}", note))
     if "seconds" in training:
         threads = training.get("n_threads")
         note = "" if threads is None else counted(int(threads), "thread")

@@ -96,8 +96,8 @@ def badly_fitting(samples: MapSamples) -> Check:
 def overfitting(model: Model) -> Check | None:
     """The error on held-out samples or entries against the training's; None without them."""
     held_out, mse = model.training.get("held_out_mse"), model.training.get("mse")
-    if held_out is None or not mse:
-        return None
+    if held_out is None or not mse or model.count_model is not None:
+        return None  # the two deviances of counts are those of other genes
     ratio = float(held_out) / float(mse)
     what = "entries" if model.config.validation_entries else "samples"
     text = (

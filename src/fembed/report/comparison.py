@@ -67,6 +67,9 @@ def compare(
                 f"{training['pca_explained_variance']:.1%}",
             )
         )
+    if model.count_model is not None:
+        notes.append("A model of counts is not compared with PCA, which has another scale.")
+        return Comparison(rows, notes)
     if samples.measured is None:
         notes.append("Neighbours and distances are compared where the data are given.")
         return Comparison(rows, notes)

@@ -125,6 +125,16 @@ class Criterion:
             )
         return places
 
+    def losses(
+        self,
+        parameters: Parameters,
+        profiles: Float32,
+        places: Float32,
+        n_threads: int | None = None,
+    ) -> NDArray[np.float64]:
+        """Mean squared error (k) of each profile's observed genes at its place."""
+        return samples.losses(parameters, profiles, places, n_threads)
+
     def _groups(self, profiles: Float32) -> list[tuple[NDArray[np.intp], Float32, Likelihood]]:
         """Rows that share a likelihood, which depends on how many genes they have, and profiles."""
         if self.factors is None:

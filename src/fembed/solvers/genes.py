@@ -191,7 +191,7 @@ def _estimated_prior(
     profiles, now = np.ascontiguousarray(values[:, genes].T), found[genes]
     n_observed = int((~np.isnan(profiles)).sum())
     uncertainty = np.zeros((now.shape[1], now.shape[1]))
-    prior = _distribution(now, uncertainty, MIN_NOISE)
+    prior = distribution(now, uncertainty, MIN_NOISE)
     begin = GeneSolver(parameters, prior).solve(
         profiles, now[:, None, :], max_iterations=0, n_threads=n_threads
     )
@@ -201,7 +201,7 @@ def _estimated_prior(
             profiles, now[:, None, :], max_iterations=1, curvature=True, n_threads=n_threads
         )
         now = solution.u
-        inverse = np.linalg.inv(_firm(solution.curvature))
+        inverse = np.linalg.inv(firm(solution.curvature))
         precision = prior.likelihood.precision
         assert precision is not None
         # What of the unknowns the samples say, and not the prior.
@@ -210,16 +210,17 @@ def _estimated_prior(
         squares = float(solution.cost.sum())
         squares -= float(np.einsum("gi,ij,gj->", away, precision, away))
         noise = max(squares / max(n_observed - freedom, 1.0), MIN_NOISE)
-        prior = _distribution(now, prior.noise * inverse.mean(axis=0), noise)
+        prior = distribution(now, prior.noise * inverse.mean(axis=0), noise)
     return prior
 
 
-def _distribution(now: Float32, uncertainty: NDArray[np.float64], noise: float) -> Prior:
+def distribution(now: Float32, uncertainty: NDArray[np.float64], noise: float) -> Prior:
+    """That of unknowns (n_genes x n) which are known up to an ``uncertainty`` (n x n)."""
     covariance = np.cov(now.T.astype(np.float64), bias=True) + uncertainty
-    return Prior(now.mean(axis=0, dtype=np.float64), _firm(covariance), noise)
+    return Prior(now.mean(axis=0, dtype=np.float64), firm(covariance), noise)
 
 
-def _firm(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+def firm(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     """Positive definite also where float32 sums left directions without any."""
     size = matrices.shape[-1]
     least = 1e-6 * np.trace(matrices, axis1=-2, axis2=-1) / size + 1e-12

@@ -17,7 +17,8 @@ from fembed.data.chunks import even_choice, row_chunks
 from fembed.engine import Float32
 from fembed.parameters import Parameters
 from fembed.solvers import residual_factors
-from fembed.solvers.criterion import Criterion
+from fembed.solvers.count_criterion import CountCriterion
+from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 from fembed.solvers.residual_factors import ResidualFactors, alike
 
 Float64 = NDArray[np.float64]
@@ -40,15 +41,22 @@ def unexplained(
     profiles: Float32,
     places: Float32,
     n_threads: int | None = None,
+    criterion: Criterion = SUM_OF_SQUARES,
 ) -> Float64:
     """Mean square (k) of what map and factors leave of each profile's observed genes.
+
+    Of counts it is the deviance over its expectation, which a sample's depth does not change.
 
     Parameters
     ----------
     parameters, factors
         Of the genes of ``profiles`` (k x n_genes, NaN where missing), on their scale.
     places : float32, k x n_components
+    criterion : Criterion
+        Of these genes; that of counts says that the profiles hold some.
     """
+    if isinstance(criterion, CountCriterion):
+        return criterion.losses(parameters, profiles, places, n_threads)
     found = np.empty(len(profiles))
     for rows in row_chunks(*profiles.shape):
         points = np.ascontiguousarray(places[rows])
@@ -66,6 +74,7 @@ def of_training(
     factors: ResidualFactors | None,
     values: Float32,
     n_threads: int | None = None,
+    criterion: Criterion = SUM_OF_SQUARES,
 ) -> Float64:
     """What is left of evenly many training samples (n_samples); NaN for the others."""
     found = np.full(len(values), np.nan)
@@ -75,7 +84,7 @@ def of_training(
         some = even_choice(len(rows), MAX_PATTERNS)
         rows, profiles = rows[some], profiles[some]
     places = parameters.sample_embedding[rows]
-    found[rows] = unexplained(parameters, factors, profiles, places, n_threads)
+    found[rows] = unexplained(parameters, factors, profiles, places, n_threads, criterion)
     return found
 
 
@@ -124,9 +133,9 @@ def reference(
         trained, profiles, n_starts=1, max_iterations=ITERATIONS, n_threads=n_threads
     )
     scores = score(
-        unexplained(trained, factors, profiles, found.u, n_threads),
+        unexplained(trained, factors, profiles, found.u, n_threads, criterion),
         found.u,
-        of_training(trained, factors, known, n_threads),
+        of_training(trained, factors, known, n_threads, criterion),
         trained.sample_embedding,
     )
     return [float(value) for value in np.sort(scores)]

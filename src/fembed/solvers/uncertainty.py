@@ -61,11 +61,11 @@ def covariance(
     coordinates or do not determine them.
     """
     if criterion.is_likelihood:
-        return _inverse(solution.curvature)
+        return inverse(solution.curvature)
     return _sandwich(parameters, profiles, solution, n_threads)
 
 
-def _inverse(information: Float64) -> Float64:
+def inverse(information: Float64) -> Float64:
     """Inverses of k matrices (k x d x d); infinite where there is none."""
     found = np.full(information.shape, np.inf)
     finite = np.flatnonzero(np.isfinite(information).all(axis=(1, 2)))

@@ -123,6 +123,11 @@ def sweep(
     config = FitConfig.of(config)
     preprocessing = Preprocessing(transform)
     cases = grid.cases(config)
+    if any(case.takes_counts for case in cases):
+        raise InputError(
+            "A sweep does not have the likelihood counts yet; fit such models one by one, or leave "
+            "it out."
+        )
     classifier_steps = checked_whole("classifier_steps", classifier_steps, 0, MAX_STEPS)
     fold_seed = checked_whole("fold_seed", fold_seed, 0, MAX_FOLD_SEED)
     checked_kind("held_out", held_out, bool, "True or False")

@@ -22,7 +22,7 @@ def fit(
     adata: AnnData,
     n_components: int = 2,
     *,
-    transform: Transform = "log10",
+    transform: Transform | None = None,
     layer: str | None = None,
     use_raw: bool = False,
     mask_var: str | NDArray[np.bool_] | None = None,
@@ -44,9 +44,10 @@ def fit(
         In memory or backed; a view becomes an object of its own.
     n_components : int
         Dimensions of the sample embedding.
-    transform : {"log10", "cpm", "none"}
-        The transform of the values: log10(x + 1); counts per million and then log10(x + 1); or
-        none, for values that are on a log scale already, as after ``sc.pp.log1p``.
+    transform : {"log10", "cpm", "none"}, optional
+        The transform of the values: log10(x + 1), the default; counts per million and then
+        log10(x + 1); or none, for values that are on a log scale already, as after ``sc.pp.log1p``.
+        With the option ``likelihood="counts"`` there is none: the values are raw counts.
     layer, use_raw : str or bool
         Fit on this layer, or on ``adata.raw`` with its genes, instead of on ``adata.X``.
     mask_var : str, or bool array, n_genes, optional

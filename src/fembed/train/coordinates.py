@@ -14,14 +14,12 @@ from fembed.config import FitConfig
 from fembed.data.chunks import even_choice
 from fembed.engine import Float32
 from fembed.parameters import Parameters
-from fembed.solvers.criterion import Criterion
+from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 from fembed.solvers.samples import (
     START_GENES,
     candidate_points,
     grid_points,
-    losses,
     mean_curvature,
-    place,
 )
 
 #: So many genes decide where a sample is reseated; more would cost time and change few decisions.
@@ -86,13 +84,15 @@ def join(
     training_samples: NDArray[np.intp],
     samples: NDArray[np.intp],
     n_threads: int | None = None,
+    criterion: Criterion = SUM_OF_SQUARES,
 ) -> None:
     """Place ``samples``, which were held out, among those trained on, in place."""
     if not samples.size:
         return
-    # They go on from here, so a part of the genes does.
-    genes = even_choice(parameters.n_genes, START_GENES)
-    placed = place(
+    # They go on from here, so a part of the genes does, but not of those of sparse counts.
+    most = parameters.n_genes if criterion.is_likelihood else START_GENES
+    genes = even_choice(parameters.n_genes, most)
+    placed = criterion.take_genes(genes).place(
         parameters.take_samples(training_samples).take_genes(genes),
         np.ascontiguousarray(values[np.ix_(samples, genes)]),
         n_starts=1,
@@ -105,7 +105,8 @@ def join(
 def last_solve(
     parameters: Parameters, values: Float32, config: FitConfig, criterion: Criterion
 ) -> NDArray[np.float64]:
-    """Solve every sample from where it is, in place; returns the mean squared errors."""
+    """Solve every sample from where it is, in place; returns their losses."""
+    whole = criterion
     iterations = LAST_SOLVE_PAIRS // values.size - 1
     deciding, profiles = parameters, values
     if iterations < 1:
@@ -121,7 +122,7 @@ def last_solve(
         max_iterations=int(np.clip(iterations, 1, LAST_SOLVE_ITERATIONS)),
         n_threads=config.n_threads,
     )
-    return losses(parameters, values, parameters.sample_embedding, config.n_threads)
+    return whole.losses(parameters, values, parameters.sample_embedding, config.n_threads)
 
 
 def fix_gauge(parameters: Parameters, n_threads: int | None = None) -> None:

@@ -16,6 +16,8 @@ from fembed.errors import DataWarning
 from fembed.model import Calibration
 from fembed.parameters import Parameters
 from fembed.solvers import novelty, residual_factors, uncertainty
+from fembed.solvers.count_criterion import CountCriterion
+from fembed.solvers.count_model import CountModel
 from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 
 #: Entries of so many samples and genes tell how well values are predicted while training goes on;
@@ -29,15 +31,25 @@ MAX_DEAD_SHARE = 0.5
 class Probe:
     """A few entries of the matrix, to tell how well they are predicted while training goes on."""
 
-    def __init__(self, values: Float32, parameters: Parameters) -> None:
+    def __init__(
+        self, values: Float32, parameters: Parameters, size: NDArray[np.float64] | None = None
+    ) -> None:
         self._rows = even_choice(len(values), PROBE_SAMPLES)
         self._genes = even_choice(parameters.n_genes, PROBE_GENES)
         self._true = values[np.ix_(self._rows, self._genes)]
+        self._are_counts = size is not None
+        if size is not None:
+            self._true = np.log1p(self._true / size[self._rows, None].astype(np.float32))
 
     def correlation(self, parameters: Parameters, n_threads: int | None) -> float | None:
-        """Pearson's r of true and predicted values; None where one of them is constant."""
+        """Pearson's r of true and predicted values; None where one of them is constant.
+
+        Of counts it is that of log(1 + counts per size).
+        """
         positions = np.ascontiguousarray(parameters.sample_embedding[self._rows])
         predicted = engine.decode(parameters, positions, genes=self._genes, n_threads=n_threads)
+        if self._are_counts:
+            predicted = np.logaddexp(0.0, predicted)
         observed = ~np.isnan(self._true)
         pair = np.array([self._true[observed], predicted[observed]], np.float64)
         pair -= pair.mean(axis=1, keepdims=True)
@@ -100,6 +112,7 @@ def held_out_measures(
     held_out: NDArray[np.intp],
     config: FitConfig,
     calibrate: bool,
+    count_model: CountModel | None = None,
 ) -> HeldOutMeasures:
     """How sure places are, and how well new samples fit, before the latter are trained on.
 
@@ -109,16 +122,22 @@ def held_out_measures(
         Its samples are the rows ``training`` of ``values`` (n_samples x n_genes).
     calibrate : bool
         False measures nothing but the independent genes, on which the last solve depends.
+    count_model : CountModel, optional
+        That the values are counts, which have no residual factors.
     """
     if len(held_out) < uncertainty.MIN_SAMPLES:
         return HeldOutMeasures()
     some = even_choice(len(training), residual_factors.MAX_SAMPLES)
     compared, known = trained.take_samples(some), values[training[some]]
-    factors = residual_factors.learn(compared, known, config.n_threads)
-    number = 0.0 if factors is None else factors.independent_genes
+    factors, number = None, None
+    if count_model is None:
+        factors = residual_factors.learn(compared, known, config.n_threads)
+        number = 0.0 if factors is None else factors.independent_genes
     if not calibrate:
         return HeldOutMeasures(independent_genes=number)
     criterion = SUM_OF_SQUARES
+    if count_model is not None:
+        criterion = CountCriterion.of_counts(count_model, trained.sample_embedding)
     if config.places_by_likelihood:
         criterion = Criterion.of_samples(factors, trained.sample_embedding)
     profiles = np.ascontiguousarray(values[held_out[: uncertainty.MAX_SAMPLES]])

@@ -158,11 +158,14 @@ def cool_down(trainer: Trainer, stopping: EarlyStopping, stage: Stage, calibrate
         trainer.advance(begin + alone - trainer.step, training, falling)
         if calibrate or config.places_by_likelihood:
             trained = trainer.parameters.take_samples(training)
-            measured = held_out_measures(trained, values, training, others, config, calibrate)
+            measured = held_out_measures(
+                trained, values, training, others, config, calibrate, trainer.count_model
+            )
             stage.ellipse_factor = measured.ellipse_factor
             stage.reference_score = measured.reference_score
             stage.independent_genes = measured.independent_genes
-        join(trainer.parameters, values, training, others, config.n_threads)
+        criterion = trainer.criterion(training)
+        join(trainer.parameters, values, training, others, config.n_threads, criterion)
         stage.joined = True
     trainer.advance(begin + n_steps - trainer.step, np.arange(len(values)), falling)
 

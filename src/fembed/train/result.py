@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fembed.model import Calibration
 from fembed.parameters import Parameters
+from fembed.solvers.count_model import CountModel
 from fembed.solvers.residual_factors import ResidualFactors
 
 Curve = list[dict[str, float | int | None]]
@@ -93,11 +94,13 @@ class Trained:
     ----------
     parameters : Parameters
     sample_loss : array, n_samples
-        Mean squared error of each sample's observed entries.
+        Mean squared error of each sample's observed entries; of counts, their deviance over its
+        expectation.
     variance : float
-        Mean square of the observed entries around their genes' means.
-    pca_explained_variance : float
-        The share of it that as many principal components explain.
+        Mean square of the observed entries around their genes' means; of counts, the mean deviance
+        of a model whose samples differ in their size alone.
+    pca_explained_variance : float, optional
+        The share of it that as many principal components explain; None for counts.
     held_out_mse : float, optional
         The best of the held-out samples or entries; None if nothing was evaluated.
     n_held_out : int
@@ -107,18 +110,24 @@ class Trained:
     summary : TrainingSummary
     calibration : Calibration, optional
     residual_factors : ResidualFactors, optional
+    count_model : CountModel, optional
+        Of counts.
+    mse : float, optional
+        The mean deviance of counts; for measured values `sample_loss` says it.
     """
 
     parameters: Parameters
     sample_loss: NDArray[np.float64]
     variance: float
-    pca_explained_variance: float
+    pca_explained_variance: float | None
     held_out_mse: float | None
     n_held_out: int
     stopped: str
     summary: TrainingSummary
     calibration: Calibration | None = None
     residual_factors: ResidualFactors | None = None
+    count_model: CountModel | None = None
+    mse: float | None = None
 
     def report(self) -> dict[str, Any]:
         """What `Model.training` says of the recipe's part, JSON-able."""

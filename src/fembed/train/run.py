@@ -27,6 +27,7 @@ from fembed.progress import Bar
 from fembed.solvers import uncertainty
 from fembed.threads import thread_count
 from fembed.train.checkpoint import FIT, Checkpoint, about, digest
+from fembed.train.counts import fit_counts
 from fembed.train.fast import fit_fast
 from fembed.train.published import fit_published
 from fembed.train.result import Progress, Trained
@@ -42,13 +43,14 @@ MAX_WEIGHTS = 2**31 - 1
 #: The largest difference within a gene is at least this: squares of smaller ones leave 32-bit
 #: floats.
 MIN_SPAN = 1e-12
+RECIPES = {"fast": fit_fast, "published": fit_published}
 
 
 def fit(
     data: Any,
     config: FitConfig | None = None,
     *,
-    transform: Transform | Mapping[str, Transform] = "log10",
+    transform: Transform | Mapping[str, Transform] | None = None,
     calibrate: bool = True,
     labels: str | Sequence[str] | Mapping[str, Any] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -71,11 +73,13 @@ def fit(
         ``LAYER:FEATURE``; a sample may lack a layer.
     config : FitConfig, optional
         The options; see `FitConfig`.
-    transform : {"log10", "cpm", "none"}, or dict of these
-        The transform of the values: log10(x + 1); counts per million and then log10(x + 1); or
-        none, for values that are on a log scale already. With layers, that of the first one, or a
-        dict by layer; others have what suits their values (``model.preprocessing.layers`` says
-        it): none for a log scale, negative values and values from 0 to 1, else that of the first.
+    transform : {"log10", "cpm", "none"}, or dict of these, optional
+        The transform of the values: log10(x + 1), the default; counts per million and then
+        log10(x + 1); or none, for values that are on a log scale already. With
+        ``likelihood="counts"`` there is none: the data are raw counts. With layers, that of the
+        first one, or a dict by layer; others have what suits their values
+        (``model.preprocessing.layers`` says it): none for a log scale, negative values and values
+        from 0 to 1, else that of the first.
     calibrate : bool
         Also measure, on held-out samples before they join, the factor of the confidence ellipses
         and the reference of the p-values, and learn the residual factors that imputation uses. This
@@ -140,8 +144,7 @@ def fit(
     begin = time.perf_counter()
     computing = engines.asked(engine, device)
     config = FitConfig.of(config, **options)
-    if not isinstance(transform, Mapping):
-        check_transform(transform)
+    transform = agreed_transform(transform, config)
     if not (callback is None or callable(callback)):
         raise InputError(f"callback is {shown(callback)}; give a function, or leave it out.")
     expression = trained_on(data, transform, training_samples, config.seed)
@@ -161,7 +164,7 @@ def fit(
     _check_constant(values, expression)
     schedule = schedule_of(config, *values.shape)
     _check_memory(config, schedule, *values.shape)
-    run = fit_fast if config.recipe == "fast" else fit_published
+    run = fit_counts if config.takes_counts else RECIPES[config.recipe]
     enough = len(values) >= uncertainty.MIN_SAMPLES
     with computing, Bar(verbose) as bar:
         told = bar.training_callback(callback)
@@ -184,6 +187,7 @@ def fit(
         sample_loss=trained.sample_loss,
         training=report,
         residual_factors=trained.residual_factors,
+        count_model=trained.count_model,
         calibration=trained.calibration,
         labels=kept_labels,
     )
@@ -191,12 +195,42 @@ def fit(
     return model
 
 
+def agreed_transform(
+    transform: Transform | Mapping[str, Transform] | None, config: FitConfig
+) -> Transform | Mapping[str, Transform]:
+    """The transform that goes with the likelihood: that of counts has none.
+
+    Raises
+    ------
+    InputError
+        For an unknown transform, or one that the likelihood does not take.
+    """
+    if config.takes_counts:
+        if transform not in (None, "counts"):
+            raise InputError(
+                "The likelihood counts takes raw counts as they are; leave the transform out."
+            )
+        return "counts"
+    if transform is None:
+        return "log10"
+    if not isinstance(transform, Mapping):
+        check_transform(transform)
+        if transform == "counts":
+            raise InputError(
+                "The transform counts goes with the likelihood of counts; give likelihood='counts' "
+                "(--likelihood counts), or another transform."
+            )
+    return transform
+
+
 def _report(trained: Trained, values: Float32) -> dict[str, Any]:
     """What a recipe reports, and how well the model explains ``values``."""
     n_observed = np.concatenate(
         [(~np.isnan(values[rows])).sum(axis=1) for rows in row_chunks(*values.shape)]
     )
-    mse = float(trained.sample_loss @ n_observed / n_observed.sum())
+    mse = trained.mse
+    if mse is None:
+        mse = float(trained.sample_loss @ n_observed / n_observed.sum())
     explained = 1.0 - mse / trained.variance
     return trained.report() | {"mse": mse, "explained_variance": explained}
 

@@ -14,7 +14,11 @@ from fembed import engine
 from fembed.config import FitConfig
 from fembed.engine import AdamState, Float32
 from fembed.errors import TrainingError
+from fembed.likelihood import Counts
 from fembed.parameters import Parameters
+from fembed.solvers.count_criterion import CountCriterion
+from fembed.solvers.count_model import CountModel
+from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 from fembed.train.blocks import BlockStream
 from fembed.train.diagnostics import Probe
 from fembed.train.result import Progress, TrainingLog, TrainingSummary, thinned
@@ -52,6 +56,8 @@ class Trainer:
         Called with a `Progress` after every call of the engine.
     loss_scale : float
         From the squares of ``values`` to those of the model's scale.
+    count_model : CountModel, optional
+        That the values are counts. Its dispersions change with `set_dispersions`.
     """
 
     def __init__(
@@ -62,10 +68,17 @@ class Trainer:
         schedule: Schedule,
         progress: Callable[[Progress], None] | None = None,
         loss_scale: float = 1.0,
+        count_model: CountModel | None = None,
     ) -> None:
         self.values, self.parameters = values, parameters
         self.config, self.schedule = config, schedule
         self.adam = AdamState.zeros(parameters)
+        self.count_model = count_model
+        self.counts: Counts | None = None
+        size = None
+        if count_model is not None:
+            size = count_model.sizes(values)
+            self.counts = count_model.counts(size)  # whose dispersions are the model's own array
         self.step = 0
         self.log = TrainingLog()
         #: Called after every call of the engine but the last of a run of steps, which its caller
@@ -77,7 +90,7 @@ class Trainer:
         self._steps_per_call = 8
         self._loss = float("nan")
         self._rates = np.full(3, np.nan)
-        self._probe = Probe(values, parameters)
+        self._probe = Probe(values, parameters, size)
 
     def advance(
         self,
@@ -100,6 +113,7 @@ class Trainer:
                 self.values,
                 blocks,
                 np.outer(factors, highest).astype(np.float32),
+                counts=self.counts,
                 weight_decay=self.config.weight_decay,
                 lazy=schedule.lazy,
                 n_threads=self.config.n_threads,
@@ -138,8 +152,8 @@ class Trainer:
         if broken.size:
             raise TrainingError(
                 f"The loss was no longer finite at step {self.step + int(broken[0]) + 1}; choose "
-                f"a learning rate below {self.schedule.network_rate:g}, and check that the data "
-                "are on a log scale."
+                f"a learning rate below {self.schedule.network_rate:g}"
+                + ("." if self.counts else ", and check that the data are on a log scale.")
             )
 
     @property
@@ -184,9 +198,27 @@ class Trainer:
         """Forget Adam's first moments of samples that were moved; the second ones stay."""
         self.adam.first.sample_embedding[samples] = 0.0
 
+    def criterion(self, samples: NDArray[np.intp]) -> Criterion:
+        """What others are placed by among these samples."""
+        if self.count_model is None:
+            return SUM_OF_SQUARES
+        places = self.parameters.sample_embedding[samples]
+        return CountCriterion.of_counts(self.count_model, places)
+
+    def set_dispersions(self, dispersion: Float32) -> None:
+        """Train on with other dispersions (n_genes) of the counts."""
+        assert self.count_model is not None
+        self.count_model.dispersion[:] = dispersion
+
     def state(self) -> TrainingState:
         """What training has made so far; the arrays are this trainer's own, not copies."""
-        return TrainingState(self.parameters.arrays() | self.adam.arrays(), self.step)
+        return TrainingState(self._arrays(), self.step)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        arrays = self.parameters.arrays() | self.adam.arrays()
+        if self.count_model is not None:
+            arrays["dispersion"] = self.count_model.dispersion
+        return arrays
 
     def load_state(self, state: TrainingState, log: TrainingLog | None = None) -> None:
         """Go on where ``state`` was taken, in the arrays that this trainer has.
@@ -194,7 +226,7 @@ class Trainer:
         What was spent since then stays counted, and the stream of blocks goes on, unless ``log``
         says how another process left them.
         """
-        for name, array in (self.parameters.arrays() | self.adam.arrays()).items():
+        for name, array in self._arrays().items():
             array[...] = state.arrays[name]
         self.step = state.step
         if log is not None:

@@ -93,8 +93,9 @@ def choose_samples(
 
     Parameters
     ----------
-    transform : {"log10", "cpm", "none"}
-        As for the fit: samples are compared on the model's scale.
+    transform : {"log10", "cpm", "none", "counts"}
+        As for the fit: samples are compared on the model's scale. Those of ``counts``, which have
+        none, are compared by log10 of counts per million.
     asked : int or "all", optional
         By default as many as `number` says.
     seed : int
@@ -158,7 +159,7 @@ def _one_of_each_box(
 
 def _coordinates(data: Backed, transform: Transform) -> Float32:
     """Every sample's principal components, and how far it is from their plane (n x k + 1)."""
-    preprocessing = Preprocessing(transform)
+    preprocessing = Preprocessing("cpm" if transform == "counts" else transform)
     some = data.take(even_choice(data.n_samples, BASIS_SAMPLES))
     values = preprocessing.apply_to(some)
     with np.errstate(invalid="ignore"):

@@ -11,6 +11,9 @@ from fembed import engine
 from fembed.config import FitConfig
 from fembed.data.chunks import even_choice, row_chunks
 from fembed.engine import Float32
+from fembed.solvers.count_criterion import CountCriterion
+from fembed.solvers.count_model import CountModel
+from fembed.solvers.deviance import count_terms
 from fembed.solvers.samples import best_starts, candidate_points
 from fembed.train.schedule import Schedule
 from fembed.train.trainer import Trainer
@@ -21,6 +24,8 @@ MAX_SAMPLES = 64
 MAX_GENES = 768
 #: It looks at the held-out entries of so many samples.
 MAX_ENTRY_SAMPLES = 256
+#: Of counts, so many genes place held-out samples, and as many others judge the places.
+MAX_COUNTED_GENES = 1024
 
 
 @dataclass
@@ -55,7 +60,12 @@ class HeldOut:
         return self.samples[:MAX_SAMPLES]
 
     def evaluate(self, trainer: Trainer) -> float:
-        """The mean squared error of what is held out, in the units of the trainer's values."""
+        """The mean loss of what is held out, in the units of the trainer's values.
+
+        The squared error, or of counts the deviance.
+        """
+        if self.entries is None and trainer.count_model is not None:
+            return self._loss_of_counts(trainer, trainer.count_model)
         if self.entries is None:
             return self._loss_of_samples(trainer)
         return self._loss_of_entries(trainer)
@@ -88,6 +98,31 @@ class HeldOut:
         self.places = solution.u
         return float(solution.cost.sum() / max(1, solution.n_observed.sum()))
 
+    def _loss_of_counts(self, trainer: Trainer, known: CountModel) -> float:
+        """Of samples that are placed by every other gene, the deviance of the others.
+
+        That of the genes themselves would fall with any freedom of the places.
+        """
+        rows, threads = self.evaluated_samples, trainer.config.n_threads
+        training = trainer.parameters.take_samples(self.training_samples)
+        most = np.sort(np.argsort(-known.information, kind="stable")[: 2 * MAX_COUNTED_GENES])
+        placing, judging = most[::2], most[1::2]
+        criterion = trainer.criterion(self.training_samples)
+        assert isinstance(criterion, CountCriterion)
+        solution = criterion.take_genes(placing).place(
+            training.take_genes(placing),
+            np.ascontiguousarray(trainer.values[np.ix_(rows, placing)]),
+            n_starts=1,
+            max_iterations=6,
+            n_threads=threads,
+        )
+        self.places = solution.u
+        profiles = np.ascontiguousarray(trainer.values[np.ix_(rows, judging)])
+        deviances = criterion.take_genes(judging).deviances(
+            training.take_genes(judging), profiles, solution.u, threads
+        )
+        return float(np.average(deviances, weights=(~np.isnan(profiles)).sum(axis=1)))
+
     def _loss_of_entries(self, trainer: Trainer) -> float:
         assert self.entries is not None and self.entry_values is not None
         rows, columns = np.divmod(self.entries, trainer.values.shape[1])
@@ -103,9 +138,29 @@ class HeldOut:
                 genes=columns[mine],
                 n_threads=trainer.config.n_threads,
             )
-            total += float(np.square(predicted[0] - self.entry_values[mine]).sum(dtype=np.float64))
+            if trainer.counts is None:
+                gap = predicted[0] - self.entry_values[mine]
+                total += float(np.square(gap).sum(dtype=np.float64))
+            else:
+                total += _deviance(
+                    predicted[0], self.entry_values[mine], trainer, row, columns[mine]
+                )
             count += mine.stop - mine.start
         return total / count
+
+
+def _deviance(
+    predicted: Float32,
+    counts: Float32,
+    trainer: Trainer,
+    row: np.intp,
+    genes: NDArray[np.intp],
+) -> float:
+    """The sum of the unit deviances of some counts of a sample, given their predictions."""
+    of = trainer.counts
+    assert of is not None and of.row_offset is not None and of.column_dispersion is not None
+    terms = count_terms(counts, predicted + of.row_offset[row], of.column_dispersion[genes])
+    return float(terms.deviance.sum(dtype=np.float64))
 
 
 def hold_out(values: Float32, schedule: Schedule, config: FitConfig) -> HeldOut:
