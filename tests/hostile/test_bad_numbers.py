@@ -14,6 +14,7 @@ import fembed
 from fembed import store
 from fembed.errors import InputError, lacks_memory
 from fembed.inference import add_genes, project
+from fembed.solvers.criterion import SUM_OF_SQUARES
 from fembed.solvers.numeric_range import MAX_ENTRY, entry_bound, within_range
 from fembed.solvers.samples import place
 from fembed.solvers.uncertainty import covariance
@@ -104,7 +105,7 @@ def test_a_place_that_cannot_be_told_is_infinitely_unsure() -> None:
     p.network[...] *= np.float32(1e-30)
     profiles = np.ones((2, 7), np.float32)
     solution = place(p, profiles)
-    assert np.isinf(covariance(p, profiles, solution)).all()
+    assert np.isinf(covariance(SUM_OF_SQUARES, p, profiles, solution)).all()
 
 
 def test_new_genes_beside_a_gene_that_is_far_from_all_others() -> None:
