@@ -88,7 +88,9 @@ LAYER = Record(
 #: The document of a model, beside what `fembed.files.manifest` says and checks of it.
 DOCUMENT = Record(
     {
-        "preprocessing": Record({"transform": text}, {"layers": several(LAYER)}),
+        "preprocessing": Record(
+            {"transform": text}, {"layers": several(LAYER), "target_sum": number(above=0.0)}
+        ),
         "config": Record({}, {}, other=True),  # `FitConfig` checks its options
         "hidden": several(whole(1, MAX_WIDTH), most=MAX_HIDDEN_LAYERS),
         "training": TRAINING,

@@ -212,6 +212,18 @@ def test_a_killed_fit_ends_as_one_that_was_not(
     assert_array_equal(whole.count_model.dispersion, again.count_model.dispersion)
 
 
+def test_the_estimator_scores_the_deviance_explained() -> None:
+    values = counted()[0]
+    estimator = fembed.FactorizedEmbedding(
+        likelihood="counts", hidden=(16,), gene_components=4, iterations=1500, random_state=0
+    ).fit(values)
+    of_training = estimator.model_.training["explained_variance"]
+    assert 0.1 < of_training < 0.6
+    assert abs(estimator.score(NEW) - of_training) < 0.06
+    shuffled = np.random.default_rng(0).permuted(NEW, axis=1)
+    assert estimator.score(np.ascontiguousarray(shuffled)) < 0.0
+
+
 def test_missing_counts_change_no_size() -> None:
     values, size = counted()
     values[np.random.default_rng(0).random(values.shape) < 0.3] = np.nan

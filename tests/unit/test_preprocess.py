@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fembed.data import chunks
+from fembed.data.expression import Expression
+from fembed.data.layer_scales import prepared_for
 from fembed.data.preprocess import TRANSFORMS, Preprocessing
 from fembed.errors import InputError
 
@@ -135,3 +137,24 @@ def test_a_wrong_dict_is_refused(fields):
 def test_another_type_than_float32_is_a_mistake_of_the_programmer():
     with pytest.raises(TypeError):
         Preprocessing().apply(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("target", [1e4, 250.0])
+def test_cpm_makes_any_sum(target):
+    values = np.random.default_rng(0).poisson(2.0, (6, 40)).astype(np.float32)
+    preprocessing = Preprocessing("cpm", target_sum=target)
+    linear = preprocessing.invert(preprocessing.apply(values.copy()))
+    np.testing.assert_allclose(linear.sum(axis=1), target, rtol=1e-4)
+    assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
+
+
+def test_the_median_is_that_of_the_totals():
+    values = np.array([[1, 1, 2], [3, 4, 3], [10, 20, 70]], np.float32)
+    found = prepared_for(Expression.from_array(values), "cpm", "median")
+    assert found.target_sum == 10.0
+
+
+@pytest.mark.parametrize(("transform", "target"), [("log10", 1e4), ("cpm", 0.0), ("cpm", "mean")])
+def test_an_impossible_sum_is_refused(transform, target):
+    with pytest.raises(InputError, match="target_sum is"):
+        Preprocessing(transform, target_sum=target)

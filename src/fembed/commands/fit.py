@@ -32,6 +32,13 @@ def fit(
         ),
     ] = None,
     transform: args.Transform = None,
+    target_sum: Annotated[
+        str | None,
+        typer.Option(
+            help="With the transform cpm: what the counts of a sample are made to add up to, a "
+            "million by default; a number such as 1e4, or median, that of the samples' totals."
+        ),
+    ] = None,
     with_: args.With = None,
     with_transform: args.WithTransform = None,
     epochs: args.Epochs = None,
@@ -114,6 +121,7 @@ def fit(
             seed=seed,
             n_threads=n_threads,
         )
+        total = options.target_sum(target_sum)
         taken_as = train.agreed_transform(transform, config)  # type: ignore[arg-type]  # it checks
         others = layered.files(with_)
         first = layered.first_name(data, others)
@@ -143,7 +151,7 @@ def fit(
                 f"The training takes {expression.n_samples:,} of the {n_samples:,} samples of "
                 f"{data}, which represent the others; fembed project places those."
             )
-        preprocessing = layer_scales.prepared_for(expression, wanted)
+        preprocessing = layer_scales.prepared_for(expression, wanted, total)
         layers.check_shared(expression)
         for sentence in [] if quiet else layered.chosen(expression, preprocessing, given):
             tell(sentence)
@@ -162,6 +170,7 @@ def fit(
                     expression,
                     config,
                     transform=wanted,
+                    target_sum=total,
                     labels=label,
                     verbose=False,
                     callback=bar,

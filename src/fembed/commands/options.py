@@ -75,6 +75,19 @@ def training_samples(text: str | None) -> TrainingSamples:
     return checked_whole("--training-samples", int(text) if text.isdecimal() else text, 2, 2**31)
 
 
+def target_sum(text: str | None) -> Any:
+    """``"1e4"`` as a number, ``"median"`` itself; InputError for anything else."""
+    if text is None or text == "median":
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not (is_number(number) and number > 0):
+        raise InputError(f"--target-sum is '{text}'; give a number above 0 such as 1e4, or median.")
+    return number
+
+
 def whole_numbers(option: str, text: str) -> list[int]:
     """``"2,8,32"`` as numbers of at least 1; InputError names the option."""
     try:

@@ -20,12 +20,14 @@ from fembed.data.chunks import row_chunks
 from fembed.data.expression import Expression
 from fembed.data.layers import Part, columns_of
 from fembed.data.preprocess import Layer, Preprocessing
-from fembed.data.transforms import Transform, check_transform
+from fembed.data.transforms import MILLION, Transform, check_transform
 from fembed.errors import InputError, shown
 
 
 def prepared_for(
-    expression: Expression, transform: Transform | Mapping[str, Transform] = "log10"
+    expression: Expression,
+    transform: Transform | Mapping[str, Transform] = "log10",
+    target_sum: float | str | None = None,
 ) -> Preprocessing:
     """The transform of the data, or that of each layer; weights are all 1.
 
@@ -36,6 +38,8 @@ def prepared_for(
         transform that its values suggest: ``none`` for a log scale, values below zero, and values
         from 0 to 1; that of the first layer, or else log10, for others; and cpm in place of log10
         for counts whose totals differ between samples.
+    target_sum : float or "median", optional
+        Of the transform cpm, if not a million; the median is that of the samples' totals.
     """
     names = [part.name for part in expression.layers]
     given = dict(transform) if isinstance(transform, Mapping) else {}
@@ -47,7 +51,9 @@ def prepared_for(
     if not names:
         if isinstance(transform, Mapping):
             raise InputError("The transforms are of no layer; give one word, such as 'log10'.")
-        return Preprocessing(transform)
+        return Preprocessing(transform, target_sum=_target(expression, target_sum))
+    if target_sum is not None:
+        raise InputError("target_sum is for one matrix; leave it out where there are layers.")
     first = given.get(names[0], "log10") if isinstance(transform, Mapping) else transform
     check_transform(first)
     layers = []
@@ -57,6 +63,19 @@ def prepared_for(
             chosen = _suggested(expression, part, columns, first)
         layers.append(Layer(part.name, part.n_features, chosen))
     return Preprocessing(first, tuple(layers))
+
+
+def _target(expression: Expression, target_sum: float | str | None) -> float:
+    """What the counts of a sample are to add up to, as a number."""
+    if target_sum is None:
+        return MILLION
+    if target_sum != "median":
+        return target_sum  # type: ignore[return-value]  # it is checked
+    totals = [
+        np.nansum(expression.values[rows], axis=1, dtype=np.float64)
+        for rows in row_chunks(*expression.values.shape)
+    ]
+    return float(np.median(np.concatenate(totals)))
 
 
 def _suggested(expression: Expression, part: Part, columns: slice, first: Transform) -> Transform:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fembed.config import is_number
 from fembed.data.chunks import row_chunks
 from fembed.data.transforms import (
     MAX_VALUE,
+    MILLION,
     TRANSFORMS,
     Transform,
     check_transform,
@@ -59,6 +61,8 @@ class Preprocessing:
         ``log10``: log10(x + 1). ``cpm``: counts per million of the sample's observed total, then
         log10(x + 1). ``none``: values that are on a log scale already. ``counts``: raw counts, left
         as they are, for the likelihood of counts. With layers, that of the first.
+    target_sum : float
+        With ``cpm``: what the counts of a sample are made to add up to, if not a million.
     layers : tuple of Layer
         Where the samples were measured in several ways: the transform and the weight of each.
 
@@ -72,9 +76,20 @@ class Preprocessing:
 
     transform: Transform = "log10"
     layers: tuple[Layer, ...] = ()
+    target_sum: float = MILLION
 
     def __post_init__(self) -> None:
         check_transform(self.transform)
+        if not is_number(self.target_sum) or not 0 < self.target_sum <= MAX_VALUE:
+            raise InputError(
+                f"target_sum is {shown(self.target_sum)}; choose a number above 0 and at most "
+                f"{MAX_VALUE:g}, or 'median'."
+            )
+        if self.target_sum != MILLION and (self.transform != "cpm" or self.layers):
+            raise InputError(
+                f"target_sum is {shown(self.target_sum)}, but it is for the transform cpm of one "
+                "matrix; leave it out, or choose that transform."
+            )
         for layer in self.layers:
             check_transform(layer.transform)
             if layer.transform == "counts":
@@ -150,7 +165,8 @@ class Preprocessing:
             refuse_values(part, layer.transform, origin, sample_names, of_part)
             scale = None
             if layer.transform == "cpm":
-                scale = per_million(part, origin, sample_names, partial=bool(self.layers))
+                partial = bool(self.layers)
+                scale = per_million(part, origin, sample_names, partial, self.target_sum)
             pieces.append((part, layer, scale))
         for part, layer, scale in pieces:  # nothing is changed before all layers are checked
             transform_in_place(part, layer.transform, layer.weight, scale)
@@ -232,12 +248,14 @@ class Preprocessing:
         fields: dict[str, Any] = {"transform": self.transform}
         if self.layers:
             fields["layers"] = [asdict(layer) for layer in self.layers]
+        if self.target_sum != MILLION:
+            fields["target_sum"] = float(self.target_sum)
         return fields
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
         """The inverse of `to_dict`; raises `InputError` for anything else."""
-        if not {"transform"} <= set(fields) <= {"transform", "layers"}:
+        if not {"transform"} <= set(fields) <= {"transform", "layers", "target_sum"}:
             raise InputError(
                 f"The preprocessing has the fields {', '.join(map(str, fields)) or 'none'}; "
                 "it should have 'transform', and 'layers' where there are several."
@@ -246,7 +264,7 @@ class Preprocessing:
             layers = tuple(Layer(**layer) for layer in fields.get("layers", ()))
         except TypeError as error:
             raise InputError(f"The preprocessing has a layer that is none ({error}).") from None
-        return cls(fields["transform"], layers)
+        return cls(fields["transform"], layers, fields.get("target_sum", MILLION))
 
 
 def check_scale(scale: Any) -> None:

@@ -19,6 +19,8 @@ MAX_COUNT = 2.0**31
 #: Largest value on the model's scale; sums of squares of larger ones overflow 32-bit floats.
 MAX_VALUE = 1e12
 _LN_10 = math.log(10.0)
+#: What the counts of a sample are made to add up to by the transform cpm, unless it is told.
+MILLION = 1e6
 
 
 def check_transform(transform: Any) -> None:
@@ -157,9 +159,13 @@ _NO_COUNTS: tuple[tuple[Any, str, str], ...] = (
 
 
 def per_million(
-    values: NDArray[np.float32], origin: str, sample_names: Any, partial: bool = False
+    values: NDArray[np.float32],
+    origin: str,
+    sample_names: Any,
+    partial: bool = False,
+    target_sum: float = MILLION,
 ) -> NDArray[np.float64]:
-    """A million over every sample's observed total.
+    """A million, or another sum, over every sample's observed total.
 
     Raises InputError for a total of zero; with ``partial`` a sample may lack all values.
     """
@@ -175,7 +181,7 @@ def per_million(
             f"The counts of sample {_called(sample_names, int(empty[0]))} in {origin} add up to "
             f"zero ({empty.size} such sample(s)), so it has no counts per million; remove it."
         )
-    return 1e6 / totals
+    return target_sum / totals
 
 
 def _called(names: Any, position: int) -> str:

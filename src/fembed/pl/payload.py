@@ -181,9 +181,11 @@ def _within_float32(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _scale_of(model: Model) -> str:
     if model.preprocessing.layers:
         return "the model's scale"
+    target = model.preprocessing.target_sum
+    per = "million" if target == 1e6 else f"{target:,.0f}"
     return {
         "log10": "log10(x + 1)",
-        "cpm": "log10(counts per million + 1)",
+        "cpm": f"log10(counts per {per} + 1)",
         "none": "the data's own scale",
         "counts": "the logarithm of the rate",
     }[model.preprocessing.transform]

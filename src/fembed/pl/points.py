@@ -181,9 +181,10 @@ def scale_name(model: Any, gene: str | None = None) -> str:
     if model.preprocessing.layers and gene is None:
         return "scale of the model"
     row = 0 if gene is None else int(model.gene_rows([gene])[0])
+    target = model.preprocessing.target_sum
     return {
         "log10": "log10(x + 1)",
-        "cpm": "log10(CPM + 1)",
+        "cpm": "log10(CPM + 1)" if target == 1e6 else f"log10(counts per {target:,.0f} + 1)",
         "none": "scale of the data",
         "counts": "logarithm of the rate",
     }[model.preprocessing.layer_of(row, model.n_genes).transform]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ def fit(
     n_components: int = 2,
     *,
     transform: Transform | None = None,
+    target_sum: float | Literal["median"] | None = None,
     layer: str | None = None,
     use_raw: bool = False,
     mask_var: str | NDArray[np.bool_] | None = None,
@@ -48,6 +49,9 @@ def fit(
         The transform of the values: log10(x + 1), the default; counts per million and then
         log10(x + 1); or none, for values that are on a log scale already, as after ``sc.pp.log1p``.
         With the option ``likelihood="counts"`` there is none: the values are raw counts.
+    target_sum : float or "median", optional
+        With the transform cpm: what the counts of a cell are made to add up to, a million by
+        default; as in ``sc.pp.normalize_total``.
     layer, use_raw : str or bool
         Fit on this layer, or on ``adata.raw`` with its genes, instead of on ``adata.X``.
     mask_var : str, or bool array, n_genes, optional
@@ -108,6 +112,7 @@ def fit(
         anndata_fields.expression_of(adata, matrix, mask_var),
         config,
         transform=transform,
+        target_sum=target_sum,
         labels=labels,
         overwrite_values=True,
         verbose=verbose,

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -51,6 +51,7 @@ def fit(
     config: FitConfig | None = None,
     *,
     transform: Transform | Mapping[str, Transform] | None = None,
+    target_sum: float | Literal["median"] | None = None,
     calibrate: bool = True,
     labels: str | Sequence[str] | Mapping[str, Any] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -80,6 +81,10 @@ def fit(
         first one, or a dict by layer; others have what suits their values
         (``model.preprocessing.layers`` says it): none for a log scale, negative values and values
         from 0 to 1, else that of the first.
+    target_sum : float or "median", optional
+        With the transform cpm: what the counts of a sample are made to add up to before the
+        logarithm, a million by default. 1e4 and the median of the samples' totals are usual for
+        single cells: their logarithms give less weight to the genes with few counts.
     calibrate : bool
         Also measure, on held-out samples before they join, the factor of the confidence ellipses
         and the reference of the p-values, and learn the residual factors that imputation uses. This
@@ -150,7 +155,7 @@ def fit(
     expression = trained_on(data, transform, training_samples, config.seed)
     _check(expression, config)
     kept_labels = labels_of(expression, labels)
-    preprocessing = layer_scales.prepared_for(expression, transform)
+    preprocessing = layer_scales.prepared_for(expression, transform, target_sum)
     account.warn_of_doubts(expression, preprocessing)
     kept = None
     if checkpoint is not None:
