@@ -101,7 +101,8 @@ class LogPca(Transformed):
 class GlmPca:
     """GLM-PCA (Townes et al. 2019) with Poisson's likelihood, by the package glmpca.
 
-    The package has no placing; new cells are placed by Fisher scoring on its loadings.
+    The package has no placing; new cells are placed by Fisher scoring on its loadings, with the
+    distribution of the training cells as prior.
     """
 
     def __init__(self, d: int, seed: int) -> None:
@@ -116,7 +117,10 @@ class GlmPca:
             counts.T.astype(float), self._d, fam="poi", sz=counts.sum(axis=1) / self._mean_total
         )
         self._loading, self._start = found["loadings"], found["coefX"][:, 0]
-        return np.asarray(found["factors"], np.float64)
+        places = np.asarray(found["factors"], np.float64)
+        self._mean = places.mean(axis=0)
+        self._precision = np.linalg.inv(np.cov(places.T) + 1e-9 * np.eye(self._d))
+        return places
 
     def place(self, counts: Float32) -> Float64:
         return self._placed(counts, np.ones(counts.shape[1], bool))
@@ -125,12 +129,14 @@ class GlmPca:
         loading, start = self._loading[seen], self._start[seen]
         y = counts[:, seen].astype(np.float64)
         offset = np.log(np.maximum(y.sum(axis=1), 1.0) / np.exp(start).sum())
-        places = np.zeros((len(y), self._d))
-        for _ in range(30):
+        places = np.repeat(self._mean[None, :], len(y), axis=0)
+        spread = 1.0 / np.sqrt(np.diag(self._precision))
+        for _ in range(60):
             mean = np.exp(np.clip(start + places @ loading.T + offset[:, None], -30, 15))
-            information = np.einsum("ja,ij,jb->iab", loading, mean, loading) + np.eye(self._d)
-            pull = (y - mean) @ loading - places
-            places += np.clip(np.linalg.solve(information, pull[..., None])[..., 0], -1.0, 1.0)
+            information = np.einsum("ja,ij,jb->iab", loading, mean, loading) + self._precision
+            pull = (y - mean) @ loading - (places - self._mean) @ self._precision
+            step = np.linalg.solve(information, pull[..., None])[..., 0]
+            places += np.clip(step, -0.5 * spread, 0.5 * spread)
         return places
 
     def rates(self, shown: Float32) -> Float64:
