@@ -290,7 +290,7 @@ class TestInputs:
             def transform(self, X):
                 return self.pca.transform(X)
 
-        monkeypatch.setattr(methods, "_umap", lambda: Recording)
+        monkeypatch.setattr(methods, "umap_class", lambda: Recording)
         options = {"embedding": embedding(), "dims": [2], "cv": 2, "workers": HERE}
         found = evaluate(COUNTS, LABELS, baselines=("umap", "pca"), **options)
         assert seen == [None, None]

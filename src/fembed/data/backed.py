@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.annotations import as_labels, matrix_in
+from fembed.data.annotations import as_labels, is_layered, matrix_in
 from fembed.data.expression import Expression
 from fembed.data.names import Names, listed
 from fembed.data.sparse import is_sparse
@@ -145,7 +145,7 @@ def in_memory(
     InputError
         If the layer that is asked for is not there, or the names do not fit.
     """
-    if hasattr(data, "obs_names"):
+    if hasattr(data, "obs_names") and not is_layered(data):
         matrix, _ = matrix_in(data, layer, use_raw, None, "the AnnData object")
         if not _large(matrix):
             return None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.interpolate import RegularGridInterpolator
 
 from fembed import _core
 from fembed.engine import Float32
+
+if TYPE_CHECKING:  # scipy is slow to import, and no other saved model needs it
+    from scipy.interpolate import RegularGridInterpolator
 
 #: Logarithms of means, and dispersions, between which expected deviances are interpolated.
 LOG_MEANS = np.concatenate([np.arange(-12.0, 6.0, 0.5), np.arange(6.0, 16.0)])
@@ -107,6 +109,8 @@ def expected_deviance(log_mean: Float32, dispersion: Float32) -> NDArray[np.floa
 @cache
 def _logarithms() -> RegularGridInterpolator:
     """Logarithms of expected deviances on the grid."""
+    from scipy.interpolate import RegularGridInterpolator
+
     table = np.empty((len(LOG_MEANS), len(DISPERSIONS)))
     for i, log_mean in enumerate(LOG_MEANS):
         for j, dispersion in enumerate(DISPERSIONS):
@@ -124,6 +128,8 @@ def _logarithms() -> RegularGridInterpolator:
 
 def _outcomes(mean: float, dispersion: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Counts and their weights, which stand for the distribution."""
+    from scipy import stats
+
     law = (
         stats.poisson(mean)
         if dispersion == 0.0

@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 Float = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
@@ -166,6 +165,8 @@ def _fitted_trend(mean: Float64, own: Float64, variance: Float64) -> tuple[float
     root = 1.0 / np.sqrt(variance[told])
     design = np.column_stack([root, root / mean[told]])
     scale = np.linalg.norm(design, axis=0)
+    from scipy.optimize import nnls  # slow to import, and no saved model needs it
+
     found = nnls(design / scale, root * own[told])[0] / scale
     return float(found[0]), float(found[1])
 
