@@ -57,8 +57,9 @@ class FactorizedEmbedding(
         its name, so it cannot be called ``transform`` as the method is.)
     init : {"tsne", "pca"}, optional
         Where the fast recipe starts; by default at a t-SNE layout in up to three dimensions.
-    likelihood : {"least-squares", "normal"}, optional
-        What samples are placed by; by default the former.
+    likelihood : {"least-squares", "normal", "counts"}, optional
+        What samples are placed by; by default the first. With "counts", ``X`` holds raw counts and
+        ``preprocessing`` plays no part.
     epochs : float, optional
         Passes over the matrix; by default chosen by the size of the data and by held-out samples.
     iterations : int, optional

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fembed import engine, model_folder
+from fembed import engine, model_checks, model_folder
 from fembed.config import is_number
 from fembed.data.lookup import exact_positions
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted
-from fembed.parameters import MAX_LOSS, MAX_VALUE, Array, Parameters, check_array
+from fembed.parameters import Array, Parameters
 from fembed.solvers.count_criterion import CountCriterion
 from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
-from fembed.solvers.numeric_range import within_range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -282,69 +281,7 @@ class Model(ShowsFacts):
 
     def check(self) -> None:
         """Raise InputError, naming the field, unless shapes, types, names and values are sound."""
-        self.parameters.check()
-        check_array("sample_loss", self.sample_loss, (self.n_samples,), np.float64)
-        _check_losses("sample_loss", self.sample_loss)
-        _check_names("sample_names", self.sample_names, self.n_samples)
-        _check_names("gene_names", self.gene_names, self.n_genes)
-        features = sum(layer.n_features for layer in self.preprocessing.layers)
-        if self.preprocessing.layers and features != self.n_genes:
-            raise InputError(f"The layers have {features} features, not {self.n_genes}.")
-        for name, labels in self.labels.items():
-            if len(labels) != self.n_samples:
-                raise InputError(
-                    f"The field 'labels' has {len(labels)} texts of '{name}' for "
-                    f"{self.n_samples} samples."
-                )
-        self._check_learnt()
-        if not within_range(self.parameters):
-            raise InputError(
-                "The arrays hold numbers so large that the expression of the model's own samples "
-                "is beyond the range of 32-bit floats; train the model again."
-            )
-
-    def _check_learnt(self) -> None:
-        """The same for what was learnt after the training."""
-        n_genes = self.n_genes
-        if self.residual_factors is not None:
-            loading, noise = self.residual_factors.loading, self.residual_factors.noise
-            n_factors = loading.shape[1] if loading.ndim == 2 else 0
-            check_array("residual_loading", loading, (n_genes, max(1, n_factors)), np.float32)
-            check_array("residual_noise", noise, (n_genes,), np.float32, MAX_VALUE**2)
-            if not noise.min() > 0:
-                raise InputError("The array 'residual_noise' holds a value that is not above 0.")
-            if not 0 < self.residual_factors.independent_genes <= MAX_LOSS:
-                raise InputError("The field 'independent_genes' is not a number above 0.")
-        if self.config.takes_counts != (self.count_model is not None):
-            raise InputError("The likelihood counts and the rates of genes come together.")
-        if self.count_model is not None:
-            for name in ("rate", "dispersion"):
-                values = getattr(self.count_model, name)
-                check_array(name, values, (n_genes,), np.float32)
-                if not (values > 0 if name == "rate" else values >= 0).all():
-                    raise InputError(f"The array '{name}' holds a value that is too small.")
-        if self.calibration is not None:
-            loss = self.calibration.reference_loss
-            check_array("reference_loss", loss, (loss.size,), np.float64)
-            _check_losses("reference_loss", loss)
-            self._check_novelty(self.calibration)
-            if not 0 < self.calibration.ellipse_factor <= MAX_LOSS:
-                raise InputError("The field 'ellipse_factor' is not a number above 0.")
-
-    def _check_novelty(self, calibration: Calibration) -> None:
-        left, scores = calibration.unexplained, calibration.reference_score
-        if left is None and scores is None:
-            return
-        if left is None or scores is None:
-            raise InputError("The arrays 'unexplained' and 'reference_score' come together.")
-        check_array("reference_score", scores, (scores.size,), np.float64)
-        _check_losses("reference_score", scores)
-        if left.shape != (self.n_samples,) or left.dtype != np.float64:
-            raise InputError("The array 'unexplained' is not one float64 number per sample.")
-        known = left[~np.isnan(left)]
-        if not known.size:
-            raise InputError("The array 'unexplained' has no value.")
-        _check_losses("unexplained", known)
+        model_checks.check(self)
 
     def _checked_points(self, points: ArrayLike) -> NDArray[np.float32]:
         try:
@@ -364,20 +301,3 @@ class Model(ShowsFacts):
             row = int(np.argwhere(~np.isfinite(array))[0][0])
             raise InputError(f"Point {row} (counted from 0) has a coordinate that is not finite.")
         return array
-
-
-def _check_losses(name: str, losses: NDArray[np.float64]) -> None:
-    if losses.min(initial=0.0) < 0:
-        raise InputError(f"The array '{name}' holds a negative value.")
-
-
-def _check_names(field_name: str, names: NDArray[np.object_], count: int) -> None:
-    if len(names) != count:
-        raise InputError(f"The field '{field_name}' has {len(names)} names instead of {count}.")
-    seen: set[str] = set()
-    for name in names:
-        if not isinstance(name, str):
-            raise InputError(f"The field '{field_name}' holds {name!r}, which is not a text.")
-        if name in seen:
-            raise InputError(f"The field '{field_name}' holds the name {name!r} twice.")
-        seen.add(name)

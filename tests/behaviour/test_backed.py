@@ -96,15 +96,16 @@ def test_a_matrix_by_columns_is_read_whole(table: pd.DataFrame, model: Model) ->
 
 
 @pytest.mark.usefixtures("parts")
-def test_a_warning_that_recurs_is_given_once(table: pd.DataFrame, tmp_path: Path) -> None:
-    renamed = table.set_axis([f"G{j} " for j in range(table.shape[1])], axis=1)
-    large = readers.backed(written("AnnData", renamed, tmp_path))
-    assert large is not None
+def test_a_warning_that_recurs_is_given_once(
+    table: pd.DataFrame, model: Model, tmp_path: Path
+) -> None:
+    """Of half of the genes, under names with a blank."""
+    renamed = table.iloc[:, :11].rename(columns=lambda name: f"{name} ")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert sum(part.n_samples for _, part in large.parts()) == len(table)
+        fembed.project(model, written("AnnData", renamed, tmp_path))
     sentences = [str(warning.message) for warning in caught]
-    assert len(sentences) == len(set(sentences))
+    assert len(sentences) == len(set(sentences)) and len(sentences) >= 2
 
 
 @pytest.mark.usefixtures("parts")
@@ -112,7 +113,7 @@ def test_a_file_that_changes_meanwhile_is_told(table: pd.DataFrame, tmp_path: Pa
     path = written(".h5ad", table, tmp_path)
     large = readers.backed(path)
     assert large is not None
-    rows = large.parts()
+    rows = large.parts(lambda part: part)
     next(rows)
     written(".h5ad", 2 * table, tmp_path)
     with pytest.raises(InputError, match="changed while it was read"):

@@ -130,6 +130,21 @@ def colours_in(uns: Mapping[str, Any]) -> dict[str, Any]:
     return {k.removesuffix(ending): v for k, v in found.items() if k.endswith(ending)}
 
 
+def column_in(table: pd.DataFrame | None, name: str, origin: str) -> pd.Series:
+    """The column ``name`` of the samples' annotations, as it is.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or more than one; the message lists those there are.
+    """
+    columns = [] if table is None else [str(column) for column in table.columns]
+    if table is None or name not in columns:
+        there = f"it has {', '.join(columns)}" if columns else "it has no sample annotations"
+        raise InputError(f"{origin} has no label column '{name}'; {there}.")
+    return one_column(table, name, origin)
+
+
 def one_column(table: pd.DataFrame, name: str, origin: str) -> pd.Series:
     """The column ``name`` of a table that has it; InputError if it is there more than once."""
     places = [k for k, column in enumerate(table.columns) if str(column) == name]

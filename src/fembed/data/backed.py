@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fembed.data.annotations import as_labels, is_layered, matrix_in
+from fembed.data.annotations import as_labels, column_in, is_layered, matrix_in
 from fembed.data.expression import Expression
 from fembed.data.names import Names, listed
 from fembed.data.sparse import is_sparse
@@ -24,6 +24,8 @@ from fembed.errors import DataWarning, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 #: A matrix with more entries than this (0.5 GB as 32-bit floats) is left where it is.
 MIN_ENTRIES = 125_000_000
@@ -67,13 +69,16 @@ class Backed:
     def n_samples(self) -> int:
         return len(self.sample_names)
 
-    def parts(self) -> Iterator[tuple[slice, Expression]]:
-        """All rows in their order, a part at a time; a warning that recurs is given once."""
+    def parts(self, made: Callable[[Expression], T]) -> Iterator[tuple[slice, T]]:
+        """What is ``made`` of all rows in their order, a part at a time.
+
+        A warning that recurs is given once.
+        """
         told: set[str] = set()
         for rows in self.slices():
             with _new_warnings(told):
-                part = self.read(rows)
-            yield rows, part
+                found = made(self.read(rows))
+            yield rows, found
 
     def slices(self) -> Iterator[slice]:
         """The rows of each part."""
@@ -87,31 +92,26 @@ class Backed:
         The matrix is gone through once, since a compressed file has no cheaper access to rows that
         lie apart.
         """
-        kept, told = None, set[str]()
-        filled = 0
+        told: set[str] = set()
+        taken, filled = None, 0
         for part in self.slices():
             wanted = rows[(rows >= part.start) & (rows < part.stop)] - part.start
             if not len(wanted):
                 continue
             with _new_warnings(told):
                 found = self.read(part)
-            if kept is None:
-                kept = found.take_samples(wanted[:0])
-                kept.values = np.empty((len(rows), found.n_genes), np.float32)
-            kept.values[filled : filled + len(wanted)] = found.values[wanted]
+            if taken is None:
+                values = np.empty((len(rows), found.n_genes), np.float32)
+                taken = replace(found, values=values)
+            taken.values[filled : filled + len(wanted)] = found.values[wanted]
             filled += len(wanted)
-        assert kept is not None
-        kept.sample_names = self.sample_names[rows]
-        kept.obs = None if self.obs is None else self.obs.iloc[rows]
-        return kept
+        assert taken is not None
+        obs = None if self.obs is None else self.obs.iloc[rows]
+        return replace(taken, sample_names=self.sample_names[rows], obs=obs)
 
     def labels(self, column: str) -> Names:
         """As `Expression.labels`."""
-        empty = Expression(
-            np.empty((0, 0), np.float32), self.sample_names, self.sample_names[:0], self.obs
-        )
-        empty.origin = self.origin
-        return as_labels(empty.column(column))
+        return as_labels(column_in(self.obs, column, self.origin))
 
 
 @contextmanager
@@ -147,7 +147,8 @@ def in_memory(
     """
     if hasattr(data, "obs_names") and not is_layered(data):
         matrix, _ = matrix_in(data, layer, use_raw, None, "the AnnData object")
-        if not _large(matrix):
+        by_rows = not is_sparse(matrix) or matrix.format == "csr"
+        if not (by_rows and is_large(*matrix.shape)):
             return None
         names = listed(data.obs_names, len(data.obs_names), "sample", "the AnnData object")
         return Backed(
@@ -157,7 +158,7 @@ def in_memory(
             "the AnnData object",
             lambda rows: Expression.from_anndata(data[rows], layer, use_raw),
         )
-    if is_sparse(data) and data.format == "csr" and _large(data):
+    if is_sparse(data) and data.format == "csr" and is_large(*data.shape):
         names = listed(None, data.shape[0], "sample", "the array")
         return Backed(
             names,
@@ -171,19 +172,12 @@ def in_memory(
     return None
 
 
-def _large(matrix: Any) -> bool:
-    """Whether a matrix is large when dense, and has rows that can be read alone."""
-    if is_sparse(matrix) and matrix.format != "csr":
-        return False
-    return len(matrix.shape) == 2 and int(matrix.shape[0]) * int(matrix.shape[1]) > MIN_ENTRIES
-
-
 def is_large(n_samples: int, n_genes: int) -> bool:
     """Whether a matrix of this shape is left where it is."""
     return n_samples * n_genes > MIN_ENTRIES
 
 
-def refuse_changed(origin: str) -> InputError:
+def changed(origin: str) -> InputError:
     """The error about a file that is another one by now."""
     return InputError(
         f"{origin} was changed while it was read, so its rows do not belong together; wait until "

@@ -228,6 +228,14 @@ def gene_limits(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArr
     return low, high
 
 
+def observed_counts(values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """How many entries of each row are not missing, without a mask of the whole matrix."""
+    found = np.empty(len(values), np.int64)
+    for rows in row_chunks(*values.shape):
+        found[rows] = (~np.isnan(values[rows])).sum(axis=1)
+    return found
+
+
 def even_choice(total: int, most: int) -> NDArray[np.intp]:
     """Indices of all ``total`` things, or of ``most`` of them at even distances."""
     chosen: NDArray[np.intp] = np.linspace(0, total - 1, min(total, most)).round().astype(np.intp)

@@ -16,11 +16,11 @@ from fembed.data.annotations import (
     as_labels,
     checked_object,
     colours_in,
+    column_in,
     is_layered,
     is_path,
     layers_in,
     matrix_in,
-    one_column,
 )
 from fembed.data.chunks import frame_to_float32, row_chunks, to_float32, values_hash
 from fembed.data.lookup import Lookup, look_up
@@ -264,11 +264,7 @@ class Expression(ShowsFacts):
         InputError
             If there is no such column, or more than one; the message lists those there are.
         """
-        columns = [] if self.obs is None else [str(column) for column in self.obs.columns]
-        if self.obs is None or name not in columns:
-            there = f"it has {', '.join(columns)}" if columns else "it has no sample annotations"
-            raise InputError(f"{self.origin} has no label column '{name}'; {there}.")
-        return one_column(self.obs, name, self.origin)
+        return column_in(self.obs, name, self.origin)
 
     def find_genes(self, gene_names: Iterable[str]) -> Lookup:
         """Where genes stand in this data; see `fembed.data.lookup.look_up`.

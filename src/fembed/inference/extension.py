@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fembed.config import MAX_EPOCHS, is_number
+from fembed.data.chunks import observed_counts
 from fembed.data.labels import MISSING
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
@@ -115,7 +116,7 @@ def extend(
         sample_embedding=np.concatenate([model.sample_embedding, places]),
     )
     before = np.concatenate([model.sample_loss, new_loss])
-    n_observed = (~np.isnan(values)).sum(axis=1)
+    n_observed = observed_counts(values)
     report: dict[str, Any] = {"drift": 0.0, "drift_95": 0.0}
     loss, factors = before, model.residual_factors
     if epochs > 0:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fembed import store
 from fembed.data import account, layers
 from fembed.data import gene_map as gene_maps
+from fembed.data.chunks import observed_counts
 from fembed.data.expression import Expression
 from fembed.data.lookup import look_up
 from fembed.data.names import are_numbers, gene_kind
@@ -110,7 +111,7 @@ def match(
     ]
     _refuse_scaled(model, taken)
     profiles = units.model_scale(model, taken)
-    n_observed = np.array([np.count_nonzero(~np.isnan(profile)) for profile in profiles])
+    n_observed = observed_counts(profiles)
     if not n_observed.all():
         lacking = expression.sample_names[int(np.argmin(n_observed))]
         raise InputError(

@@ -176,27 +176,22 @@ def project(
         if not model.preprocessing.layer_names:
             large = readers.backed(data, gene_names=model.gene_names)
         if large is None:
-            told = partial(bar.show, "placing")
-            return _projected(
-                model,
-                match(model, data, transform=transform, gene_map=gene_map),
-                n_threads,
-                workers,
-                told,
-            )
+            found = match(model, data, transform=transform, gene_map=gene_map)
+            return _projected(model, found, n_threads, workers, partial(bar.show, "placing"))
         if transform is not None:  # parts could be taken for different units
             raise InputError(
                 f"The transform 'match' is for data that are read whole, and {large.origin} is too "
                 "large for that; convert it to the units of the training data before."
             )
-        parts = []
-        for rows, part in large.parts():
 
-            def told_part(n_placed: int, _: int, before: int = rows.start) -> None:
-                bar.show("placing", before + n_placed, large.n_samples)
+        def told_from(before: int, n_placed: int, _: int) -> None:
+            bar.show("placing", before + n_placed, large.n_samples)
 
-            found = match(model, part, gene_map=gene_map)
-            parts.append(_projected(model, found, n_threads, workers, told_part))
+        matched = large.parts(partial(match, model, gene_map=gene_map))
+        parts = [
+            _projected(model, found, n_threads, workers, partial(told_from, rows.start))
+            for rows, found in matched
+        ]
     return _together(parts)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed import engine
-from fembed.data.chunks import row_chunks
+from fembed.data.chunks import observed_counts, row_chunks
 from fembed.engine import Float32, Solution
 from fembed.likelihood import Counts, Likelihood
 from fembed.parameters import Parameters
@@ -153,14 +153,11 @@ class CountCriterion(Criterion):
         equal = parameters.zeros_like()
         assert equal.gene_bias is not None
         equal.gene_bias[:] = np.log(self.known.rate)
-        n_observed = np.concatenate(
-            [(~np.isnan(profiles[rows])).sum(axis=1) for rows in row_chunks(*profiles.shape)]
-        )
-        both = (
-            self.deviances(model, profiles, places, n_threads) @ n_observed / n_observed.sum()
+        n_observed = observed_counts(profiles)
+        left, total = (
+            np.average(self.deviances(model, profiles, places, n_threads), weights=n_observed)
             for model in (parameters, equal)
         )
-        left, total = both
         return float(left), float(total)
 
     def losses(

@@ -37,7 +37,7 @@ GENES_AT_ONCE = 256
 
 def count_initialization(
     values: Float32, size: Float64, config: FitConfig, samples: NDArray[np.intp]
-) -> tuple[Parameters, CountModel, float]:
+) -> tuple[Parameters, CountModel]:
     """The first parameters of a training on counts.
 
     Parameters
@@ -53,14 +53,12 @@ def count_initialization(
     parameters : Parameters
     count_model : CountModel
         Of the samples to learn from, with a first dispersion.
-    explained : float
-        Share of the variance of log(1 + counts per size) that principal components explain.
     """
     logs = np.empty_like(values)
     for rows in row_chunks(*values.shape):
         np.log1p(values[rows] / size[rows, None].astype(np.float32), out=logs[rows])
     standardise(logs)
-    parameters, explained = spectral_initialization(logs, config, samples)
+    parameters, _ = spectral_initialization(logs, config, samples)
     del logs
     rate = rates(values[samples], size[samples])
     known = CountModel(rate, np.full(len(rate), FIRST_DISPERSION, np.float32))
@@ -68,7 +66,7 @@ def count_initialization(
     parameters.gene_bias[:] = np.log(rate)
     for begin in range(0, len(rate), GENES_AT_ONCE):
         _fit_loadings(parameters, values, size, samples, slice(begin, begin + GENES_AT_ONCE))
-    return parameters, known, explained
+    return parameters, known
 
 
 def _fit_loadings(

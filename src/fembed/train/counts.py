@@ -51,7 +51,7 @@ def fit_counts(
     size = sizes_of(values)
     held_out = hold_out(values, schedule, config)
     training = held_out.training_samples
-    parameters, known, _ = count_initialization(values, size, config, training)
+    parameters, known = count_initialization(values, size, config, training)
     trainer = Trainer(values, parameters, config, schedule, progress, count_model=known)
     stopping, stage = EarlyStopping(held_out), Stage()
     if checkpoint is not None:

@@ -1,49 +1,36 @@
-"""Fit a model: checks and preparation, one of the two recipes, and what a fit reports."""
+"""Fit a model: checks and preparation, the training of a recipe, and what a fit reports."""
 
 from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
-
 from fembed import engine as engines
 from fembed.config import FitConfig
-from fembed.data import account, layer_scales, layers
-from fembed.data.chunks import gene_limits, row_chunks
-from fembed.data.expression import Expression
+from fembed.data import account, layer_scales
+from fembed.data.chunks import observed_counts
 from fembed.data.labels import labels_of
-from fembed.data.memory import available_bytes
 from fembed.data.transforms import Transform, check_transform
 from fembed.engine import Float32
-from fembed.errors import DataWarning, InputError, TrainingError, shown
+from fembed.errors import InputError, shown
 from fembed.model import Model
-from fembed.parameters import network_size
 from fembed.progress import Bar
 from fembed.solvers import uncertainty
 from fembed.threads import thread_count
 from fembed.train.checkpoint import FIT, Checkpoint, about, digest
+from fembed.train.checks import check_constant, check_data, check_memory, check_trained
 from fembed.train.counts import fit_counts
 from fembed.train.fast import fit_fast
 from fembed.train.published import fit_published
 from fembed.train.result import Progress, Trained
-from fembed.train.schedule import Schedule, schedule_of
+from fembed.train.schedule import schedule_of
 from fembed.train.training_samples import TrainingSamples, trained_on
 
-#: Training holds the parameters, two moments of each, and the same of the best state so far.
-BYTES_PER_PARAMETER = 6 * 4
-#: The order in which a pass visits its blocks takes so much memory per block.
-BYTES_PER_BLOCK = 130
-#: The engine counts the weights of a network in 32 bits.
-MAX_WEIGHTS = 2**31 - 1
-#: The largest difference within a gene is at least this: squares of smaller ones leave 32-bit
-#: floats.
-MIN_SPAN = 1e-12
-RECIPES = {"fast": fit_fast, "published": fit_published}
+#: By recipe; the fast one on counts is `fit_counts`.
+TRAININGS = {"fast": fit_fast, "published": fit_published}
 
 
 def fit(
@@ -153,7 +140,7 @@ def fit(
     if not (callback is None or callable(callback)):
         raise InputError(f"callback is {shown(callback)}; give a function, or leave it out.")
     expression = trained_on(data, transform, training_samples, config.seed)
-    _check(expression, config)
+    check_data(expression, config)
     kept_labels = labels_of(expression, labels)
     preprocessing = layer_scales.prepared_for(expression, transform, target_sum)
     account.warn_of_doubts(expression, preprocessing)
@@ -166,10 +153,10 @@ def fit(
     values = preprocessing.apply_to(expression)
     preprocessing = layer_scales.weigh(values, preprocessing)
     missing_share = expression.missing_share
-    _check_constant(values, expression)
+    check_constant(values, expression)
     schedule = schedule_of(config, *values.shape)
-    _check_memory(config, schedule, *values.shape)
-    run = fit_counts if config.takes_counts else RECIPES[config.recipe]
+    check_memory(config, schedule, *values.shape)
+    run = fit_counts if config.takes_counts else TRAININGS[config.recipe]
     enough = len(values) >= uncertainty.MIN_SAMPLES
     with computing, Bar(verbose) as bar:
         told = bar.training_callback(callback)
@@ -196,7 +183,7 @@ def fit(
         calibration=trained.calibration,
         labels=kept_labels,
     )
-    _check_trained(model, schedule)
+    check_trained(model, schedule)
     return model
 
 
@@ -230,72 +217,9 @@ def agreed_transform(
 
 def _report(trained: Trained, values: Float32) -> dict[str, Any]:
     """What a recipe reports, and how well the model explains ``values``."""
-    n_observed = np.concatenate(
-        [(~np.isnan(values[rows])).sum(axis=1) for rows in row_chunks(*values.shape)]
-    )
+    n_observed = observed_counts(values)
     mse = trained.mse
     if mse is None:
         mse = float(trained.sample_loss @ n_observed / n_observed.sum())
     explained = 1.0 - mse / trained.variance
     return trained.report() | {"mse": mse, "explained_variance": explained}
-
-
-def _check_trained(model: Model, schedule: Schedule) -> None:
-    try:
-        model.check()
-    except InputError as error:
-        reason = f"{str(error)[0].lower()}{str(error)[1:]}"
-        raise TrainingError(
-            f"The training ended in a model of no use: {reason.rstrip('.')}; choose a learning "
-            f"rate below {schedule.network_rate:g}, or give values in other units."
-        ) from error
-
-
-def _check(expression: Expression, config: FitConfig) -> None:
-    expression.check()
-    layers.check_shared(expression)
-    if expression.n_samples <= config.n_components:
-        raise InputError(
-            f"{expression.origin} has {expression.n_samples} samples, too few for "
-            f"{config.n_components} components; ask for at most {expression.n_samples - 1}."
-        )
-
-
-def _check_memory(config: FitConfig, schedule: Schedule, n_samples: int, n_genes: int) -> None:
-    """Refuse parameters that there is no room for before any of them is made."""
-    d, e = config.n_components, config.gene_components
-    n_network = network_size(d, e, config.hidden)
-    n_parameters = n_samples * d + n_genes * (e + d + 1) + n_network
-    needed = BYTES_PER_PARAMETER * n_parameters + BYTES_PER_BLOCK * schedule.blocks_per_pass
-    available = available_bytes() if needed > 1e8 else None
-    if n_network > MAX_WEIGHTS or (available is not None and needed > available):
-        raise InputError(
-            f"A model with {e} gene components and hidden layers of "
-            f"{'-'.join(map(str, config.hidden))} in blocks of {schedule.block_samples} x "
-            f"{schedule.block_genes} needs {1e-9 * needed:.3g} GB of memory for its training, more "
-            "than there is; choose fewer gene_components, narrower hidden layers or larger blocks."
-        )
-
-
-def _check_constant(values: Float32, expression: Expression) -> None:
-    low, high = gene_limits(values)
-    span = float(np.max(high.astype(np.float64) - low))
-    if 0.0 < span < MIN_SPAN:
-        raise InputError(
-            f"No gene in {expression.origin} differs between samples by more than {span:.1g} on "
-            "the model's scale, which is too little for 32-bit floats; give values in smaller "
-            "units."
-        )
-    constant = np.flatnonzero(low == high)
-    if constant.size == values.shape[1]:
-        raise InputError(
-            f"All genes in {expression.origin} are constant, so there is nothing to learn; "
-            "give samples that differ."
-        )
-    if constant.size:
-        warnings.warn(
-            f"{constant.size} gene(s) in {expression.origin} are constant, such as "
-            f"'{expression.gene_names[constant[0]]}'; they carry nothing about the samples.",
-            DataWarning,
-            stacklevel=3,
-        )

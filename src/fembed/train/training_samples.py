@@ -24,6 +24,7 @@ from fembed.data.preprocess import Preprocessing
 from fembed.data.transforms import Transform
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
+from fembed.train.initialization import principal_components
 
 TrainingSamples = int | Literal["all"] | None
 
@@ -63,27 +64,19 @@ def trained_on(
     InputError
         As `number`; fewer samples are asked for, and the data have layers.
     """
-    if not isinstance(transform, str):
-        refuse_layers_if(asked)
-        return Expression.of(data)
-    large = readers.backed(data)
-    if large is not None:
-        return choose_samples(large, transform, asked, seed)
+    if isinstance(transform, str):
+        large = readers.backed(data)
+        if large is not None:
+            return choose_samples(large, transform, asked, seed)
     expression = Expression.of(data)
     if number(expression.n_samples, 0, "all" if asked is None else asked) == expression.n_samples:
         return expression
-    if expression.layers:
-        refuse_layers_if(asked)
-    return choose_samples(Backed.of(expression), transform, asked, seed)
-
-
-def refuse_layers_if(asked: TrainingSamples) -> None:
-    """Raise InputError if some samples of several layers are asked for."""
-    if asked not in (None, "all"):
+    if expression.layers or not isinstance(transform, str):
         raise InputError(
             f"training_samples is {shown(asked)}, but data of several layers are trained on whole; "
-            "leave it out, or give fewer samples."
+            "leave it out, or choose the samples before."
         )
+    return choose_samples(Backed.of(expression), transform, asked, seed)
 
 
 def choose_samples(
@@ -94,8 +87,8 @@ def choose_samples(
     Parameters
     ----------
     transform : {"log10", "cpm", "none", "counts"}
-        As for the fit: samples are compared on the model's scale. Those of ``counts``, which have
-        none, are compared by log10 of counts per million.
+        As for the fit: samples are compared on this scale, those of ``counts`` by log10 of counts
+        per million.
     asked : int or "all", optional
         By default as many as `number` says.
     seed : int
@@ -160,16 +153,15 @@ def _one_of_each_box(
 def _coordinates(data: Backed, transform: Transform) -> Float32:
     """Every sample's principal components, and how far it is from their plane (n x k + 1)."""
     preprocessing = Preprocessing("cpm" if transform == "counts" else transform)
-    some = data.take(even_choice(data.n_samples, BASIS_SAMPLES))
-    values = preprocessing.apply_to(some)
-    with np.errstate(invalid="ignore"):
-        mean = np.nan_to_num(np.nanmean(values, axis=0)) if values.size else values[:0]
+    some = preprocessing.apply_to(data.take(even_choice(data.n_samples, BASIS_SAMPLES)))
+    seen = np.maximum((~np.isnan(some)).sum(axis=0), 1)
+    mean = np.asarray(np.nansum(some, axis=0, dtype=np.float64) / seen, np.float32)
     with threadpool_limits(1, user_api="blas"):
-        basis = _basis(_centred(values, mean))
-        found = np.empty((data.n_samples, basis.shape[1] + 1), np.float32)
-        for rows, part in data.parts():
-            left = _centred(preprocessing.apply_to(part), mean)
-            scores = left @ basis
+        _, directions = principal_components(_centred(some, mean), BASIS_COMPONENTS)
+        found = np.empty((data.n_samples, len(directions) + 1), np.float32)
+        for rows, values in data.parts(preprocessing.apply_to):
+            left = _centred(values, mean)
+            scores = left @ directions.T
             rest = np.einsum("ij,ij->i", left, left) - np.einsum("ij,ij->i", scores, scores)
             found[rows, :-1], found[rows, -1] = scores, np.sqrt(np.maximum(rest, 0.0))
     return found
@@ -178,15 +170,3 @@ def _coordinates(data: Backed, transform: Transform) -> Float32:
 def _centred(values: Float32, mean: Float32) -> Float32:
     values -= mean
     return np.nan_to_num(values, copy=False)
-
-
-def _basis(values: Float32) -> Float32:
-    """The leading right singular vectors (n_genes x k), by the smaller Gram matrix."""
-    n_samples, n_genes = values.shape
-    k = min(BASIS_COMPONENTS, n_samples, n_genes)
-    if n_genes <= n_samples:
-        _, vectors = np.linalg.eigh(values.T @ values)
-        return np.ascontiguousarray(vectors[:, ::-1][:, :k], np.float32)
-    squares, vectors = np.linalg.eigh(values @ values.T)
-    right = values.T @ vectors[:, ::-1][:, :k]
-    return np.asarray(right / np.sqrt(np.maximum(squares[::-1][:k], 1e-12)), np.float32)

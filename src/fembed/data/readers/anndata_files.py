@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fembed.data.annotations import Source, colours_in, layers_there
-from fembed.data.backed import Backed, is_large, refuse_changed
+from fembed.data.backed import Backed, changed, is_large
 from fembed.data.expression import Expression
 from fembed.data.features import genes_only
 from fembed.data.memory import refuse_beyond_memory
@@ -23,6 +23,8 @@ from fembed.errors import DataWarning, InputError, imported
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Opening = Callable[[], AbstractContextManager[Any]]
 
 #: What a column of a table is stored as where it is not one array.
 _COLUMNS = {"categorical", "nullable-integer", "nullable-boolean", "nullable-string-array"}
@@ -52,28 +54,23 @@ def zarr_backed(path: Path, layer: str | None, raw: bool) -> Backed | None:
 
     with damage_reported(path, "an AnnData .zarr", *ANY_ERROR):
         refuse_codecs(path)
-    return backed(opened, path, layer, raw)
+    with opened() as root:
+        return backed(root, opened, path, layer, raw)
 
 
-def backed(
-    opened: Callable[[], AbstractContextManager[Any]], path: Path, layer: str | None, raw: bool
-) -> Backed | None:
+def backed(root: Any, opened: Opening, path: Path, layer: str | None, raw: bool) -> Backed | None:
     """A large matrix of an AnnData on disk, left there; None for another one.
 
-    ``opened`` opens the file, a context whose value is an h5py or a zarr group: now, and again for
-    every part.
+    ``root`` is as for `read_open`, and ``opened`` opens it again for every part.
     """
-    with opened() as root:
-        matrix, genes = _choose(root, path, layer, raw)
-        n_rows, n_columns = (int(n) for n in matrix.shape)
-        by_columns = isinstance(matrix, Compressed) and matrix.format == "csc"
-        if by_columns or not is_large(n_rows, n_columns):
-            return None
-        obs, var = _table(root, "obs", n_rows, path), _table(root, genes, n_columns, path)
-        pointers = pointers_of(matrix, str(path)) if isinstance(matrix, Compressed) else None
-        is_log1p = layer is None and not raw and _is_log1p(root)
-        colours = _colours(root, path)
-    source = Source("AnnData", "log1p" if is_log1p else None, oriented=True)
+    matrix, genes = _choose(root, path, layer, raw)
+    n_rows, n_columns = (int(n) for n in matrix.shape)
+    by_columns = isinstance(matrix, Compressed) and matrix.format == "csc"
+    if by_columns or not is_large(n_rows, n_columns):
+        return None
+    obs, var = _table(root, "obs", n_rows, path), _table(root, genes, n_columns, path)
+    pointers = pointers_of(matrix, str(path)) if isinstance(matrix, Compressed) else None
+    source, colours = _source(root, layer, raw), _colours(root, path)
     names = listed(obs.index, n_rows, "sample", str(path))
     state = _state(path)
 
@@ -81,7 +78,7 @@ def backed(
         with opened() as root:
             stored, _ = _choose(root, path, layer, raw)
             if _state(path) != state or tuple(stored.shape) != (n_rows, n_columns):
-                raise refuse_changed(str(path))
+                raise changed(str(path))
             part = stored[rows] if pointers is None else some_rows(stored, pointers, rows)
         found = Expression.from_array(
             part, names[rows], var.index, origin=str(path), obs=obs.iloc[rows]
@@ -109,8 +106,7 @@ def read_open(root: Any, path: Path, layer: str | None, raw: bool, transpose: bo
     expression = Expression.from_array(
         matrix, obs.index, var.index, origin=str(path), transpose=transpose, obs=obs
     )
-    is_log1p = layer is None and not raw and _is_log1p(root)
-    source = Source("AnnData", "log1p" if is_log1p else None, oriented=True)
+    source = _source(root, layer, raw)
     colours = {} if transpose else _colours(root, path)
     expression = replace(expression, source=source, colours=colours)
     return expression if transpose else genes_only(expression, var)
@@ -140,10 +136,11 @@ def read_slot(root: Any, path: Path, key: str) -> tuple[Any, Any]:
         return names, stored[()].astype(np.float32)
 
 
-def _is_log1p(root: Any) -> bool:
-    """Whether scanpy noted that it took logarithms of ``X``."""
+def _source(root: Any, layer: str | None, raw: bool) -> Source:
+    """With the units that scanpy noted, if it took logarithms of ``X``."""
     uns = root.get("uns")
-    return hasattr(uns, "keys") and "log1p" in uns
+    is_log1p = layer is None and not raw and hasattr(uns, "keys") and "log1p" in uns
+    return Source("AnnData", "log1p" if is_log1p else None, oriented=True)
 
 
 def _colours(root: Any, path: Path) -> dict[str, Any]:

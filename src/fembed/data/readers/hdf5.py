@@ -46,18 +46,16 @@ def backed(path: Path, layer: str | None, raw: bool) -> Backed | None:
 
     Raises as `read`.
     """
-    with examined(path) as findings:
-        _refuse_outside(findings().outside, path, ())
 
     @contextmanager
     def again() -> Iterator[Any]:
         with damage_reported(path, "an .h5ad file", *ANY_ERROR), closing(_opened(path)) as file:
             yield file
 
-    with again() as file:
+    with opened(path) as file:
         if _foreign(file) is not None or not _is_anndata(file):
             return None
-    return anndata_files.backed(again, path, layer, raw)
+        return anndata_files.backed(file, again, path, layer, raw)
 
 
 @contextmanager
