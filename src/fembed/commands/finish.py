@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,8 +69,10 @@ class FitOutputs:
             store.check_output(self.model.path)
         return model
 
-    def write(self, model: Model, table: tables.Table) -> None:
+    def write(self, model: Model, table: Callable[[], tables.Table]) -> None:
         """Write the model and the table, and remove the checkpoint; InputError for what cannot be.
+
+        ``table`` makes the table once the model is safe, since that may take long.
 
         What another process wrote meanwhile is not replaced: the outputs of this fit are then kept
         under other names, which the error lists.
@@ -90,7 +92,7 @@ class FitOutputs:
             ) from error
         try:
             if self.table is not None:
-                tables.write(table, self.table)
+                tables.write(table(), self.table)
         except InputError as error:  # reported together with the model's error
             told.append(error)
         if all(isinstance(error, atomic.KeptElsewhere) for error in told):

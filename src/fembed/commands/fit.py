@@ -145,18 +145,16 @@ def fit(
         samples = layered.large(data, others, **how) or layered.read(first, data, others, **how)
         wanted: Any = {first: taken_as, **given} if others else taken_as
         expression = train.trained_on(samples, wanted, asked, config.seed)
-        n_samples, some = samples.n_samples, expression.n_samples < samples.n_samples
-        if some and not quiet:
+        if expression.n_samples < samples.n_samples and not quiet:
             tell(
-                f"The training takes {expression.n_samples:,} of the {n_samples:,} samples of "
-                f"{data}, which represent the others; fembed project places those."
+                f"The training takes {expression.n_samples:,} of the {samples.n_samples:,} samples "
+                f"of {data}, which represent the others; fembed project places those."
             )
         preprocessing = layer_scales.prepared_for(expression, wanted, total)
         layers.check_shared(expression)
         for sentence in [] if quiet else layered.chosen(expression, preprocessing, given):
             tell(sentence)
-        all_labels = {name: samples.labels(name) for name in label or []}
-        labels = {name: expression.labels(name) for name in label or []}
+        labels = {name: samples.labels(name) for name in label or []}
         taken = describe.taken_facts(expression)  # before training overwrites the values
         log.open()
         model = outputs.finished(expression, preprocessing, config, label or [])
@@ -177,11 +175,14 @@ def fit(
                     overwrite_values=True,
                     checkpoint=outputs.checkpoint,
                 )
-        if some and embedding is not None:
-            placed = project(model, samples, n_threads=n_threads, verbose=not quiet)
-            table = tables.EmbeddingTable.of_projection(placed, all_labels)
-        else:
-            table = tables.EmbeddingTable.of_training(model, labels)
+        trained = model
+
+        def table() -> tables.EmbeddingTable:
+            if samples.n_samples == trained.n_samples:
+                return tables.EmbeddingTable.of_training(trained, labels)
+            placed = project(trained, samples, n_threads=n_threads, verbose=not quiet)
+            return tables.EmbeddingTable.of_projection(placed, labels)
+
         outputs.write(model, table)
         facts = describe.training_facts(model)
         log.write("done", model=output, **taken, **facts)
