@@ -13,6 +13,7 @@ from scipy import stats
 
 import fembed
 from fembed import store
+from fembed.commands.app import run
 from fembed.errors import InputError
 from fembed.files import arrayfile
 from fembed.inference.counts import quantile_residuals
@@ -115,6 +116,16 @@ def test_expected_counts_add_up_to_the_depth(model: Model) -> None:
     assert_allclose(
         at_size_one / at_size_one.sum(axis=1, keepdims=True) * 5000, expected, rtol=1e-4
     )
+
+
+def test_a_depth_of_nothing_is_refused_by_every_door(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="depth is 0"):
+        model.expected_counts(model.sample_embedding[:1], 0)
+    model.save(tmp_path / "model")
+    points = tmp_path / "points.csv"
+    points.write_text("sample,fembed_1,fembed_2\na,0,0\n")
+    words = ["decode", str(tmp_path / "model"), str(points), "-o", str(tmp_path / "out.csv")]
+    assert run([*words, "--depth", "0"]) == 2 and not (tmp_path / "out.csv").exists()
 
 
 def test_dispersions_are_found(model: Model) -> None:

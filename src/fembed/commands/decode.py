@@ -50,6 +50,7 @@ def decode(
     from fembed import store
     from fembed.commands import describe, options
     from fembed.commands import points as points_table
+    from fembed.data.transforms import MILLION
     from fembed.errors import InputError
     from fembed.output import tables
 
@@ -61,15 +62,15 @@ def decode(
     trained = store.load(model)
     names, coordinates = points_table.read(points, trained.n_components)
     rows = trained.gene_rows(options.gene_names(genes)) if genes is not None else None
-    values = trained.decode(coordinates, rows, n_threads)
     if depth is not None or scale in ("cpm", "log"):
-        values = trained.expected_counts(coordinates, depth or 1e6, rows, n_threads)
+        total = MILLION if depth is None else depth
+        values = trained.expected_counts(coordinates, total, rows, n_threads)
         if scale == "log":
             values = np.log10(values + np.float32(1.0))
-    elif scale == "input":
-        values = trained.preprocessing.invert(values, rows)
     else:
-        values = trained.preprocessing.unweighted(values, rows)
+        values = trained.decode(coordinates, rows, n_threads)
+        of_scale = trained.preprocessing
+        values = (of_scale.invert if scale == "input" else of_scale.unweighted)(values, rows)
     beyond = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if beyond.size:
         raise InputError(

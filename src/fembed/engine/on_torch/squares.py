@@ -64,6 +64,7 @@ class LeastSquares:
         self._factors = None
         if likelihood.factors is not None:
             self._factors = self._root_weight[:, None] * place.numbers(likelihood.factors)
+        self._pattern = torch.zeros(len(profiles), dtype=torch.int64, device=place.device)
         self._shared = self._factor_of_shared()
         self._prior = None
         if likelihood.mean is not None and likelihood.precision is not None:
@@ -115,9 +116,8 @@ class LeastSquares:
             if half is not None:
                 deviance += exact(2 * half)
         if self._shared is not None:
-            taken = torch.linalg.solve_triangular(
-                self._shared[which.to(self._exact_device)], of_factors, upper=False
-            )
+            pattern = self._pattern[there].to(self._exact_device)
+            taken = torch.linalg.solve_triangular(self._shared[pattern], of_factors, upper=False)
             products -= taken.mT @ taken
         cost = products[:, 0, 0] if self._known is None else deviance
         found = Expansion(cost.clone(), u.new_zeros(k, d), u.new_zeros(k, d, d))
@@ -159,21 +159,22 @@ class LeastSquares:
         return torch.cat([residual, slope], dim=-1), half
 
     def _factor_of_shared(self) -> Tensor | None:
-        """The factor of I + F' W F over each profile's observed genes (k x f x f).
+        """The factor of I + F' W F over the observed genes, once for all profiles that share them.
 
-        With W the weights and F the factors, (F F' + W^-1)^-1 is W - W F (I + F' W F)^-1 F' W
-        (Woodbury). NaN where the factors are too large for floats.
+        Numbered as ``self._pattern`` says. With W the weights and F the factors,
+        (F F' + W^-1)^-1 is W - W F (I + F' W F)^-1 F' W (Woodbury). NaN where the factors are too
+        large for floats.
         """
         if self._factors is None:
             return None
-        observed = (~self._profiles.isnan()).to(self.place.dtype)
-        n_factors, sums = self._factors.shape[1], torch.zeros(())
+        patterns, self._pattern = (~self._profiles.isnan()).unique(dim=0, return_inverse=True)
+        n_factors = self._factors.shape[1]
+        system = torch.eye(n_factors, dtype=torch.float64, device=self._exact_device)
+        system = system.repeat(len(patterns), 1, 1)
         for _, genes in tiles(1, len(self._factors), GENES_AT_ONCE):
             some = self._factors[genes]
-            outer = (some[:, :, None] * some[:, None, :]).flatten(1)
-            sums = sums.to(self._exact_device) + self.place.exact(observed[:, genes] @ outer)
-        system = sums.view(-1, n_factors, n_factors)
-        system = system + torch.eye(n_factors, dtype=system.dtype, device=system.device)
+            for number, seen in enumerate(patterns[:, genes]):
+                system[number] += self.place.exact((some * seen[:, None]).T @ some)
         factor, info = torch.linalg.cholesky_ex(system)
         factor[info != 0] = torch.nan
         return factor
