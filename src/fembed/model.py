@@ -15,6 +15,7 @@ from fembed.data.lookup import exact_positions
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted
 from fembed.parameters import Array, Parameters
+from fembed.solvers.batch_effects import effects_in
 from fembed.solvers.count_criterion import CountCriterion
 from fembed.solvers.criterion import SUM_OF_SQUARES, Criterion
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from fembed.config import FitConfig
     from fembed.data.preprocess import Preprocessing
+    from fembed.solvers.batch_effects import BatchEffects
     from fembed.solvers.count_model import CountModel
     from fembed.solvers.residual_factors import ResidualFactors
 
@@ -90,6 +92,9 @@ class Model(ShowsFacts):
         counts of a sample of size one.
     labels : dict of arrays of str, n_samples
         Labels of the training samples by name, ``"NA"`` where missing; see `fembed.annotate`.
+    batch_effects : BatchEffects, optional
+        The effects of the batches and covariates that the fit was given. Map, genes and network
+        describe the common level, without them.
 
     Examples
     --------
@@ -108,6 +113,7 @@ class Model(ShowsFacts):
     calibration: Calibration | None = None
     count_model: CountModel | None = None
     labels: dict[str, NDArray[np.object_]] = field(default_factory=dict)
+    batch_effects: BatchEffects | None = None
 
     @property
     def sample_embedding(self) -> Array:
@@ -161,7 +167,7 @@ class Model(ShowsFacts):
         if steps is not None and seconds is not None:
             taken += f", {steps:,} steps in {seconds:,.3g} s"
         title = f"{counted(self.n_samples, 'sample')} x {counted(self.n_genes, 'gene')}"
-        layers = self.preprocessing.told()
+        layers, effects = self.preprocessing.told(), self.batch_effects
         return title, {
             "n_components": self.n_components,
             "gene_components": self.gene_components,
@@ -173,6 +179,7 @@ class Model(ShowsFacts):
             "explained variance": training.get("explained_variance"),
             "calibration": sure,
             "labels": ", ".join(self.labels) or None,
+            "batches": None if effects is None else effects.names_told(3),
         }
 
     def decode(
@@ -180,6 +187,8 @@ class Model(ShowsFacts):
         points: ArrayLike,
         genes: Sequence[str] | NDArray[Any] | None = None,
         n_threads: int | None = None,
+        *,
+        in_batch: str | Sequence[str] | None = None,
     ) -> NDArray[np.float32]:
         """Expression at any points of the sample embedding, on the model's (transformed) scale.
 
@@ -192,6 +201,9 @@ class Model(ShowsFacts):
             Names or row numbers of the genes to decode; all of them by default.
         n_threads : int, optional
             Threads of the engine.
+        in_batch : str or sequence of str, optional
+            A batch of the training (of each column, if there are several): expression as it would
+            be measured there. By default, or ``"none"``, at the common level.
 
         Returns
         -------
@@ -200,11 +212,15 @@ class Model(ShowsFacts):
         Raises
         ------
         InputError
-            Points of another dimension, points that are not finite, or an unknown gene.
+            Points of another dimension, points that are not finite, or an unknown gene or batch.
         """
         chosen = None if genes is None else self.gene_rows(genes)
         checked = self._checked_points(points)
-        return engine.decode(self.parameters, checked, genes=chosen, n_threads=n_threads)
+        effects = effects_in(self.batch_effects, in_batch, len(checked))
+        values = engine.decode(self.parameters, checked, genes=chosen, n_threads=n_threads)
+        if effects is not None:
+            (effects if chosen is None else effects.take_genes(chosen)).add(values)
+        return values
 
     def expected_counts(
         self,

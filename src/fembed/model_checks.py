@@ -31,6 +31,8 @@ def check(model: Model) -> None:
                 f"The field 'labels' has {len(labels)} texts of '{name}' for "
                 f"{model.n_samples} samples."
             )
+    if model.batch_effects is not None:
+        model.batch_effects.check(model.n_samples, model.n_genes)
     _check_learnt(model)
     if not within_range(model.parameters):
         raise InputError(

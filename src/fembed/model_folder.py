@@ -39,6 +39,8 @@ LEARNT = (
 )
 #: Of counts, since schema version 5.
 OF_COUNTS = ("rate", "dispersion")
+#: Of batches, likewise.
+OF_BATCHES = ("batch_shift", "batch_centre", "batch_scale")
 
 #: Points of a training curve: a fit keeps 200.
 MAX_POINTS = 100_000
@@ -85,6 +87,36 @@ TRAINING = Record(
 LAYER = Record(
     {"name": text, "n_features": whole(1), "transform": text, "weight": number(above=0.0)}, {}
 )
+#: Batches and covariates, since schema version 5.
+BATCHES = Record(
+    {
+        "columns": several(
+            Record(
+                {
+                    "name": text,
+                    "levels": several(text),
+                    "codes": several(whole(-1)),
+                    "left": several(text),
+                },
+                {},
+            )
+        ),
+        "covariates": several(
+            Record(
+                {
+                    "name": text,
+                    "mean": number(),
+                    "sd": number(above=0.0),
+                    "values": several(number()),
+                },
+                {},
+            )
+        ),
+        "explained": several(number()),
+        "sizes": several(_SIZE),
+    },
+    {},
+)
 #: The document of a model, beside what `fembed.files.manifest` says and checks of it.
 DOCUMENT = Record(
     {
@@ -102,6 +134,7 @@ DOCUMENT = Record(
         "ellipse_factor": number(above=0.0),
         "calibrated_on_held_out": truth,
         "labels": by_name(several(text)),
+        "batches": BATCHES,
     },
     other=True,
 )
@@ -157,6 +190,13 @@ def contents(model: Model) -> tuple[Arrays, Document]:
     if model.count_model is not None:
         arrays["rate"] = model.count_model.rate
         arrays["dispersion"] = model.count_model.dispersion
+    if model.batch_effects is not None:
+        effects = model.batch_effects
+        arrays["batch_shift"] = effects.shift
+        if effects.n_batches:
+            arrays["batch_scale"] = effects.scale
+        arrays["batch_centre"] = effects.centre
+        document["batches"] = effects.to_dict()
     if model.calibration is not None:
         arrays["reference_loss"] = model.calibration.reference_loss
         if model.calibration.unexplained is not None:

@@ -20,6 +20,7 @@ from fembed.model_folder import (
     DOCUMENT,
     KIND,
     LEARNT,
+    OF_BATCHES,
     OF_COUNTS,
     OPTIONAL,
     REQUIRED,
@@ -28,6 +29,7 @@ from fembed.model_folder import (
     save,
 )
 from fembed.parameters import Parameters
+from fembed.solvers.batch_effects import BatchEffects
 from fembed.solvers.count_model import CountModel
 from fembed.solvers.residual_factors import ResidualFactors
 
@@ -63,7 +65,7 @@ def load(path: PathLike) -> Model:
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"The path of a model is {shown(path)}; give the folder as a text.")
     arrays, document = arrayfile.read_folder(path, KIND)
-    unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL, *LEARNT, *OF_COUNTS})
+    unknown = sorted(set(arrays) - {*REQUIRED, *OPTIONAL, *LEARNT, *OF_COUNTS, *OF_BATCHES})
     source = Path(path) / f"{KIND}.safetensors"
     if unknown:
         raise InputError(f"{source} holds an array that no model has: {unknown[0]!r}.")
@@ -82,7 +84,7 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
     for name in REQUIRED:
         if name not in arrays:
             raise InputError(f"{origin}: the array {name!r} is absent.")
-    for name in (*REQUIRED, *OPTIONAL, *LEARNT, *OF_COUNTS):
+    for name in (*REQUIRED, *OPTIONAL, *LEARNT, *OF_COUNTS, *OF_BATCHES):
         if name in arrays and not np.issubdtype(arrays[name].dtype, np.floating):
             raise InputError(f"{origin}: the array {name!r} is {arrays[name].dtype}, not float.")
     model = Model(
@@ -107,6 +109,7 @@ def rebuild(arrays: Arrays, document: Document, origin: Source) -> Model:
             name: np.array(labels, dtype=object)
             for name, labels in document.get("labels", {}).items()
         },
+        batch_effects=_batch_effects(arrays, document, origin),
     )
     try:
         model.check()
@@ -130,6 +133,18 @@ def _count_model(arrays: Arrays, origin: Source) -> CountModel | None:
     if "dispersion" not in arrays:
         raise InputError(f"{origin}: the array 'dispersion' is absent.")
     return CountModel(arrays["rate"], arrays["dispersion"])
+
+
+def _batch_effects(arrays: Arrays, document: Document, origin: Source) -> BatchEffects | None:
+    if "batch_shift" not in arrays:
+        return None
+    fields = _beside(document, "batches", origin)
+    for name in OF_BATCHES[: 3 if fields["columns"] else 2]:
+        if name not in arrays:
+            raise InputError(f"{origin}: the array {name!r} is absent.")
+    shift, centre = arrays["batch_shift"], arrays["batch_centre"]
+    no_scale = np.ones((0, centre.size), np.float32)
+    return BatchEffects.from_dict(fields, shift, arrays.get("batch_scale", no_scale), centre)
 
 
 def _calibration(arrays: Arrays, document: Document, origin: Source) -> Calibration | None:

@@ -39,6 +39,8 @@ def aberrant(
     ] = None,
     transform: args.QueryTransform = None,
     gene_map: args.GeneMap = None,
+    batch: args.Batch = None,
+    covariate: args.Covariate = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -95,6 +97,8 @@ def aberrant(
         expression,
         transform=transform,  # type: ignore[arg-type]  # checked
         gene_map=gene_map,
+        batch=batch,
+        covariates=covariate,
         n_threads=n_threads,
     )
     tables.write(tables.AberrantTable(found, fdr), place)

@@ -66,6 +66,8 @@ def annotate(
     ] = None,
     transform: args.QueryTransform = None,
     gene_map: args.GeneMap = None,
+    batch: args.Batch = None,
+    covariate: args.Covariate = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -128,6 +130,8 @@ def annotate(
         threshold=threshold,
         transform=transform,  # type: ignore[arg-type]  # checked
         gene_map=gene_map,
+        batch=batch,
+        covariates=covariate,
         n_threads=n_threads,
     )
     tables.write(tables.EmbeddingTable.of_annotation(found), place)

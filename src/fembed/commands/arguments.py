@@ -167,3 +167,30 @@ Transform = Annotated[
         show_default=False,
     ),
 ]
+Batch = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--batch",
+        metavar="COLUMN",
+        help="The column of obs with the samples' batches, which are batches of the model: their "
+        "shifts are removed. May be repeated, once for each batch column of the model.",
+    ),
+]
+Covariate = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--covariate",
+        metavar="COLUMN",
+        help="A column of obs with a covariate of the model, whose effect is removed. May be "
+        "repeated.",
+    ),
+]
+InBatch = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--in-batch",
+        metavar="NAME",
+        help="Give expression as it would be measured in this batch of the model, or none for the "
+        "common level. May be repeated, once for each batch column of the model.",
+    ),
+]

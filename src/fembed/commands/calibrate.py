@@ -18,6 +18,8 @@ def calibrate(
         str, typer.Option("--output", "-o", help="A new folder for the calibrated model.")
     ],
     with_: args.With = None,
+    batch: args.Batch = None,
+    covariate: args.Covariate = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -49,7 +51,9 @@ def calibrate(
         transpose=transpose,
         tx2gene=tx2gene,
     )
-    found = inference.calibrate(trained, expression, n_threads=n_threads)
+    found = inference.calibrate(
+        trained, expression, batch=batch, covariates=covariate, n_threads=n_threads
+    )
     finish.save(found, place)
     assert found.calibration is not None
     factors = found.residual_factors

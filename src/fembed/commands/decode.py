@@ -40,6 +40,7 @@ def decode(
             "each point has the size of the median training sample."
         ),
     ] = None,
+    in_batch: args.InBatch = None,
     n_threads: args.Threads = None,
     overwrite: args.Overwrite = False,
     quiet: args.Quiet = False,
@@ -68,7 +69,7 @@ def decode(
         if scale == "log":
             values = np.log10(values + np.float32(1.0))
     else:
-        values = trained.decode(coordinates, rows, n_threads)
+        values = trained.decode(coordinates, rows, n_threads, in_batch=in_batch)
         of_scale = trained.preprocessing
         values = (of_scale.invert if scale == "input" else of_scale.unweighted)(values, rows)
     beyond = np.flatnonzero(~np.isfinite(values).all(axis=1))

@@ -61,7 +61,9 @@ def training_facts(model: Model) -> Facts:
     if model.count_model is not None:
         known = {OF_COUNTS.get(name, name): value for name, value in known.items()}
     layers = {"layers": model.preprocessing.told()} if model.preprocessing.layers else {}
-    return {"samples": model.n_samples, "genes": model.n_genes, **layers, **known}
+    effects = model.batch_effects
+    batches = {} if effects is None else {"batches": effects.told()}
+    return {"samples": model.n_samples, "genes": model.n_genes, **layers, **batches, **known}
 
 
 def model_facts(model: Model) -> Facts:

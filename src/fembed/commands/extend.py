@@ -31,6 +31,8 @@ def extend(
             help="Another layer of the data of --training. May be repeated.",
         ),
     ] = None,
+    batch: args.Batch = None,
+    covariate: args.Covariate = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -59,7 +61,15 @@ def extend(
     old = layered.read_for(trained, training, beside, **how)
     with TrainingBar(quiet) as bar:
         grown = extension.extend(
-            trained, new, old, epochs=epochs, n_threads=n_threads, verbose=False, callback=bar
+            trained,
+            new,
+            old,
+            epochs=epochs,
+            batch=batch,
+            covariates=covariate,
+            n_threads=n_threads,
+            verbose=False,
+            callback=bar,
         )
     finish.save(grown, place)
     names = ("old_mse_before", "old_mse", "new_mse_before", "new_mse", "drift", "drift_95")

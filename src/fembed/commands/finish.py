@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fembed.data.expression import Expression
     from fembed.data.preprocess import Preprocessing
     from fembed.model import Model
+    from fembed.train.batch_shifts import Design
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class FitOutputs:
         preprocessing: Preprocessing,
         config: FitConfig,
         labels: Sequence[str],
+        design: Design | None = None,
     ) -> Model | None:
         """The model that is there, if it is of this very fit; None where there is none.
 
@@ -64,7 +66,7 @@ class FitOutputs:
         if not self.unfinished:
             return None
         model = store.load(self.model.path)
-        same = checkpoint.is_of(model, expression, preprocessing, config)
+        same = checkpoint.is_of(model, expression, preprocessing, config, design=design)
         if not (same and set(labels) <= set(model.labels)):
             store.check_output(self.model.path)
         return model

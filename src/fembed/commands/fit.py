@@ -41,6 +41,22 @@ def fit(
     ] = None,
     with_: args.With = None,
     with_transform: args.WithTransform = None,
+    batch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column of obs with the samples' batches (studies, plates), whose shifts and "
+            "scales are removed from every gene. May be repeated.",
+        ),
+    ] = None,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column of obs with numbers (age, purity), whose slope is removed from every "
+            "gene. May be repeated.",
+        ),
+    ] = None,
     epochs: args.Epochs = None,
     iterations: args.Iterations = None,
     block_samples: Annotated[int | None, typer.Option(help="Samples per step.")] = None,
@@ -101,6 +117,7 @@ def fit(
     from fembed.data import layer_scales, layers
     from fembed.inference.projection import project
     from fembed.output import tables
+    from fembed.train import batch_columns
 
     with JsonLog(log_json, overwrite) as log, errors_told(log):
         config = options.config(
@@ -155,9 +172,10 @@ def fit(
         for sentence in [] if quiet else layered.chosen(expression, preprocessing, given):
             tell(sentence)
         labels = {name: samples.labels(name) for name in label or []}
+        design = batch_columns.design_of(expression, batch, covariate)
         taken = describe.taken_facts(expression)  # before training overwrites the values
         log.open()
-        model = outputs.finished(expression, preprocessing, config, label or [])
+        model = outputs.finished(expression, preprocessing, config, label or [], design)
         if model is not None:
             tell(f"{output} is complete and of this fit; finishing what a killed run left.")
         else:
@@ -170,6 +188,8 @@ def fit(
                     transform=wanted,
                     target_sum=total,
                     labels=label,
+                    batches=batch,
+                    covariates=covariate,
                     verbose=False,
                     callback=bar,
                     overwrite_values=True,
@@ -180,7 +200,14 @@ def fit(
         def table() -> tables.EmbeddingTable:
             if samples.n_samples == trained.n_samples:
                 return tables.EmbeddingTable.of_training(trained, labels)
-            placed = project(trained, samples, n_threads=n_threads, verbose=not quiet)
+            placed = project(
+                trained,
+                samples,
+                batch=batch,
+                covariates=covariate,
+                n_threads=n_threads,
+                verbose=not quiet,
+            )
             return tables.EmbeddingTable.of_projection(placed, labels)
 
         outputs.write(model, table)

@@ -37,6 +37,9 @@ def impute(
     ] = None,
     transform: args.QueryTransform = None,
     gene_map: args.GeneMap = None,
+    batch: args.Batch = None,
+    covariate: args.Covariate = None,
+    in_batch: args.InBatch = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -82,6 +85,9 @@ def impute(
         sd=sd is not None,
         transform=transform,  # type: ignore[arg-type]  # checked
         gene_map=gene_map,
+        batch=batch,
+        covariates=covariate,
+        in_batch=in_batch,
         n_threads=n_threads,
     )
     table = tables.ExpressionTable(found.sample_names, found.gene_names, found.values)

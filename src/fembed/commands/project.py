@@ -20,6 +20,8 @@ def project(
     n_workers: args.WorkerCount = None,
     transform: args.QueryTransform = None,
     gene_map: args.GeneMap = None,
+    batch: args.Batch = None,
+    covariate: args.Covariate = None,
     n_threads: args.Threads = None,
     layer: args.Layer = None,
     use_raw: args.UseRaw = False,
@@ -65,6 +67,8 @@ def project(
         samples,
         transform=transform,  # type: ignore[arg-type]  # checked
         gene_map=gene_map,
+        batch=batch,
+        covariates=covariate,
         n_threads=n_threads,
         workers=None if here else places,
         verbose=not quiet,

@@ -13,6 +13,8 @@ from fembed.data.names import Names
 from fembed.errors import InputError, shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fembed.data.expression import Expression
 
 #: How a missing label reads; see `fembed.Expression.labels`.
@@ -22,7 +24,10 @@ UNKNOWN = "unknown"
 
 
 def labels_of(
-    expression: Expression, labels: str | Sequence[str] | Mapping[str, Any] | None
+    expression: Expression,
+    labels: str | Sequence[str] | Mapping[str, Any] | None,
+    *,
+    called: str = "labels",
 ) -> dict[str, Names]:
     """The labels to keep with a model of these samples: by name, a text for each sample.
 
@@ -31,24 +36,37 @@ def labels_of(
     expression : Expression
     labels : str, sequence of str, mapping or None
         Columns of the annotations; or, by name, a value per sample (a Series by sample name).
+    called : str
+        What a message calls them.
 
     Raises
     ------
     InputError
         A column that is not there, or values that do not fit the samples.
     """
-    if labels is None:
+    found = columns_of(expression, labels, called=called)
+    return {name: as_labels(column) for name, column in found.items()}
+
+
+def columns_of(
+    expression: Expression,
+    columns: str | Sequence[str] | Mapping[str, Any] | None,
+    *,
+    called: str,
+) -> dict[str, pd.Series]:
+    """The same as values of any kind, in the order of the samples; raises as `labels_of`."""
+    if columns is None:
         return {}
-    if isinstance(labels, Mapping):
+    if isinstance(columns, Mapping):
         names = expression.sample_names
-        return {str(name): texts_of(values, names) for name, values in labels.items()}
-    columns = [labels] if isinstance(labels, str) else labels
-    if not np.iterable(columns) or not all(isinstance(name, str) for name in columns):
+        return {str(name): values_of(values, names) for name, values in columns.items()}
+    named = [columns] if isinstance(columns, str) else columns
+    if not np.iterable(named) or not all(isinstance(name, str) for name in named):
         raise InputError(
-            f"labels is {shown(labels)}; give a column of the annotations, a list of columns, or "
-            "values by name."
+            f"{called} is {shown(columns)}; give a column of the annotations, a list of columns, "
+            "or values by name."
         )
-    return {name: expression.labels(name) for name in columns}
+    return {name: expression.column(name) for name in named}
 
 
 def texts_of(values: Any, sample_names: Names) -> Names:
@@ -61,6 +79,11 @@ def texts_of(values: Any, sample_names: Names) -> Names:
         all else has a value for each sample, in order.
     sample_names : array of str, n
     """
+    return as_labels(values_of(values, sample_names))
+
+
+def values_of(values: Any, sample_names: Names) -> pd.Series:
+    """Values of any kind in the order of the samples; arguments and errors as of `texts_of`."""
     import pandas as pd
 
     if isinstance(values, str | bytes | Mapping) or not np.iterable(values):
@@ -71,13 +94,13 @@ def texts_of(values: Any, sample_names: Names) -> Names:
         if index.has_duplicates:
             twice = index[index.duplicated()][0]
             raise InputError(f"The labels name the sample '{twice}' twice; give one label each.")
-        return as_labels(column.set_axis(index).reindex(pd.Index(sample_names)))
+        return column.set_axis(index).reindex(pd.Index(sample_names))
     if len(column) != len(sample_names):
         raise InputError(
             f"There are {len(column)} labels for {len(sample_names)} samples; give one each, in "
             "order, or a pandas.Series with the samples' names."
         )
-    return as_labels(column)
+    return column
 
 
 def known(labels: Names) -> NDArray[np.bool_]:

@@ -12,9 +12,15 @@ from fembed import engine
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted, first_names
-from fembed.inference import counts
+from fembed.inference import batches, counts
 from fembed.inference.imputation import most_probable_places
-from fembed.inference.matching import Matched, as_model, check_placed, match
+from fembed.inference.matching import (
+    Matched,
+    as_expression,
+    as_model,
+    check_placed,
+    match,
+)
 from fembed.model import Model
 from fembed.solvers import surprise
 
@@ -142,6 +148,8 @@ def aberrant_genes(
     *,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
+    batch: batches.Columns = None,
+    covariates: batches.Columns = None,
     n_threads: int | None = None,
 ) -> AberrantGenes:
     """Find the genes of each sample that are far from what all its other genes say.
@@ -163,6 +171,8 @@ def aberrant_genes(
     gene_map : dict or path, optional
         The model's name of a gene by its name in the data, or a table of these two columns. Genes
         that get the same name are added up, which needs linear values.
+    batch, covariates
+        As in `fembed.project`. Measured and expected values are then those at the common level.
     n_threads : int, optional
 
     Returns
@@ -188,7 +198,9 @@ def aberrant_genes(
             "The model has no residual factors, so it does not know how far a gene may be from "
             "what the others say; fit with more samples, or give it some with fembed calibrate."
         )
-    found = match(model, data, transform=transform, gene_map=gene_map)
+    samples = as_expression(model, data, transform=transform, gene_map=gene_map)
+    effects = batches.effects_of(model, samples, batch, covariates)
+    found = batches.at_common_level(match(model, samples), effects)
     places = most_probable_places(model, found, n_threads)
     check_placed(found.sample_names, places, places)
     factors = model.residual_factors.take_genes(found.genes)

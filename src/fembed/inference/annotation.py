@@ -13,7 +13,7 @@ from fembed.data.labels import UNKNOWN, known, texts_of
 from fembed.data.names import Names
 from fembed.errors import DataWarning, InputError, shown
 from fembed.facts import ShowsFacts, counted, first_names
-from fembed.inference import training_labels
+from fembed.inference import batches, training_labels
 from fembed.inference.matching import as_model
 from fembed.inference.projection import Projection, project
 from fembed.model import Model
@@ -146,6 +146,8 @@ def annotate(
     threshold: float = THRESHOLD,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
+    batch: batches.Columns = None,
+    covariates: batches.Columns = None,
     n_threads: int | None = None,
 ) -> Annotation:
     """Carry the labels of the training samples over to new samples.
@@ -176,6 +178,8 @@ def annotate(
     gene_map : dict or path, optional
         The model's name of a gene by its name in the data, or a table of these two columns. Genes
         that get the same name are added up, which needs linear values.
+    batch, covariates
+        As in `fembed.project`: the batches of the new samples, or ``"new"``.
     n_threads : int, optional
 
     Returns
@@ -211,7 +215,14 @@ def annotate(
     names, codes = np.unique(texts[rows].astype(str), return_inverse=True)
     training_labels.check_labels(names, codes, called)
     placed = project(
-        model, data, transform=transform, gene_map=gene_map, n_threads=n_threads, verbose=False
+        model,
+        data,
+        transform=transform,
+        gene_map=gene_map,
+        batch=batch,
+        covariates=covariates,
+        n_threads=n_threads,
+        verbose=False,
     )
     if placed.p_value is None and threshold > 0.0:
         warnings.warn(

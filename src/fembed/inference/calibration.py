@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from fembed.engine import Float32
 from fembed.errors import InputError
+from fembed.inference import batches
 from fembed.inference.doubts import refuse_other_values
 from fembed.inference.matching import (
     Matched,
+    as_expression,
     as_model,
     check_placed,
     match,
@@ -23,7 +25,14 @@ from fembed.solvers import novelty, residual_factors, uncertainty
 from fembed.solvers.uncertainty import MIN_SAMPLES
 
 
-def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model:
+def calibrate(
+    model: Model,
+    data: Any,
+    *,
+    batch: batches.Columns = None,
+    covariates: batches.Columns = None,
+    n_threads: int | None = None,
+) -> Model:
     """A copy of ``model`` with a measured uncertainty, and with residual factors for imputation.
 
     Training samples are recognised by name. The factor of the confidence ellipses and the reference
@@ -36,6 +45,9 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     model : Model
     data : Expression, AnnData or DataFrame
         With all of the model's genes; best the training samples and held-out ones together.
+    batch, covariates
+        As in `fembed.project`: batches of the model that all these samples are in. By default
+        training samples are in those of the training, and others at the common level.
     n_threads : int, optional
 
     Returns
@@ -61,7 +73,11 @@ def calibrate(model: Model, data: Any, *, n_threads: int | None = None) -> Model
     (True, (90,))
     """
     model = as_model(model)
-    found = match(model, data)
+    samples = as_expression(model, data)
+    effects = batches.effects_of(model, samples, batch, covariates)
+    found = batches.at_common_level(match(model, samples), effects)
+    if effects is None:
+        batches.remove_of_training(model, found.sample_names, found.profiles, found.genes)
     if len(found.genes) < model.n_genes:
         raise InputError(
             f"The data have {len(found.genes)} of the model's {model.n_genes} genes; a calibration "

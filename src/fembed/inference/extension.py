@@ -13,8 +13,10 @@ from fembed.data.chunks import observed_counts
 from fembed.data.labels import MISSING
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
+from fembed.inference import batches
 from fembed.inference.doubts import refuse_other_values
 from fembed.inference.matching import (
+    as_expression,
     as_model,
     check_placed,
     match,
@@ -36,6 +38,8 @@ def extend(
     training: Any,
     *,
     epochs: float = EPOCHS,
+    batch: batches.Columns = None,
+    covariates: batches.Columns = None,
     n_threads: int | None = None,
     verbose: bool | None = None,
     callback: Callable[[Progress], None] | None = None,
@@ -53,6 +57,9 @@ def extend(
     epochs : float, default 3
         Passes over all entries, with a fifth of the first training's learning rates. 0 only places
         the new samples, and nothing else changes.
+    batch, covariates
+        As in `fembed.project`: the batches of the new samples. The effects of the model's batches
+        stay as they are.
     n_threads : int, optional
         Threads of the engine; those of the model's config by default.
     verbose : bool, optional
@@ -95,7 +102,16 @@ def extend(
             "A model of counts cannot be extended yet; fit it again on the old and the new samples "
             "together, or place the new ones with project."
         )
-    new = match(model, data)
+    samples = as_expression(model, data)
+    new = match(model, samples)
+    members = batches.members_of(model, samples, batch, covariates)
+    effects = model.batch_effects
+    if effects is not None:
+        if members is None:
+            members = effects.nowhere(samples.n_samples)
+        of_new = effects.of_samples(*members, samples.n_samples)
+        new = batches.at_common_level(new, of_new)
+        effects = effects.with_samples(*members)
     known = training_rows(model, new.sample_names, "the new data")
     if (known >= 0).any():
         name = new.sample_names[int(np.argmax(known >= 0))]
@@ -145,6 +161,7 @@ def extend(
         },
         residual_factors=factors,
         calibration=None,
+        batch_effects=effects,
     )
 
 
@@ -167,6 +184,8 @@ def _of_training(model: Model, training: Any) -> Float32:
         )
     values = np.full((model.n_samples, model.n_genes), np.nan, np.float32)
     values[:, found.genes] = found.profiles[rows]
+    if model.batch_effects is not None:
+        model.batch_effects.of_training().remove(values)
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,9 +15,10 @@ from fembed.data.preprocess import check_scale
 from fembed.engine import Float32
 from fembed.errors import InputError
 from fembed.facts import ShowsFacts, counted, first_names
-from fembed.inference import counts
+from fembed.inference import batches, counts
 from fembed.inference.matching import Matched, as_expression, as_model, check_placed, match
 from fembed.model import Model
+from fembed.solvers.batch_effects import effects_in
 from fembed.solvers.criterion import Criterion
 from fembed.solvers.prior import Prior
 from fembed.solvers.uncertainty import predictive_deviation
@@ -71,6 +73,9 @@ def impute(
     sd: bool = False,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
+    batch: batches.Columns = None,
+    covariates: batches.Columns = None,
+    in_batch: str | Sequence[str] | None = None,
     n_threads: int | None = None,
 ) -> Imputation:
     """All genes of the model for samples of which some genes are measured.
@@ -100,6 +105,15 @@ def impute(
     gene_map : dict or path, optional
         The model's name of a gene by its name in the data, or a table of these two columns. Genes
         that get the same name are added up, which needs linear values.
+    batch : str, list of str or mapping, optional
+        The model's batches that the samples are in: a column of the annotations for each of the
+        model's batch columns, or values by name. Their shifts and scales are removed first. By
+        default the samples are taken to be at the common level.
+    covariates : str, list of str or mapping, optional
+        The model's covariates, likewise; by default they have their means.
+    in_batch : str or list of str, optional
+        Give all genes, measured ones too, as they would be measured in this batch of the model, or
+        at the common level (``"none"``). By default in the sample's own batch.
     n_threads : int, optional
 
     Returns
@@ -126,7 +140,10 @@ def impute(
     model = as_model(model)
     check_scale(scale)
     panel = as_expression(model, data, transform=transform, gene_map=gene_map)
-    found = match(model, panel)
+    effects = batches.effects_of(model, panel, batch, covariates)
+    found = batches.at_common_level(match(model, panel), effects)
+    if in_batch is not None:
+        effects = effects_in(model.batch_effects, in_batch, len(found.profiles))
     if model.count_model is not None:
         return _of_counts(model, found, panel, keep_observed, scale, sd, n_threads)
     places = most_probable_places(model, found, n_threads)
@@ -136,16 +153,25 @@ def impute(
     observed[:, found.genes] = ~np.isnan(found.profiles)
     measured = np.full(values.shape, np.nan, np.float32)
     measured[:, found.genes] = found.profiles
+    if effects is not None:
+        effects.add(values)
+        effects.add(measured)
     if scale == "input":
         values = model.preprocessing.invert(values)
-        measured = _measured(model, panel, measured)
+        if in_batch is None:
+            measured = _measured(model, panel, measured)
+        else:
+            measured = model.preprocessing.invert(measured)
     else:
         values, measured = (model.preprocessing.unweighted(x) for x in (values, measured))
     if keep_observed:
         values[observed] = measured[observed]
     deviation = None
     if sd:
-        deviation = model.preprocessing.unweighted(_deviation(model, places, observed, n_threads))
+        deviation = _deviation(model, places, observed, n_threads)
+        if effects is not None:
+            deviation = effects.deviation(deviation)
+        deviation = model.preprocessing.unweighted(deviation)
     if deviation is not None and keep_observed:
         deviation[observed] = np.nan
     return Imputation(found.sample_names, model.gene_names, values, observed, places, deviation)

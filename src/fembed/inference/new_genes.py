@@ -77,6 +77,10 @@ def add_genes(
         )
     if model.count_model is not None:
         raise InputError("No genes can be added to a model of counts yet; fit it again with them.")
+    if model.batch_effects is not None:
+        raise InputError(
+            "No genes can be added to a model with batches yet; fit it again with them."
+        )
     expression = _without_empty_samples(Expression.of(data, gene_names=model.gene_names))
     expression.check(min_samples=MIN_SAMPLES, allow_unobserved_genes=True)
     known = expression.find_genes(model.gene_names)

@@ -16,7 +16,8 @@ from fembed.data import readers
 from fembed.engine import Float32, Solution
 from fembed.errors import InputError
 from fembed.facts import ShowsFacts, counted, first_names
-from fembed.inference.matching import Matched, as_model, check_placed, match
+from fembed.inference import batches
+from fembed.inference.matching import Matched, as_expression, as_model, check_placed, match
 from fembed.model import Model
 from fembed.parameters import Parameters
 from fembed.progress import Bar
@@ -104,6 +105,8 @@ def project(
     *,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
+    batch: batches.Columns = None,
+    covariates: batches.Columns = None,
     n_threads: int | None = None,
     workers: parallel.Workers | None = None,
     verbose: bool | None = None,
@@ -134,6 +137,12 @@ def project(
     gene_map : dict or path, optional
         The model's name of a gene by its name in the data, or a table of these two columns. Genes
         that get the same name are added up, which needs linear values.
+    batch : str, list of str or mapping, optional
+        The model's batches that the samples are in: a column of the annotations for each of the
+        model's batch columns, or values by name. Their shifts and scales are removed first. By
+        default the samples are taken to be at the common level.
+    covariates : str, list of str or mapping, optional
+        The model's covariates, likewise; by default they have their means.
     n_threads : int, optional
         Threads of the engine; all processors by default.
     workers : Workers, optional
@@ -153,7 +162,7 @@ def project(
     ------
     InputError
         No gene in common; a sample without any observed gene of the model; infinite or (with
-        log10) negative values; names that are not unique.
+        log10) negative values; names that are not unique; a batch that the model does not know.
     WorkerError
         If the workers of a cluster are lost for good.
 
@@ -172,11 +181,17 @@ def project(
     """
     with engines.asked(engine, device), Bar(verbose) as bar:
         model = as_model(model)
+
+        def matched(samples: Any) -> Matched:
+            samples = as_expression(model, samples, transform=transform, gene_map=gene_map)
+            effects = batches.effects_of(model, samples, batch, covariates)
+            return batches.at_common_level(match(model, samples), effects)
+
         large = None
         if not model.preprocessing.layer_names:
             large = readers.backed(data, gene_names=model.gene_names)
         if large is None:
-            found = match(model, data, transform=transform, gene_map=gene_map)
+            found = matched(data)
             return _projected(model, found, n_threads, workers, partial(bar.show, "placing"))
         if transform is not None:  # parts could be taken for different units
             raise InputError(
@@ -187,10 +202,9 @@ def project(
         def told_from(before: int, n_placed: int, _: int) -> None:
             bar.show("placing", before + n_placed, large.n_samples)
 
-        matched = large.parts(partial(match, model, gene_map=gene_map))
         parts = [
             _projected(model, found, n_threads, workers, partial(told_from, rows.start))
-            for rows, found in matched
+            for rows, found in large.parts(matched)
         ]
     return _together(parts)
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fembed.data.chunks import even_choice
 from fembed.errors import InputError
+from fembed.inference.batches import remove_of_training
 from fembed.inference.counts import refuse_measured
 from fembed.inference.matching import as_expression, training_rows
 from fembed.inference.projection import project
@@ -276,7 +277,10 @@ def _measured(model: Model, gene: str, data: Any) -> tuple[NDArray[np.intp], Flo
     layer = model.preprocessing.layer_of(int(row[0]), model.n_genes)
     whole = layer.transform == "cpm" or bool(layer.name)  # it needs the whole profile
     taken = expression.take_genes(model.gene_names if whole else model.gene_names[row])
-    column = model.preprocessing.apply_to(taken)[:, int(row[0]) if whole else 0]
+    values = model.preprocessing.apply_to(taken)
+    genes = None if whole else row
+    remove_of_training(model, expression.sample_names, values, genes)
+    column = values[:, int(row[0]) if whole else 0]
     return at[there], column[there].astype(np.float64) / layer.weight
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fembed.data.chunks import even_choice
 from fembed.data.expression import Expression
 from fembed.errors import InputError
+from fembed.inference.batches import remove_of_training
 from fembed.inference.counts import refuse_measured
 from fembed.inference.matching import as_expression, training_rows
 from fembed.inference.projection import project
@@ -207,7 +208,9 @@ def _transformed(model: Model, expression: Expression) -> NDArray[np.float32]:
     found = expression.find_genes(model.gene_names)
     if found.n_found == 0:
         raise InputError(f"{expression.origin} and the model have no gene in common.")
-    return model.preprocessing.apply_to(expression.take_genes(model.gene_names, found))
+    values = model.preprocessing.apply_to(expression.take_genes(model.gene_names, found))
+    remove_of_training(model, expression.sample_names, values)
+    return values
 
 
 def _matched(embedding: Any, data: Any, basis: str) -> tuple[Float, NDArray[Any]]:

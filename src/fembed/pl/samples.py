@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fembed.data.account import warn_of_spelling
 from fembed.data.expression import Expression
 from fembed.errors import DataWarning
+from fembed.inference.batches import remove_of_training
 from fembed.inference.doubts import other_values_doubt
 from fembed.inference.matching import training_rows
 from fembed.inference.projection import outlier_score, project
@@ -155,6 +156,7 @@ def _measured(model: Model, data: Expression, rows: NDArray[np.intp]) -> NDArray
     some = data.take_samples(rows[there])
     found = some.find_genes(model.gene_names)
     values = model.preprocessing.apply_to(some.take_genes(model.gene_names, found))
+    remove_of_training(model, some.sample_names, values)
     only_training = len(rows) == model.n_samples  # or `project` has said it
     if only_training:
         warn_of_spelling(found, "gene", data.origin, stacklevel=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from fembed.inference import annotation
@@ -24,6 +25,8 @@ def annotate(
     threshold: float = annotation.THRESHOLD,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
+    batch: str | Sequence[str] | None = None,
+    covariates: str | Sequence[str] | None = None,
     n_threads: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
@@ -41,7 +44,7 @@ def annotate(
         As in `project`.
     threshold : float
         A sample whose p-value is not above it is called "unknown".
-    transform, gene_map
+    transform, gene_map, batch, covariates
         As in `fembed.project`.
     n_threads : int, optional
         Threads of the engine.
@@ -86,6 +89,8 @@ def annotate(
         threshold=threshold,
         transform=transform,
         gene_map=gene_map,
+        batch=batch,
+        covariates=covariates,
         n_threads=n_threads,
     )
     placed = found.projection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,6 +29,8 @@ def project(
     covariance: bool = True,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
+    batch: str | Sequence[str] | None = None,
+    covariates: str | Sequence[str] | None = None,
     n_threads: int | None = None,
     workers: Workers | None = None,
     verbose: bool | None = None,
@@ -53,7 +56,7 @@ def project(
         What the results are called, and the model in the object in ``model``.
     covariance : bool
         Keep the covariance of every place too: k x n_components x n_components numbers.
-    transform, gene_map, n_threads, workers, verbose
+    transform, gene_map, batch, covariates, n_threads, workers, verbose
         As in `fembed.project`.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
@@ -93,6 +96,8 @@ def project(
         anndata_fields.expression_of(adata, matrix),
         transform=transform,
         gene_map=gene_map,
+        batch=batch,
+        covariates=covariates,
         n_threads=n_threads,
         workers=workers,
         verbose=verbose,
@@ -117,6 +122,8 @@ def aberrant(
     key_added: str = anndata_fields.KEY,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
+    batch: str | Sequence[str] | None = None,
+    covariates: str | Sequence[str] | None = None,
     n_threads: int | None = None,
     copy: bool = False,
 ) -> AnnData | None:
@@ -132,7 +139,7 @@ def aberrant(
         As in `project`.
     key_added : str
         What the results are called, and the model in the object in ``model``.
-    transform, gene_map, n_threads
+    transform, gene_map, batch, covariates, n_threads
         As in `fembed.aberrant_genes`.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
@@ -161,7 +168,13 @@ def aberrant(
     asked = anndata_fields.matrix_name(layer, use_raw)
     expression = anndata_fields.expression_of(adata, matrix if asked == "X" else asked)
     found = aberrant_genes(
-        trained, expression, transform=transform, gene_map=gene_map, n_threads=n_threads
+        trained,
+        expression,
+        transform=transform,
+        gene_map=gene_map,
+        batch=batch,
+        covariates=covariates,
+        n_threads=n_threads,
     )
     target = adata.copy() if copy else adata
     columns = target.var_names.get_indexer(found.gene_names.astype(str))

@@ -24,6 +24,7 @@ def decode(
     points: ArrayLike | None = None,
     genes: Sequence[str] | None = None,
     scale: Literal["input", "model"] = "input",
+    in_batch: str | Sequence[str] | None = None,
     key: str = anndata_fields.KEY,
     n_threads: int | None = None,
 ) -> AnnData:
@@ -42,6 +43,9 @@ def decode(
         ``adata.layers``.
     scale : {"input", "model"}
         The units of the training data, or those after the transform.
+    in_batch : str or list of str, optional
+        A batch of the model: expression as it would be measured there. By default at the common
+        level.
     key : str
         What the results in ``adata`` are called.
     n_threads : int, optional
@@ -69,7 +73,7 @@ def decode(
     trained, _ = model_and_matrix(adata if model is None else model, key)
     places = anndata_fields.coordinates(adata, key) if points is None else points
     rows = None if genes is None else trained.gene_rows(list(genes))
-    values = trained.decode(places, rows, n_threads)
+    values = trained.decode(places, rows, n_threads, in_batch=in_batch)
     if scale == "input":
         values = trained.preprocessing.invert(values, rows)
     else:

@@ -30,6 +30,8 @@ def fit(
     key_added: str = anndata_fields.KEY,
     random_state: int | None = None,
     labels: str | Sequence[str] | None = None,
+    batch_key: str | Sequence[str] | None = None,
+    covariates: str | Sequence[str] | None = None,
     verbose: bool | None = None,
     callback: Callable[[train.Progress], None] | None = None,
     copy: bool = False,
@@ -64,6 +66,11 @@ def fit(
         Another word for the option ``seed``.
     labels : str or list of str, optional
         Columns of ``obs`` to keep with the model, for `annotate` of new samples.
+    batch_key : str or list of str, optional
+        Columns of ``obs`` with the batches of the samples, whose shifts and scales are removed from
+        every gene; see `fembed.fit`.
+    covariates : str or list of str, optional
+        Columns of ``obs`` with numbers, whose slopes are removed from every gene.
     verbose : bool, optional
         Show a bar: in a terminal or notebook with True, nowhere with False; by default in
         notebooks.
@@ -114,6 +121,8 @@ def fit(
         transform=transform,
         target_sum=target_sum,
         labels=labels,
+        batches=batch_key,
+        covariates=covariates,
         overwrite_values=True,
         verbose=verbose,
         callback=callback,

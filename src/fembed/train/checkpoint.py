@@ -27,6 +27,8 @@ from fembed.files.manifest import Arrays, Document, PathLike, plain
 from fembed.files.schema import Record, check, nullable, number, several, text, truth, whole
 from fembed.model import Model
 from fembed.parameters import MAX_VALUE
+from fembed.train import batch_columns
+from fembed.train.batch_shifts import Design
 from fembed.train.early_stopping import EarlyStopping
 from fembed.train.result import TrainingLog
 from fembed.train.trainer import Trainer, TrainingState
@@ -205,12 +207,18 @@ def _load_state(
 
 
 def about(
-    expression: Expression, preprocessing: Preprocessing, config: FitConfig, calibrate: bool
+    expression: Expression,
+    preprocessing: Preprocessing,
+    config: FitConfig,
+    calibrate: bool,
+    design: Design | None = None,
 ) -> dict[str, Any]:
     """What two runs must have in common to be one fit; the number of threads need not be."""
     from fembed import __version__
 
+    of_batches = {} if design is None else {"batches": batch_columns.digest(design)}
     return {
+        **of_batches,
         "a version of fembed": __version__,
         "data": expression.digest(),
         "a transform": preprocessing.to_dict(),
@@ -267,12 +275,14 @@ def is_of(
     preprocessing: Preprocessing,
     config: FitConfig,
     calibrate: bool = True,
+    design: Design | None = None,
 ) -> bool:
     """Whether ``model`` is the result of a fit of these data by these options."""
+    of_fit = about(expression, preprocessing, config, calibrate, design)
     return (
         len(model.sample_names) == expression.n_samples  # it may have been extended since
         and len(model.gene_names) == expression.n_genes
-        and model.training.get(FIT) == digest(about(expression, preprocessing, config, calibrate))
+        and model.training.get(FIT) == digest(of_fit)
     )
 
 

@@ -20,6 +20,7 @@ from fembed.model import Model
 from fembed.progress import Bar
 from fembed.solvers import uncertainty
 from fembed.threads import thread_count
+from fembed.train import batch_columns, batch_shifts
 from fembed.train.checkpoint import FIT, Checkpoint, about, digest
 from fembed.train.checks import check_constant, check_data, check_memory, check_trained
 from fembed.train.counts import fit_counts
@@ -41,6 +42,8 @@ def fit(
     target_sum: float | Literal["median"] | None = None,
     calibrate: bool = True,
     labels: str | Sequence[str] | Mapping[str, Any] | None = None,
+    batches: batch_columns.Columns = None,
+    covariates: batch_columns.Columns = None,
     checkpoint: str | os.PathLike[str] | None = None,
     overwrite_values: bool = False,
     verbose: bool | None = None,
@@ -82,6 +85,13 @@ def fit(
     labels : str, list of str or mapping, optional
         Labels to keep with the model for `fembed.annotate`: columns of the samples' annotations,
         or values by name. The training does not use them.
+    batches : str, list of str or mapping, optional
+        Columns of the annotations, or values by name: the batches (studies, laboratories, plates)
+        of the samples. A shift and a scale of every gene in every batch are estimated among samples
+        of like profiles, shrunk by empirical Bayes, and removed before the training, so that the
+        map shows what the batches have in common; see `fembed.solvers.batch_effects`.
+    covariates : str, list of str or mapping, optional
+        The same for numbers, such as the age: a slope of every gene is removed.
     checkpoint : path, optional
         A file to which the state of the training is written once per minute. If it exists, the
         fit continues from there and ends with the bits of a fit that was never stopped. It is not
@@ -113,7 +123,7 @@ def fit(
     ------
     InputError
         If no model can be trained on these data, layers without a sample in common among them, or
-        the checkpoint is of another fit.
+        the checkpoint is of another fit; batches of one sample, or not of all samples.
     TrainingError
         If the loss is no longer finite.
 
@@ -121,8 +131,8 @@ def fit(
     -----
     DataWarning
         For genes that are constant, for values and names that do not look like what they are taken
-        for (logarithms taken again, counts as they are, genes as samples), and for a network most
-        of whose units are dead.
+        for (logarithms taken again, counts as they are, genes as samples), for batches that cannot
+        be told from the kinds of their samples, and for a network most of whose units are dead.
 
     Examples
     --------
@@ -142,11 +152,17 @@ def fit(
     expression = trained_on(data, transform, training_samples, config.seed)
     check_data(expression, config)
     kept_labels = labels_of(expression, labels)
+    design = batch_columns.design_of(expression, batches, covariates)
+    if design is not None and config.takes_counts:
+        raise InputError(
+            "The likelihood counts has no batches yet; leave them out, or fit by least squares "
+            "with the transform cpm."
+        )
     preprocessing = layer_scales.prepared_for(expression, transform, target_sum)
     account.warn_of_doubts(expression, preprocessing)
     kept = None
     if checkpoint is not None:
-        of_fit = about(expression, preprocessing, config, calibrate)
+        of_fit = about(expression, preprocessing, config, calibrate, design)
         kept = Checkpoint(checkpoint, of_fit)
     if expression is data and not overwrite_values:
         expression = replace(expression, values=expression.values.copy())
@@ -154,6 +170,10 @@ def fit(
     preprocessing = layer_scales.weigh(values, preprocessing)
     missing_share = expression.missing_share
     check_constant(values, expression)
+    effects = None
+    if design is not None:
+        effects, apart = batch_shifts.take_away(values, design, config.seed)
+        batch_columns.warn_of_doubts(effects, apart)
     schedule = schedule_of(config, *values.shape)
     check_memory(config, schedule, *values.shape)
     run = fit_counts if config.takes_counts else TRAININGS[config.recipe]
@@ -182,6 +202,7 @@ def fit(
         count_model=trained.count_model,
         calibration=trained.calibration,
         labels=kept_labels,
+        batch_effects=effects,
     )
     check_trained(model, schedule)
     return model
