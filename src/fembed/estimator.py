@@ -161,11 +161,11 @@ class FactorizedEmbedding(
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, *, batches: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, batch: Any = None) -> Self:
         """Train on ``X`` (n_samples x n_genes, in the units of ``preprocessing``).
 
         ``X`` is an array, sparse matrix or DataFrame; it is not changed, and ``y`` is not used.
-        ``batches`` has the batch of each sample: see `fembed.fit`. New samples are then taken to be
+        ``batch`` has the batch of each sample: see `fembed.fit`. New samples are then taken to be
         at the common level; `fembed.project` of ``model_`` takes those in batches.
 
         Raises
@@ -186,7 +186,7 @@ class FactorizedEmbedding(
             config,
             transform=transform,
             calibrate=False,
-            batches=None if batches is None else {"batch": batches},
+            batch=None if batch is None else {"batch": batch},
             overwrite_values=True,
             verbose=bool(self.verbose),
             engine=self.engine,
@@ -197,9 +197,9 @@ class FactorizedEmbedding(
         self.reconstruction_err_ = float(np.sqrt(self.model_.training["mse"] * n_observed))
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, *, batches: Any = None) -> Float32:
+    def fit_transform(self, X: Any, y: Any = None, *, batch: Any = None) -> Float32:
         """Train on ``X`` and return the coordinates of its samples, n_samples x n_components."""
-        return self.fit(X, y, batches=batches).embedding_
+        return self.fit(X, y, batch=batch).embedding_
 
     def transform(self, X: Any) -> Float32:
         """Coordinates of new samples (k x n_components), each placed alone in the frozen model.

@@ -188,7 +188,7 @@ def fit(
                     transform=wanted,
                     target_sum=total,
                     labels=label,
-                    batches=batch,
+                    batch=batch,
                     covariates=covariate,
                     verbose=False,
                     callback=bar,

@@ -130,8 +130,10 @@ def colours_in(uns: Mapping[str, Any]) -> dict[str, Any]:
     return {k.removesuffix(ending): v for k, v in found.items() if k.endswith(ending)}
 
 
-def column_in(table: pd.DataFrame | None, name: str, origin: str) -> pd.Series:
-    """The column ``name`` of the samples' annotations, as it is.
+def column_in(
+    table: pd.DataFrame | None, name: str, origin: str, called: str = "label column"
+) -> pd.Series:
+    """The column ``name`` of the samples' annotations, as it is; ``called`` so in a message.
 
     Raises
     ------
@@ -141,7 +143,7 @@ def column_in(table: pd.DataFrame | None, name: str, origin: str) -> pd.Series:
     columns = [] if table is None else [str(column) for column in table.columns]
     if table is None or name not in columns:
         there = f"it has {', '.join(columns)}" if columns else "it has no sample annotations"
-        raise InputError(f"{origin} has no label column '{name}'; {there}.")
+        raise InputError(f"{origin} has no {called} '{name}'; {there}.")
     return one_column(table, name, origin)
 
 

@@ -256,15 +256,17 @@ class Expression(ShowsFacts):
         """The `column` as an array of str, n_samples; a missing label reads ``"NA"``."""
         return as_labels(self.column(column))
 
-    def column(self, name: str) -> pd.Series:
+    def column(self, name: str, called: str = "label column") -> pd.Series:
         """A column of ``obs`` as it is: a categorical keeps its order, numbers stay numbers.
+
+        A message calls it ``called``.
 
         Raises
         ------
         InputError
             If there is no such column, or more than one; the message lists those there are.
         """
-        return column_in(self.obs, name, self.origin)
+        return column_in(self.obs, name, self.origin, called)
 
     def find_genes(self, gene_names: Iterable[str]) -> Lookup:
         """Where genes stand in this data; see `fembed.data.lookup.look_up`.

@@ -59,14 +59,20 @@ def columns_of(
         return {}
     if isinstance(columns, Mapping):
         names = expression.sample_names
-        return {str(name): values_of(values, names) for name, values in columns.items()}
+        return {
+            str(name): values_of(
+                values, names, called if called == "labels" else f"values of '{name}'"
+            )
+            for name, values in columns.items()
+        }
     named = [columns] if isinstance(columns, str) else columns
     if not np.iterable(named) or not all(isinstance(name, str) for name in named):
         raise InputError(
             f"{called} is {shown(columns)}; give a column of the annotations, a list of columns, "
             "or values by name."
         )
-    return {name: expression.column(name) for name in named}
+    what = "label column" if called == "labels" else "column"
+    return {name: expression.column(name, what) for name in named}
 
 
 def texts_of(values: Any, sample_names: Names) -> Names:
@@ -82,22 +88,25 @@ def texts_of(values: Any, sample_names: Names) -> Names:
     return as_labels(values_of(values, sample_names))
 
 
-def values_of(values: Any, sample_names: Names) -> pd.Series:
-    """Values of any kind in the order of the samples; arguments and errors as of `texts_of`."""
+def values_of(values: Any, sample_names: Names, called: str = "labels") -> pd.Series:
+    """Values of any kind in the order of the samples; arguments and errors as of `texts_of`.
+
+    ``called`` is what a message calls them.
+    """
     import pandas as pd
 
     if isinstance(values, str | bytes | Mapping) or not np.iterable(values):
-        raise InputError(f"The labels are {shown(values)}; give a value for each sample.")
+        raise InputError(f"The {called} are {shown(values)}; give a value for each sample.")
     column = values if isinstance(values, pd.Series) else pd.Series(list(values))
     index = column.index.map(str)
     if isinstance(values, pd.Series) and index.isin(sample_names).any():
         if index.has_duplicates:
             twice = index[index.duplicated()][0]
-            raise InputError(f"The labels name the sample '{twice}' twice; give one label each.")
+            raise InputError(f"The {called} name the sample '{twice}' twice; give one value each.")
         return column.set_axis(index).reindex(pd.Index(sample_names))
     if len(column) != len(sample_names):
         raise InputError(
-            f"There are {len(column)} labels for {len(sample_names)} samples; give one each, in "
+            f"There are {len(column)} {called} for {len(sample_names)} samples; give one each, in "
             "order, or a pandas.Series with the samples' names."
         )
     return column

@@ -179,7 +179,7 @@ def annotate(
         The model's name of a gene by its name in the data, or a table of these two columns. Genes
         that get the same name are added up, which needs linear values.
     batch, covariates
-        As in `fembed.project`: the batches of the new samples, or ``"new"``.
+        As in `fembed.project`: the batches of the new samples.
     n_threads : int, optional
 
     Returns

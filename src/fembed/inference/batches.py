@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.expression import Expression
-from fembed.data.labels import MISSING, columns_of, labels_of
+from fembed.data.labels import MISSING, columns_of, labels_of, values_of
 from fembed.data.names import Names
 from fembed.engine import Float32
 from fembed.errors import InputError, shown
@@ -18,14 +18,7 @@ from fembed.inference.matching import Matched, training_rows
 from fembed.model import Model
 from fembed.solvers.batch_effects import COMMON, NO_BATCH, BatchColumn, BatchEffects, SampleEffects
 
-#: How a batch is called that the model does not know, and whose effect is estimated.
-NEW = "new"
 Columns = str | Sequence[str] | Mapping[str, Any] | None
-
-
-def is_new(batch: Any) -> bool:
-    """Whether a new batch is asked for."""
-    return isinstance(batch, str) and batch == NEW
 
 
 def effects_of(
@@ -75,8 +68,8 @@ def members_of(
     effects = model.batch_effects
     if effects is None:
         raise InputError(
-            "The model has no batches or covariates; leave them out, or take the samples as a new "
-            "batch (--new-batch, in Python batch='new')."
+            "The model has no batches or covariates; leave them out, or fit it with them (fembed "
+            "fit --batch COLUMN)."
         )
     given = labels_of(expression, batch, called="batch")
     n_samples = expression.n_samples
@@ -104,6 +97,24 @@ def members_of(
     return codes, numbers
 
 
+def by_sample(columns: Columns, sample_names: Names) -> Columns:
+    """The same with values as Series by sample name, so that they fit parts of the samples, too.
+
+    Raises
+    ------
+    InputError
+        Values that do not fit the samples.
+    """
+    import pandas as pd
+
+    if not isinstance(columns, Mapping):
+        return columns
+    return {
+        str(name): pd.Series(values_of(values, sample_names).to_numpy(), pd.Index(sample_names))
+        for name, values in columns.items()
+    }
+
+
 def _column_of(effects: BatchEffects, name: str, n_given: int) -> int:
     """The model's batch column that a column of new samples stands for."""
     known = [column.name for column in effects.columns]
@@ -124,8 +135,8 @@ def _codes(column: BatchColumn, texts: Names, expression: Expression) -> NDArray
             what = "no batch" if text == MISSING else f"the batch '{text}'"
             raise InputError(
                 f"The sample '{expression.sample_names[row]}' in {expression.origin} has {what}, "
-                f"and the model knows {', '.join(column.levels[:8])}; correct it, or take samples "
-                "of another batch alone, as a new batch (--new-batch, in Python batch='new')."
+                f"and the model knows {', '.join(column.levels[:8])}; correct it, or write "
+                f"'{COMMON}' there to take the sample as it is."
             )
     return np.array([number[text] for text in texts], np.int64)
 

@@ -181,15 +181,19 @@ def project(
     """
     with engines.asked(engine, device), Bar(verbose) as bar:
         model = as_model(model)
+        large = None
+        if not model.preprocessing.layer_names:
+            large = readers.backed(data, gene_names=model.gene_names)
+        if large is not None:
+            batch, covariates = (
+                batches.by_sample(columns, large.sample_names) for columns in (batch, covariates)
+            )
 
         def matched(samples: Any) -> Matched:
             samples = as_expression(model, samples, transform=transform, gene_map=gene_map)
             effects = batches.effects_of(model, samples, batch, covariates)
             return batches.at_common_level(match(model, samples), effects)
 
-        large = None
-        if not model.preprocessing.layer_names:
-            large = readers.backed(data, gene_names=model.gene_names)
         if large is None:
             found = matched(data)
             return _projected(model, found, n_threads, workers, partial(bar.show, "placing"))

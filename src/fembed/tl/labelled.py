@@ -25,7 +25,7 @@ def annotate(
     threshold: float = annotation.THRESHOLD,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
-    batch: str | Sequence[str] | None = None,
+    batch_key: str | Sequence[str] | None = None,
     covariates: str | Sequence[str] | None = None,
     n_threads: int | None = None,
     copy: bool = False,
@@ -44,8 +44,10 @@ def annotate(
         As in `project`.
     threshold : float
         A sample whose p-value is not above it is called "unknown".
-    transform, gene_map, batch, covariates
+    transform, gene_map, covariates
         As in `fembed.project`.
+    batch_key : str or list of str, optional
+        The columns of ``obs`` with the samples' batches, which are batches of the model.
     n_threads : int, optional
         Threads of the engine.
     copy : bool
@@ -89,7 +91,7 @@ def annotate(
         threshold=threshold,
         transform=transform,
         gene_map=gene_map,
-        batch=batch,
+        batch=batch_key,
         covariates=covariates,
         n_threads=n_threads,
     )

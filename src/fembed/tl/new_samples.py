@@ -29,7 +29,7 @@ def project(
     covariance: bool = True,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
-    batch: str | Sequence[str] | None = None,
+    batch_key: str | Sequence[str] | None = None,
     covariates: str | Sequence[str] | None = None,
     n_threads: int | None = None,
     workers: Workers | None = None,
@@ -56,8 +56,10 @@ def project(
         What the results are called, and the model in the object in ``model``.
     covariance : bool
         Keep the covariance of every place too: k x n_components x n_components numbers.
-    transform, gene_map, batch, covariates, n_threads, workers, verbose
+    transform, gene_map, covariates, n_threads, workers, verbose
         As in `fembed.project`.
+    batch_key : str or list of str, optional
+        The columns of ``obs`` with the samples' batches, which are batches of the model.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
     engine, device : str, optional
@@ -96,7 +98,7 @@ def project(
         anndata_fields.expression_of(adata, matrix),
         transform=transform,
         gene_map=gene_map,
-        batch=batch,
+        batch=batch_key,
         covariates=covariates,
         n_threads=n_threads,
         workers=workers,
@@ -122,7 +124,7 @@ def aberrant(
     key_added: str = anndata_fields.KEY,
     transform: Literal["match"] | None = None,
     gene_map: Any = None,
-    batch: str | Sequence[str] | None = None,
+    batch_key: str | Sequence[str] | None = None,
     covariates: str | Sequence[str] | None = None,
     n_threads: int | None = None,
     copy: bool = False,
@@ -139,8 +141,10 @@ def aberrant(
         As in `project`.
     key_added : str
         What the results are called, and the model in the object in ``model``.
-    transform, gene_map, batch, covariates, n_threads
+    transform, gene_map, covariates, n_threads
         As in `fembed.aberrant_genes`.
+    batch_key : str or list of str, optional
+        As in `project`.
     copy : bool
         Return a copy with the results, and leave ``adata`` as it is.
 
@@ -172,7 +176,7 @@ def aberrant(
         expression,
         transform=transform,
         gene_map=gene_map,
-        batch=batch,
+        batch=batch_key,
         covariates=covariates,
         n_threads=n_threads,
     )

@@ -121,7 +121,7 @@ def fit(
         transform=transform,
         target_sum=target_sum,
         labels=labels,
-        batches=batch_key,
+        batch=batch_key,
         covariates=covariates,
         overwrite_values=True,
         verbose=verbose,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fembed.data.expression import Expression
-from fembed.data.labels import MISSING, columns_of, labels_of
+from fembed.data.labels import MISSING, columns_of, known, labels_of
 from fembed.data.names import Names
 from fembed.errors import DataWarning, InputError, shown
 from fembed.facts import counted
@@ -24,13 +24,13 @@ Columns = str | Sequence[str] | Mapping[str, Any] | None
 NEGLIGIBLE = 0.002
 
 
-def design_of(expression: Expression, batches: Columns, covariates: Columns) -> Design | None:
+def design_of(expression: Expression, batch: Columns, covariates: Columns) -> Design | None:
     """The batches and covariates of a training; None without any.
 
     Parameters
     ----------
     expression : Expression
-    batches, covariates : str, sequence of str, mapping or None
+    batch, covariates : str, sequence of str, mapping or None
         Columns of the annotations; or, by name, a value per sample (a Series by sample name).
 
     Raises
@@ -41,7 +41,7 @@ def design_of(expression: Expression, batches: Columns, covariates: Columns) -> 
     """
     columns = tuple(
         _batch_column(name, texts, expression)
-        for name, texts in labels_of(expression, batches, called="batches").items()
+        for name, texts in labels_of(expression, batch, called="batch").items()
     )
     numbers = tuple(
         _covariate(name, values, expression)
@@ -117,47 +117,71 @@ def digest(design: Design) -> str:
     return total.hexdigest()
 
 
-def warn_of_doubts(effects: BatchEffects, apart: Sequence[NDArray[np.bool_]]) -> None:
+def warn_of_doubts(
+    effects: BatchEffects, apart: Sequence[NDArray[np.bool_]], labels: Mapping[str, Names]
+) -> None:
     """Warn where batches cannot be told from what their samples are, and where there are none.
 
     Parameters
     ----------
     effects : BatchEffects
     apart : for each column, a bool per batch
-        Whether its samples had none of the other batches' beside them, before the effects were
-        removed.
+        Whether its samples have none of the other batches' beside them, with the effects removed.
+    labels : dict of arrays of str, n_samples
+        What is known of the samples, by name.
     """
     for column, share, alone in zip(effects.columns, effects.explained, apart, strict=False):
+        kept = [level for level in column.levels if level not in column.left]
         if column.left:
-            warnings.warn(
-                f"What sets the batch {_listed(column.left)} of '{column.name}' apart may be the "
-                "kinds of its samples: they vary among each other in other ways than those of the "
-                "other batches do. Its values are left as they are.",
-                DataWarning,
-                stacklevel=4,
+            _warn(
+                f"The samples of {_batches(column.left)} of '{column.name}' vary among each other "
+                "in other ways than those of the other batches, so what sets them apart may be "
+                "their kinds and not the batch; their values are left as they are."
             )
-        others = [
+        lonely = [
             level
             for level, is_alone in zip(column.levels, alone, strict=True)
-            if is_alone and level not in column.left
+            if is_alone and level in kept
         ]
-        if others:
-            warnings.warn(
-                f"The samples of the batch {_listed(others)} of '{column.name}' have none of "
-                "another batch beside them; if batches hold different kinds of samples, what "
-                "differs between the kinds is taken for the batch, too.",
-                DataWarning,
-                stacklevel=4,
+        if lonely:
+            _warn(
+                f"The samples of {_batches(lonely)} of '{column.name}' lie beside none of another "
+                "batch, also with the shifts removed: batch and kind of sample cannot be told "
+                "apart there."
             )
-        if abs(share) < NEGLIGIBLE and len(column.left) < len(column.levels):
-            warnings.warn(
+        for name, texts in labels.items():
+            own = [level for level in _without_common_label(column, texts) if level in kept]
+            if own:
+                _warn(
+                    f"The samples of {_batches(own)} of '{column.name}' share no value of '{name}' "
+                    "with another batch, so batch and kind of sample cannot be told apart, and "
+                    f"removing the batches may remove differences between values of '{name}'."
+                )
+        if abs(share) < NEGLIGIBLE and kept:
+            _warn(
                 f"The batches of '{column.name}' explain {max(share, 0.0):.2%} of the variance: "
-                "they differ in nothing that matters, and could be left out.",
-                DataWarning,
-                stacklevel=4,
+                "they differ in nothing that matters, and could be left out."
             )
 
 
-def _listed(names: Sequence[str], most: int = 4) -> str:
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, DataWarning, stacklevel=5)
+
+
+def _without_common_label(column: BatchColumn, texts: Names) -> list[str]:
+    """Batches none of whose labels occur in another batch; none where labels are names."""
+    is_known = known(texts)
+    _, codes = np.unique(texts[is_known].astype(str), return_inverse=True)
+    if not codes.size or 2 * (codes.max() + 1) > codes.size:
+        return []
+    there = np.zeros((len(column.levels), codes.max() + 1), bool)
+    there[column.codes[is_known], codes] = True
+    shared = there.sum(axis=0) > 1
+    own = there.any(axis=1) & ~(there & shared).any(axis=1)
+    return [level for level, is_own in zip(column.levels, own, strict=True) if is_own]
+
+
+def _batches(names: Sequence[str], most: int = 4) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(f"'{name}'" for name in names[:most]) + more
+    word = "the batch" if len(names) == 1 else "the batches"
+    return f"{word} " + ", ".join(f"'{name}'" for name in names[:most]) + more

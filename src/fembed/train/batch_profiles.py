@@ -26,6 +26,9 @@ MIN_JUDGED = 20
 #: If the others' components explain a smaller share of the structure within a batch than this,
 #: its samples are of other kinds: what looks like a shift may be what they are.
 MIN_SHARED_STRUCTURE = 0.5
+#: The share in `part_of`: of batches with two or more of the other's kinds it was 0.73 to 1, of
+#: those with one kind 0.12 to 0.48 (made clusters, TCGA cohorts).
+MIN_SHARE_OF_PART = 0.6
 #: So many nearest samples are looked at, of at most so many samples, for those of other batches.
 NEIGHBOURS = 15
 MAX_COMPARED = 5000
@@ -68,12 +71,15 @@ def of_other_kinds(values: Float32, effects: BatchEffects) -> NDArray[np.intp]:
     first = 0
     for column in effects.columns:
         n_batches = len(column.levels)
+        rows = [np.flatnonzero(column.codes == number) for number in range(n_batches)]
         other = []
-        for number in range(n_batches):
-            mine = np.flatnonzero(column.codes == number)
+        for number, mine in enumerate(rows):
             others = np.flatnonzero(column.codes != number)
             if min(len(mine), len(others)) >= MIN_JUDGED and (
                 shared_structure(values, effects, mine, others) < MIN_SHARED_STRUCTURE
+                and not any(
+                    part_of(values, effects, some, mine) for some in rows if some is not mine
+                )
             ):
                 other.append(first + number)
         if len(other) >= n_batches - 1:  # a shift is one between two batches
@@ -103,23 +109,45 @@ def shared_structure(
     return float(explained[0] / max(explained[1], 1e-30))
 
 
+def part_of(
+    values: Float32, effects: BatchEffects, some: NDArray[np.intp], mine: NDArray[np.intp]
+) -> bool:
+    """Whether the kinds of ``some`` samples are several of those of ``mine``.
+
+    The leading components of ``mine`` then explain about the share of the variance within ``some``
+    that they explain of their own. Of a single kind they explain little.
+    """
+    if len(some) < MIN_JUDGED:
+        return False
+    right = components(values, effects, mine, min(JUDGED_SCORES, len(some) // 3))
+    shares = []
+    for rows in (some, mine):
+        block = _common(values, effects, rows[even_choice(len(rows), MAX_PCA_SAMPLES)])
+        block -= block.mean(axis=0)
+        shares.append(float(np.square(block @ right.T).sum()) / float(np.square(block).sum()))
+    return shares[0] >= MIN_SHARE_OF_PART * shares[1]
+
+
 def apart(values: Float32, effects: BatchEffects) -> list[NDArray[np.bool_]]:
-    """For each column and batch, whether its samples have none of another batch beside them."""
+    """For each column and batch, whether none of its samples, effects removed, has others' near."""
     from sklearn.neighbors import NearestNeighbors
 
     rows = even_choice(len(values), MAX_COMPARED)
-    raw = replace(effects, shift=np.zeros_like(effects.shift), scale=np.ones_like(effects.scale))
     with threadpool_limits(1):
-        right = components(values, raw, np.arange(len(values)), SCORES)
-        scores = scores_of(values, raw, right)[rows]
+        right = components(values, effects, np.arange(len(values)), SCORES)
+        scores = scores_of(values, effects, right)[rows]
         nearest = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(rows) - 1)).fit(scores)
         near = nearest.kneighbors(return_distance=False)
     found = []
     for column in effects.columns:
         codes = column.codes[rows]
-        mixed = (codes[near] != codes[:, None]).any(axis=1)
-        alone = [not mixed[codes == number].any() for number in range(len(column.levels))]
-        found.append(np.array(alone, bool))
+        foreign = codes[near] != codes[:, None]
+        alone = []
+        for number in range(len(column.levels)):
+            mine = foreign[codes == number]
+            few = max(1, (len(mine) - 1) // 2)  # a small batch runs out of its own
+            alone.append(not mine[:, :few].any())
+        found.append(np.array(alone))
     return found
 
 

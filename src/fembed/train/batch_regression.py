@@ -21,6 +21,8 @@ Float64 = NDArray[np.float64]
 MIN_VARIANCE = 1e-8
 #: The variance of the logarithm of a scale is at least this, so that its prior is never a point.
 MIN_SCALE_VARIANCE = 1e-4
+#: Less information than of so many samples is rounding.
+MIN_INFORMATION = 1e-6
 #: Rounds of the fixed point that finds the prior variances, far more than it takes.
 PRIOR_ROUNDS = 100
 
@@ -118,7 +120,7 @@ class Regression:
         shares = normal[k:, :k] / count  # of each effect's weight, by cluster
         information = normal[k:, k:] - shares @ normal[:k, k:]
         of_effects = product[k:] - shares @ product[:k]
-        shift = np.linalg.pinv(information, hermitian=True) @ of_effects
+        shift = _inverse(information) @ of_effects
         means = (product[:k] - normal[:k, k:] @ shift) / count[:, None]
         left = squares - (means * product[:k]).sum(axis=0) - (shift * product[k:]).sum(axis=0)
         n_samples = count.sum()
@@ -143,7 +145,7 @@ class Regression:
             return np.zeros_like(self.product)
         information = self.information[np.ix_(kept, kept)]
         product = self.product[kept]
-        free = np.linalg.pinv(information, hermitian=True) @ product
+        free = _inverse(information) @ product
         variance = np.maximum((np.square(free) / self.noise).mean(axis=1), 1e-6)
         for _ in range(PRIOR_ROUNDS):
             covariance = np.linalg.inv(information + np.diag(1.0 / variance))
@@ -160,6 +162,8 @@ class Regression:
     def log_scales(self, degrees: Float64, left: NDArray[np.intp]) -> Float64:
         """Logarithms of the scales, shrunk towards each batch's mean by the spread over genes."""
         tiny = np.finfo(np.float32).tiny
+        from scipy.special import digamma, polygamma
+
         logs = 0.5 * np.log(np.maximum(self.within, tiny) / np.maximum(self.expected, tiny))
         varying = (self.within > 1e-6 * self.expected).all(axis=0) & (self.expected > tiny).all(
             axis=0
@@ -167,8 +171,10 @@ class Regression:
         logs[:, ~varying] = 0.0
         if not varying.any():
             return logs
-        # The logarithm of a sample's standard deviation has the variance 1 / (2 degrees).
-        noise = 0.5 / np.maximum(degrees, 1.0)[:, None]
+        # Mean and variance of the logarithm of the standard deviation of a normal sample.
+        half = 0.5 * np.maximum(degrees, 1.0)[:, None]
+        logs[:, varying] -= 0.5 * (digamma(half) - np.log(half))
+        noise = 0.25 * polygamma(1, half)
         mean = logs[:, varying].mean(axis=1, keepdims=True)
         spread = logs[:, varying].var(axis=1, keepdims=True)
         prior = np.maximum(spread - noise, MIN_SCALE_VARIANCE)
@@ -207,6 +213,13 @@ def averaged(
     scale = np.exp(np.clip(logs, 0.9 * low, 0.9 * high))
     shift[:n_batches] *= effects.scale / scale  # so that a batch's mean stays where it is
     return replace(effects, shift=shift.astype(np.float32), scale=scale.astype(np.float32))
+
+
+def _inverse(information: Float64) -> Float64:
+    """The inverse on what is known at all: a batch alone in its clusters has no information."""
+    values, vectors = np.linalg.eigh(information)
+    known = values > MIN_INFORMATION
+    return np.asarray((vectors[:, known] / values[known]) @ vectors[:, known].T)
 
 
 def filled(block: Float32, effects: SampleEffects, expected: Float32) -> Float32:

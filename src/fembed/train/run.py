@@ -42,7 +42,7 @@ def fit(
     target_sum: float | Literal["median"] | None = None,
     calibrate: bool = True,
     labels: str | Sequence[str] | Mapping[str, Any] | None = None,
-    batches: batch_columns.Columns = None,
+    batch: batch_columns.Columns = None,
     covariates: batch_columns.Columns = None,
     checkpoint: str | os.PathLike[str] | None = None,
     overwrite_values: bool = False,
@@ -85,7 +85,7 @@ def fit(
     labels : str, list of str or mapping, optional
         Labels to keep with the model for `fembed.annotate`: columns of the samples' annotations,
         or values by name. The training does not use them.
-    batches : str, list of str or mapping, optional
+    batch : str, list of str or mapping, optional
         Columns of the annotations, or values by name: the batches (studies, laboratories, plates)
         of the samples. A shift and a scale of every gene in every batch are estimated among samples
         of like profiles, shrunk by empirical Bayes, and removed before the training, so that the
@@ -152,7 +152,7 @@ def fit(
     expression = trained_on(data, transform, training_samples, config.seed)
     check_data(expression, config)
     kept_labels = labels_of(expression, labels)
-    design = batch_columns.design_of(expression, batches, covariates)
+    design = batch_columns.design_of(expression, batch, covariates)
     if design is not None and config.takes_counts:
         raise InputError(
             "The likelihood counts has no batches yet; leave them out, or fit by least squares "
@@ -173,7 +173,7 @@ def fit(
     effects = None
     if design is not None:
         effects, apart = batch_shifts.take_away(values, design, config.seed)
-        batch_columns.warn_of_doubts(effects, apart)
+        batch_columns.warn_of_doubts(effects, apart, kept_labels)
     schedule = schedule_of(config, *values.shape)
     check_memory(config, schedule, *values.shape)
     run = fit_counts if config.takes_counts else TRAININGS[config.recipe]
