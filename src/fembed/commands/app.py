@@ -52,8 +52,8 @@ PANELS = {
     "Training": "epochs iterations block_samples block_genes learning_rate weight_decay "
     "validation_fraction validation_entries training_samples seed fold_seed",
     "Input": "with_ with_transform training_with layer use_raw transpose tx2gene annotations "
-    "reference truth",
-    "Output": "output embedding label overwrite quiet log_json figure figures models limits "
+    "reference truth batch covariate",
+    "Output": "output in_batch embedding label overwrite quiet log_json figure figures models limits "
     "json browser title volcano sample probabilities reliability confusion",
     "Machine": "n_threads n_workers backend scheduler engine device",
 }

@@ -109,10 +109,11 @@ def by_sample(columns: Columns, sample_names: Names) -> Columns:
 
     if not isinstance(columns, Mapping):
         return columns
-    return {
-        str(name): pd.Series(values_of(values, sample_names).to_numpy(), pd.Index(sample_names))
-        for name, values in columns.items()
-    }
+    found = {}
+    for name, values in columns.items():
+        in_order = values_of(values, sample_names, f"values of '{name}'")
+        found[str(name)] = pd.Series(in_order.to_numpy(), pd.Index(sample_names))
+    return found
 
 
 def _column_of(effects: BatchEffects, name: str, n_given: int) -> int:

@@ -138,8 +138,8 @@ class Checkpoint:
 
     def _refuse_other(self, document: Document) -> None:
         kept = document["about"]
-        for name, wanted in self._about.items():
-            if kept.get(name) != wanted:
+        for name in self._about | kept:
+            if kept.get(name) != self._about.get(name):
                 raise InputError(
                     f"{self.path} is of a fit with {name} other than here; remove it, or go on "
                     "with that fit."
