@@ -53,8 +53,8 @@ PANELS = {
     "validation_fraction validation_entries training_samples seed fold_seed",
     "Input": "with_ with_transform training_with layer use_raw transpose tx2gene annotations "
     "reference truth batch covariate",
-    "Output": "output in_batch embedding label overwrite quiet log_json figure figures models limits "
-    "json browser title volcano sample probabilities reliability confusion",
+    "Output": "output in_batch embedding label overwrite quiet log_json figure figures models "
+    "limits json browser title volcano sample probabilities reliability confusion",
     "Machine": "n_threads n_workers backend scheduler engine device",
 }
 
