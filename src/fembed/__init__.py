@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fembed.evaluation import evaluate as evaluate
     from fembed.inference import AberrantGenes as AberrantGenes
     from fembed.inference import Annotation as Annotation
+    from fembed.inference import Genes as Genes
     from fembed.inference import Imputation as Imputation
     from fembed.inference import Projection as Projection
     from fembed.inference import aberrant_genes as aberrant_genes
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fembed.inference import annotate as annotate
     from fembed.inference import calibrate as calibrate
     from fembed.inference import extend as extend
+    from fembed.inference import genes as genes
     from fembed.inference import impute as impute
     from fembed.inference import project as project
     from fembed.model import Model as Model
@@ -52,6 +54,7 @@ _HOME = {
     "Expression": "data.expression",
     "FactorizedEmbedding": "estimator",
     "FitConfig": "config",
+    "Genes": "inference",
     "Imputation": "inference",
     "InputError": "errors",
     "Model": "model",
@@ -68,6 +71,7 @@ _HOME = {
     "evaluate": "evaluation",
     "extend": "inference",
     "fit": "train",
+    "genes": "inference",
     "impute": "inference",
     "load": "store",
     "project": "inference",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fembed import engine, model_checks, model_folder
 from fembed.config import is_number
-from fembed.data.lookup import exact_positions
+from fembed.data.lookup import exact_positions, spelling_hint
 from fembed.errors import InputError, shown
 from fembed.facts import ShowsFacts, counted
 from fembed.parameters import Array, Parameters
@@ -288,7 +288,8 @@ class Model(ShowsFacts):
         rows = exact_positions(names, self.gene_names).astype(np.int64)
         if (rows < 0).any():
             name = wanted.tolist()[int(np.argmin(rows))]
-            raise InputError(f"The gene {shown(name)} is not in the model; check its spelling.")
+            hint = spelling_hint(name, self.gene_names)
+            raise InputError(f"The gene {shown(name)} is not in the model; {hint}")
         return rows
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:

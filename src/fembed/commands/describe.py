@@ -15,6 +15,8 @@ from fembed.data.chunks import row_chunks
 from fembed.output.streams import escaped, say
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fembed.data.expression import Expression
     from fembed.data.names import Names
     from fembed.evaluation import Evaluation
@@ -241,6 +243,14 @@ def sweep_lines(found: Sweep) -> list[str]:
 
 
 MEASURED_ACCURACIES = ("knn_accuracy", "held_out_knn_accuracy", "network_accuracy")
+
+
+def table_lines(table: pd.DataFrame) -> list[str]:
+    """A heading and a line for each row, numbers with three digits after the point."""
+    rows = [[str(name).replace("_", " ") for name in table.columns]]
+    for row in table.itertuples(index=False):
+        rows.append([f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row])
+    return _aligned(rows)
 
 
 def _dimension(value: Any) -> str:

@@ -106,10 +106,15 @@ def gene_names(text: str) -> list[str]:
     names = [name for word in text.split(",") if (name := word.strip())]
     if not names:
         raise InputError("--genes names no gene; give NAME,NAME,... or leave it out for all genes.")
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    return different("--genes", names)
+
+
+def different(option: str, genes: Sequence[str]) -> list[str]:
+    """The names of genes that an option gives; InputError if one is there twice."""
+    twice = [name for name, count in Counter(genes).items() if count > 1]
     if twice:
-        raise InputError(f"--genes names '{twice[0]}' twice; name every gene once.")
-    return names
+        raise InputError(f"{option} names '{twice[0]}' twice; name every gene once.")
+    return list(genes)
 
 
 def grid(weight_decay: str | None, gene_components: str | None, others: Sequence[str]) -> Grid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections import Counter
@@ -142,6 +143,25 @@ def _first_places(names: Iterable[str]) -> dict[Any, int]:
     for position, name in enumerate(names):
         place.setdefault(name, position)
     return place
+
+
+def spelling_hint(name: Any, there: Iterable[str], most: int = 2) -> str:
+    """What ends a sentence about a name that is not there: the one it may be, or the most like it.
+
+    Examples
+    --------
+    >>> spelling_hint("Tp53", ["TP63", "EGFR", "TP53"])
+    'the closest name is TP53.'
+    """
+    written: dict[str, str] = {}
+    for known in there if isinstance(name, str) else ():
+        written.setdefault(_as_r_writes(known).casefold(), known)
+    form = _as_r_writes(str(name)).casefold()
+    found = [form] if form in written else difflib.get_close_matches(form, written, most, 0.7)
+    close = " and ".join(written[one] for one in found)
+    if not close:
+        return "check its spelling."
+    return f"the closest name is {close}." if len(found) == 1 else f"close names are {close}."
 
 
 def look_up(wanted: Iterable[str], there: Iterable[str]) -> Lookup:

@@ -2,7 +2,8 @@
 
 `projection` places new samples, and `extension` makes them part of the model; `imputation` predicts
 all genes from the measured ones, and `aberrant` finds the measured ones that are far from what the
-others say; `new_genes` adds genes that the model does not have;
+others say; `learnt_genes` tells what a model has learnt of its genes, and `new_genes` adds genes
+that the model does not have;
 `annotation` carries labels over to new samples; `calibration` measures how certain the model is;
 `matching` brings data to the model's genes and scale, and `doubts` checks that they fit it.
 `units` recognises and converts other units, by the `readings` that values bear.
@@ -13,12 +14,14 @@ from fembed.inference.annotation import Annotation, annotate
 from fembed.inference.calibration import calibrate
 from fembed.inference.extension import extend
 from fembed.inference.imputation import Imputation, impute
+from fembed.inference.learnt_genes import Genes, genes
 from fembed.inference.new_genes import add_genes
 from fembed.inference.projection import Projection, project
 
 __all__ = [
     "AberrantGenes",
     "Annotation",
+    "Genes",
     "Imputation",
     "Projection",
     "aberrant_genes",
@@ -26,6 +29,7 @@ __all__ = [
     "annotate",
     "calibrate",
     "extend",
+    "genes",
     "impute",
     "project",
 ]

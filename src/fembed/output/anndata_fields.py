@@ -6,6 +6,7 @@
 ``obs["fembed_loss"]``        mean squared error; of projected samples also ``fembed_n_genes``,
                               ``fembed_outlier`` and, of a calibrated model, ``fembed_p_value``
 ``varm["fembed"]``            gene embedding; NaN for a gene that the model does not have
+``varm["fembed_loading"]``    of `fembed.tl.genes`, as ``var["fembed_mean"]`` and others
 ``uns["fembed"]``             the whole model, so that the object alone is enough: ``arrays``, a
                               checked JSON text ``model``, and ``matrix``, what it was fitted on
 ============================  ==================================================================
@@ -37,6 +38,16 @@ if TYPE_CHECKING:
 KEY = "fembed"
 FACTS = ("loss", "n_genes", "outlier", "p_value")
 LABEL_FACTS = ("label", "most_probable", "probability", "margin")
+GENE_FACTS = (
+    "mean",
+    "sd_map",
+    "sd_shared",
+    "sd_noise",
+    "explained",
+    "linear",
+    "rate",
+    "dispersion",
+)
 _LAYERS = "layers/"
 
 
@@ -72,11 +83,43 @@ def expression_of(
 
 
 def put_model(adata: AnnData, model: Model, matrix: str, key: str = KEY) -> None:
-    """Put ``model`` into ``uns[key]`` and its gene embedding into ``varm[key]``."""
+    """Put ``model`` into ``uns[key]`` and its gene embedding into ``varm[key]``.
+
+    What `put_genes` wrote of an earlier model under the same key is removed.
+    """
     arrays, text = seal(*store.contents(model), store.KIND)
     with _filling(adata):
         adata.uns[key] = {"arrays": arrays, "model": text, "matrix": matrix}
-        adata.varm[key] = _gene_rows(model, adata.var_names)
+        _remove_genes(adata, key)
+        adata.varm[key] = _gene_rows(model, model.gene_embedding, adata.var_names)
+
+
+def put_genes(
+    adata: AnnData,
+    model: Model,
+    matrices: Mapping[str, NDArray[np.float32]],
+    facts: Mapping[str, NDArray[np.float32]],
+    key: str = KEY,
+) -> None:
+    """Put what is known of each gene of ``model`` into ``varm`` and ``var``, in the order there.
+
+    The names of matrices and columns follow that of ``key``. What an earlier call wrote, and this
+    one does not write, is removed.
+    """
+    with _filling(adata):
+        _remove_genes(adata, key)
+        for name, rows in matrices.items():
+            adata.varm[f"{key}{name}"] = _gene_rows(model, rows, adata.var_names)
+        for name, column in facts.items():
+            adata.var[f"{key}_{name}"] = _gene_rows(model, column, adata.var_names)
+
+
+def _remove_genes(adata: AnnData, key: str) -> None:
+    for name in GENE_FACTS:
+        if f"{key}_{name}" in adata.var:
+            del adata.var[f"{key}_{name}"]
+    if f"{key}_loading" in adata.varm:
+        del adata.varm[f"{key}_loading"]
 
 
 def put_samples(
@@ -183,11 +226,11 @@ def coordinates(adata: AnnData, key: str = KEY) -> NDArray[np.float32]:
     return np.asarray(adata.obsm[name], np.float32)
 
 
-def _gene_rows(model: Model, gene_names: Any) -> NDArray[np.float32]:
-    """The gene embedding in the order of ``gene_names``; NaN for those the model lacks."""
+def _gene_rows(model: Model, values: NDArray[np.float32], gene_names: Any) -> NDArray[np.float32]:
+    """Values of the model's genes in the order of ``gene_names``; NaN for those it lacks."""
     found = look_up(model.gene_names, map(str, gene_names))
-    rows = np.full((len(gene_names), model.gene_components), np.nan, np.float32)
-    rows[found.position[found.found]] = model.gene_embedding[found.found]
+    rows = np.full((len(gene_names), *values.shape[1:]), np.nan, np.float32)
+    rows[found.position[found.found]] = values[found.found]
     return rows
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fembed.tl.labelled import annotate
 from fembed.tl.new_samples import aberrant, project
-from fembed.tl.stored import decode, model
+from fembed.tl.stored import decode, genes, model
 from fembed.tl.training import fit
 
-__all__ = ["aberrant", "annotate", "decode", "fit", "model", "project"]
+__all__ = ["aberrant", "annotate", "decode", "fit", "genes", "model", "project"]

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from fembed.data.preprocess import check_scale
 from fembed.errors import InputError
+from fembed.inference import learnt_genes
 from fembed.model import Model
 from fembed.output import anndata_fields
 
@@ -82,6 +83,56 @@ def decode(
     obs = adata.obs.copy() if points is None else _frame(names)
     var = _frame(trained.gene_names if rows is None else trained.gene_names[rows])
     return AnnData(values, obs=obs, var=var, obsm={f"X_{key}": np.asarray(places, np.float32)})
+
+
+def genes(
+    adata: AnnData,
+    model: Model | AnnData | None = None,
+    *,
+    key: str = anndata_fields.KEY,
+    n_threads: int | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """What the model has learnt of each gene, into ``var`` and ``varm``.
+
+    Parameters
+    ----------
+    adata : AnnData
+    model : Model or AnnData, optional
+        By default the model in ``adata``.
+    key : str
+        What the results are called, and the model in ``adata``.
+    n_threads : int, optional
+        Threads of the engine.
+    copy : bool
+        Return a copy with the results, and leave ``adata`` as it is.
+
+    Returns
+    -------
+    AnnData or None
+        The copy if ``copy``, else None. Written are ``varm["fembed"]`` (the gene vectors),
+        ``varm["fembed_loading"]``, and ``var["fembed_mean"]``, ``var["fembed_sd_map"]``, ... as far
+        as the model can tell; see `fembed.genes`. They are NaN for a gene that the model lacks.
+
+    Raises
+    ------
+    InputError
+        No model.
+
+    Examples
+    --------
+    >>> fembed.tl.genes(adata)
+    >>> adata.varm["fembed_loading"].shape
+    (30, 2)
+    """
+    anndata_fields.check_writable(adata, copy)
+    trained, _ = model_and_matrix(adata if model is None else model, key)
+    found = learnt_genes.genes(trained, n_threads=n_threads)
+    target = adata.copy() if copy else adata
+    anndata_fields.put_genes(
+        target, trained, {"": found.vectors, "_loading": found.loading}, found.facts(), key
+    )
+    return target if copy else None
 
 
 def model(adata: AnnData, key: str = anndata_fields.KEY) -> Model:
