@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from fembed.errors import WorkerError as WorkerError
     from fembed.estimator import FactorizedEmbedding as FactorizedEmbedding
     from fembed.evaluation import Evaluation as Evaluation
+    from fembed.evaluation import GeneSetScores as GeneSetScores
     from fembed.evaluation import evaluate as evaluate
+    from fembed.evaluation import evaluate_genes as evaluate_genes
     from fembed.inference import AberrantGenes as AberrantGenes
     from fembed.inference import Annotation as Annotation
     from fembed.inference import Genes as Genes
@@ -54,6 +56,7 @@ _HOME = {
     "Expression": "data.expression",
     "FactorizedEmbedding": "estimator",
     "FitConfig": "config",
+    "GeneSetScores": "evaluation",
     "Genes": "inference",
     "Imputation": "inference",
     "InputError": "errors",
@@ -69,6 +72,7 @@ _HOME = {
     "annotate": "inference",
     "calibrate": "inference",
     "evaluate": "evaluation",
+    "evaluate_genes": "evaluation",
     "extend": "inference",
     "fit": "train",
     "genes": "inference",

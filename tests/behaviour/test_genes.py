@@ -191,7 +191,7 @@ def test_refusals(
     monkeypatch.chdir(tmp_path)
     model.save("model")
     for words, message in (
-        ("", "There is nothing to do; give -o FILE for the table, or --near GENE"),
+        ("", "There is nothing to do; give -o FILE for the table, --near GENE or"),
         ("--near g3 -q", "--quiet without -o"),
         ("--near G3", "The gene 'G3' is not in the model; the closest name is g3."),
         ("--near TP53", "The gene 'TP53' is not in the model; check its spelling."),

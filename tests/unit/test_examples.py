@@ -19,7 +19,15 @@ HOMES = ("fembed", "fembed.tl", "fembed.pp", "fembed.pl")
 #: Tables that a call returns, and errors: whoever meets them has an example of the call.
 NO_EXAMPLE = {
     *("DataWarning", "InputError", "TrainingError", "WorkerError"),
-    *("AberrantGenes", "Annotation", "Evaluation", "Imputation", "Projection", "Sweep"),
+    *(
+        "AberrantGenes",
+        "Annotation",
+        "Evaluation",
+        "GeneSetScores",
+        "Imputation",
+        "Projection",
+        "Sweep",
+    ),
     *("accuracy_by_dimension", "accuracy_table", "density_grid", "scatter_grid"),  # of a Sweep
 }
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fembed.data.expression import Expression
     from fembed.data.names import Names
-    from fembed.evaluation import Evaluation
+    from fembed.evaluation import Evaluation, GeneSetScores
     from fembed.inference.annotation import Annotation
     from fembed.inference.projection import Projection
     from fembed.model import Model
@@ -251,6 +251,31 @@ def table_lines(table: pd.DataFrame) -> list[str]:
     for row in table.itertuples(index=False):
         rows.append([f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row])
     return _aligned(rows)
+
+
+def gene_set_lines(found: GeneSetScores) -> list[str]:
+    """The areas under the curve of every method, and what gene vectors have more than each."""
+    titles = {"knn_auc": "AUC by near genes", "linear_auc": "AUC by a linear function"}
+    rows = [["method", *titles.values()]]
+    for row in found.summary().to_dict("records"):
+        areas = [_with_error(row[name], row[f"{name}_se"], ".3f") for name in titles]
+        rows.append([row["method"], *areas])
+    gaps: dict[str, list[str]] = {}
+    for row in found.differences().to_dict("records"):
+        shown = _with_error(row["difference"], row["standard_error"], "+.3f")
+        gaps.setdefault(row["baseline"], ["-"] * len(titles))[
+            list(titles).index(row["measure"])
+        ] = shown
+    differences = [["gene vectors minus", *titles.values()], *([k, *v] for k, v in gaps.items())]
+    count = int(found.summary()["n_sets"].iloc[0])
+    told = f"Mean ± standard error of {count} gene set{'s' * (count != 1)}"
+    return [*_aligned(rows), "", *_aligned(differences), "", told]
+
+
+def _with_error(value: float, error: float, digits: str) -> str:
+    if value != value:
+        return "-"
+    return f"{value:{digits}} ± {error:.3f}" if error == error else f"{value:{digits}}"
 
 
 def _dimension(value: Any) -> str:
