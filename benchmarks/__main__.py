@@ -24,7 +24,7 @@ COMMANDS = {
     "counts": "maps by the likelihood of counts and by rivals: depth, hidden genes, thinned cells",
     "annotate": "labels carried over to new samples: how many are right, how honest they are",
     "batches": "what is left of batches in maps of several, and whether kinds stay apart",
-    "genes": "members of gene sets told by gene vectors, loadings of PCA and others",
+    "gene-sets": "members of gene sets told by gene vectors, loadings of PCA and others",
     "gpu": "the engine on PyTorch: agreement with the oracle, steps, a fit, placing, memory",
     "results": "write RESULTS.md and its figures from the result files",
 }

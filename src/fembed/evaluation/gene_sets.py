@@ -18,6 +18,7 @@ from fembed.config import checked_whole
 from fembed.data.chunks import row_chunks
 from fembed.data.gene_sets import gene_sets, members
 from fembed.data.preprocess import Preprocessing
+from fembed.errors import InputError
 from fembed.facts import ShowsFacts, counted
 from fembed.inference.matching import as_model, match
 from fembed.threads import limited
@@ -94,7 +95,11 @@ class GeneSetScores(ShowsFacts):
         summary = self.summary().set_index("method")
         title = counted(int(summary["n_sets"].iloc[0]), "gene set")
         return title, {
-            str(name): ", ".join(f"{measure} {row[measure]:.3f}" for measure in MEASURES)
+            str(name): ", ".join(
+                f"{measure} {row[measure]:.3f}"
+                for measure in MEASURES
+                if row[measure] == row[measure]
+            )
             for name, row in summary.iterrows()
         }
 
@@ -187,8 +192,12 @@ def _baselines(model: Model, profiles: Float32) -> dict[str, Float32]:
 
     if model.count_model is not None:
         profiles = Preprocessing("cpm").apply(profiles.copy(), "the data")
-    filled = np.where(np.isnan(profiles), np.nanmean(profiles, axis=0), profiles)
-    most = min(filled.shape) - 1
+    most = min(profiles.shape) - 1
+    if most < 1:
+        raise InputError("The data have one sample; give the training data, for baselines.")
+    missing = np.isnan(profiles)
+    known = np.maximum(len(profiles) - missing.sum(axis=0), 1)
+    filled = np.where(missing, np.nansum(profiles, axis=0, dtype=np.float64) / known, profiles)
     sizes = [min(size, most) for size in (model.n_components, model.gene_components)]
     loadings = PCA(max(sizes), random_state=0).fit(filled).components_.T
     found = {f"PCA, {counted(size, 'component')}": loadings[:, :size] for size in sizes}
@@ -265,5 +274,6 @@ def _area(scores: Float64, belongs: Members) -> Float64:
 
 
 def _mean(parts: list[Float64]) -> Float64:
-    """Mean over the folds in which a set has members; every set has some in one."""
-    return np.asarray(np.nanmean(parts, axis=0), np.float64)
+    """Mean over the folds in which a set has members and not only members; NaN without any."""
+    known = np.count_nonzero(~np.isnan(parts), axis=0)
+    return np.asarray(np.nansum(parts, axis=0) / np.where(known > 0, known, np.nan), np.float64)

@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 
 from benchmarks.cohorts import Labelled, OnData
 from benchmarks.options import option
 from benchmarks.report import Bar, Report, say, table
-from fembed import FitConfig, GeneSetScores, InputError, evaluate_genes, fit
+from fembed import FitConfig, GeneSetScores, InputError, Model, evaluate_genes, fit
 from fembed.data.gene_sets import Sets, gene_sets
 
 ABOVE = Bar(">", 0.0)
+#: PCA loadings whose R2 is shown as one mean.
+TOGETHER = 10
 MEASURES = {"knn_auc": "kNN", "linear_auc": "linear"}
 
 
@@ -41,17 +45,11 @@ class Options(OnData):
 def run(options: Options) -> int:
     """Measure, print and write; the exit status."""
     sets = _chosen(options)
-    data, report = options.read(), Report("genes", options)
-    found = {d: _of_map(options, data, sets, d) for d in options.dims}
-    for d, scores in found.items():
+    data, report = options.read(), Report("gene-sets", options)
+    for d in options.dims:
+        model, scores = _of_map(options, data, sets, d)
         summary = scores.summary()
-        lines = [
-            (
-                str(row["method"]),
-                *(f"{row[name]:.3f} ± {row[f'{name}_se']:.3f}" for name in MEASURES),
-            )
-            for row in summary.to_dict("records")
-        ]
+        lines = [_line(row) for row in summary.to_dict("records")]
         what = f"{d}-D map, {summary['n_sets'].iloc[0]} sets"
         headings = ("method", "AUC, kNN", "AUC, linear")
         report.tables.append(table(what, headings, lines, left=("method",)))
@@ -64,8 +62,31 @@ def run(options: Options) -> int:
                 digits=3,
                 note=f"± {row['standard_error']:.3f}",
             )
+        kept = _kept(model, data)
+        for first in range(0, len(kept), TOGETHER):
+            some = kept[first : first + TOGETHER]
+            what = f"{d}-D: R2 of PCA loadings {first + 1} to {first + len(some)}, by gene vectors"
+            report.add(what, float(some.mean()), digits=2)
         report.measures[f"{d}-D"] = summary.to_dict("records")
     return report.finish()
+
+
+def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    """A method with its areas; a dash for one that it lacks."""
+    areas = [(row[name], row[f"{name}_se"]) for name in MEASURES]
+    return str(row["method"]), *("-" if a != a else f"{a:.3f} ± {e:.3f}" for a, e in areas)
+
+
+def _kept(model: Model, data: Labelled) -> NDArray[np.float64]:
+    """How much of each PCA loading of the data a linear function of the gene vectors explains."""
+    filled = np.where(np.isnan(data.values), np.nanmean(data.values, axis=0), data.values)
+    size = min(model.gene_components, *filled.shape)
+    loadings = PCA(size, random_state=0).fit(filled).components_.T
+    loadings -= loadings.mean(axis=0)
+    vectors = model.gene_embedding - model.gene_embedding.mean(axis=0, dtype=np.float64)
+    left = loadings - vectors @ np.linalg.lstsq(vectors, loadings, rcond=None)[0]
+    share = 1.0 - np.square(left).sum(axis=0) / np.square(loadings).sum(axis=0)
+    return np.asarray(share, np.float64)
 
 
 def _chosen(options: Options) -> Sets:
@@ -80,7 +101,7 @@ def _chosen(options: Options) -> Sets:
     return chosen
 
 
-def _of_map(options: Options, data: Labelled, sets: Sets, d: int) -> GeneSetScores:
+def _of_map(options: Options, data: Labelled, sets: Sets, d: int) -> tuple[Model, GeneSetScores]:
     """A map of all samples, and what its gene vectors tell of the sets."""
     whole = np.arange(len(data.values))
     settings: dict[str, Any] = {"gene_components": options.gene_components, "seed": options.seed}
@@ -90,4 +111,4 @@ def _of_map(options: Options, data: Labelled, sets: Sets, d: int) -> GeneSetScor
         model, sets, data.part(whole), seed=options.seed, n_threads=options.threads
     )
     say(f"{d}-D: {scores.summary()['knn_auc'].iloc[0]:.3f}")
-    return scores
+    return model, scores
