@@ -15,13 +15,14 @@ from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     KFold,
+    LeaveOneGroupOut,
     StratifiedKFold,
     cross_validate,
 )
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from fembed import FactorizedEmbedding, Workers, evaluate
+from fembed import DataWarning, FactorizedEmbedding, Workers, evaluate
 from fembed.commands.app import run
 from fembed.evaluation import methods
 from fembed.evaluation.result import corrected_standard_error
@@ -235,6 +236,68 @@ class TestFolds:
         groups = np.arange(36) // 4
         found = evaluated(LABELS, dims=[2], baselines=(), cv=GroupKFold(3), groups=groups)
         assert found.folds["n_test"].tolist() == [12, 12, 12]
+
+
+class TestHeldOutGroups:
+    #: Of unequal sizes, each with all labels.
+    STUDIES = np.repeat(["Zurich", "Oslo", "Lima"], [16, 8, 12])
+
+    def test_numbers_are_those_of_leave_one_group_out(self):
+        """Also with genes that are chosen by label: all that is fitted is fitted on the others."""
+        model = make_pipeline(
+            SelectKBest(k=12), embedding(preprocessing="none", n_jobs=1), LogisticRegression()
+        )
+        values = np.log10(COUNTS + 1)
+        cv = LeaveOneGroupOut()
+        wanted = cross_validate(model, values, LABELS, groups=self.STUDIES, cv=cv)
+        found = evaluate(
+            values, LABELS, estimator=model, hold_out_groups=self.STUDIES, workers=HERE
+        )
+        assert measured(found, "fembed", "accuracy") == wanted["test_score"].tolist()
+        rows = found.folds[found.folds["method"] == "pca"]
+        assert rows["held_out"].tolist() == ["Lima", "Oslo", "Zurich"]
+        assert rows["n_test"].tolist() == [12, 8, 16] and rows["n_training"].tolist() == [
+            24,
+            28,
+            20,
+        ]
+        of_sample = dict(zip((f"sample_{i}" for i in range(36)), self.STUDIES, strict=True))
+        assert (found.predictions["sample"].map(of_sample) == found.predictions["held_out"]).all()
+        assert len(found.predictions) == 2 * 36
+        assert "3 groups, each held out in turn" in repr(found)
+        assert "3 groups, each held out" in found.figure().axes[0].get_title()
+
+    def test_a_label_of_one_group_alone_is_trained_on_and_not_tested(self):
+        alone = LABELS.copy()
+        alone[[16, 18]] = "only in Oslo"
+        options = {"dims": [2], "hold_out_groups": self.STUDIES}
+        with pytest.warns(DataWarning, match=r"2 sample\(s\) have a label that no other .*'Oslo'"):
+            found = evaluated(alone, **options)
+        ours = found.folds[found.folds["method"] == "fembed"].set_index("held_out")
+        assert ours["n_unseen"].to_dict() == {"Lima": 0, "Oslo": 2, "Zurich": 0}
+        assert ours["n_test"].to_dict() == {"Lima": 12, "Oslo": 6, "Zurich": 16}
+        assert ours["n_training"].to_dict() == {"Lima": 24, "Oslo": 28, "Zurich": 20}
+        assert not found.predictions["sample"].isin(["sample_16", "sample_18"]).any()
+        assert found.folds[["accuracy", "log_loss"]].notna().all(axis=None)
+
+    def test_command_tells_and_writes_every_group(self, tmp_path, capsys):
+        table = pd.DataFrame({"label": LABELS, "study": self.STUDIES}, index=frame().index)
+        table.to_csv(tmp_path / "labels.csv")
+        data = str(write_csv(tmp_path / "data.csv"))
+        words = ["--annotations", str(tmp_path / "labels.csv"), "--hold-out-groups", "study"]
+        small = "--label label --dims 2 --epochs 2 --hidden 8 --gene-components 4 --n-workers 2"
+        folder = tmp_path / "out"
+        assert run(["evaluate", data, *words, *small.split(), "-o", str(folder)]) == 0
+        wanted = evaluated(LABELS, hold_out_groups=self.STUDIES, dims=[2])
+        found = pd.read_csv(folder / "folds.csv").astype({"dimension": "Int64"})
+        pd.testing.assert_frame_equal(
+            found.drop(columns=SECONDS), wanted.folds.drop(columns=SECONDS), rtol=1e-12
+        )
+        out = capsys.readouterr().out
+        line = next(line for line in out.splitlines() if line.startswith("Oslo"))
+        assert line.split()[:3] == ["Oslo", "8", "0"] and "fembed 2-D" in out
+        settings = json.loads((folder / "settings.json").read_text())
+        assert settings["hold_out_groups"] == "study" and settings["folds"] == 3
 
 
 class TestInputs:

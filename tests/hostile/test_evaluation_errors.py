@@ -27,6 +27,7 @@ COUNTS = frame().to_numpy(np.float32)
 N = len(COUNTS)
 GROUPS = np.array([f"group {i % 3}" for i in range(N)])
 SMALL = FactorizedEmbedding(hidden=(8,), gene_components=4, epochs=2, random_state=0)
+STUDIES = np.repeat(["A", "B"], N // 2)
 TIME_EVENT = np.column_stack([np.arange(1.0, N + 1), np.arange(N) % 2])
 
 
@@ -79,6 +80,36 @@ def replaced(array, position, value):
             {"groups": np.arange(N) // 2, "cv": ShuffleSplit(2, random_state=0)},
             "in both training and test .* GroupKFold",
         ),
+        (GROUPS, {"hold_out_groups": "study"}, "no column 'study' in the annotations"),
+        (GROUPS, {"hold_out_groups": np.arange(5)}, "groups have shape"),
+        (GROUPS, {"hold_out_groups": np.repeat("one", N)}, "All 36 samples are in the group 'one'"),
+        (
+            GROUPS,
+            {"hold_out_groups": replaced(STUDIES, [4, 5], [None, " "])},
+            r"'sample_4' has no group to hold out \(2 such",
+        ),
+        (
+            GROUPS,
+            {"hold_out_groups": replaced(STUDIES, 0, "tiny")},
+            "'tiny' has 1 sample.*measures need 2 or more",
+        ),
+        (
+            np.where(STUDIES == "B", "only there", GROUPS),
+            {"hold_out_groups": STUDIES},
+            "None of the 18 samples of the group 'A' has a label that another group has",
+        ),
+        (
+            replaced(np.where(STUDIES == "B", "only there", GROUPS), -1, "group 0"),
+            {"hold_out_groups": STUDIES},
+            r"'B' has 1 sample\(s\) with a label that another group has",
+        ),
+        (
+            np.where(np.arange(N) < 34, "a", ["b", "a"] * (N // 2)),
+            {"hold_out_groups": np.where(np.arange(N) < 33, "A", "B")},
+            "holds out 'B' trains on one class only",
+        ),
+        (GROUPS, {"hold_out_groups": STUDIES, "groups": np.arange(N) // 4}, "in both training and"),
+        (GROUPS, {"hold_out_groups": STUDIES, "cv": 3}, "one fold for each group; leave out cv"),
         (TIME_EVENT[:, :1], {"task": "survival"}, "two columns, time and event"),
         (replaced(TIME_EVENT, (3, 0), "alive"), {"task": "survival"}, "'sample_3' is 'alive'"),
         (replaced(TIME_EVENT, (3, 1), "maybe"), {"task": "survival"}, "event of .* is 'maybe'"),
@@ -173,6 +204,7 @@ class TestCommand:
         adata = anndata.read_h5ad(write_h5ad(tmp_path / "plain.h5ad"))
         adata.obs["patient"] = [f"p{i // 2}" for i in range(N)]
         adata.obs["one"] = "same"
+        adata.obs["study"] = pd.Categorical([*"aab", None, *["b"] * (N - 4)])
         adata.obs["months"] = np.arange(N, dtype=float)
         adata.obs["status"] = ["dead", *["alive"] * (N - 1)]
         adata.obs["died"] = np.arange(N) % 2
@@ -188,6 +220,10 @@ class TestCommand:
             ("--label patient", "'p0' has 2 member(s), fewer than the 5 folds"),
             ("--label group --groups one", "groups are 1, fewer than the 5 folds"),
             ("--label group --groups nothing", "no label column 'nothing'"),
+            ("--label group --hold-out-groups nothing", "no label column 'nothing'"),
+            ("--label group --hold-out-groups one", "All 36 samples are in the group 'same'"),
+            ("--label group --hold-out-groups study", "'s3' has no group to hold out"),
+            ("--label group --hold-out-groups patient --folds 3", "leave out cv (--folds)"),
             ("--label group --dims 2,x", "--dims is '2,x'"),
             ("--label group --folds 1", "2 folds and 1 repeat are the least"),
             ("--label group --baselines tsne", "no baseline 'tsne'"),

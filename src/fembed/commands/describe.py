@@ -216,13 +216,31 @@ def evaluation_lines(found: Evaluation) -> list[str]:
             for row in differences.to_dict("records")
         ]
         text += ["", *_aligned(rows)]
-    n_folds, n_repeats = found.folds["fold"].max(), found.folds["repeat"].max()
-    told = f"{n_folds} folds" + (f" x {n_repeats} repeats" if n_repeats > 1 else "")
+    told = found.folds_told()
     return [
         *text,
+        *_by_held_out_group(found),
         "",
         f"Mean ± standard error (Nadeau and Bengio's, for overlapping training sets) of {told}",
     ]
+
+
+def _by_held_out_group(found: Evaluation) -> list[str]:
+    """The main measure of every method, a line for each group that was held out."""
+    if not found.holds_out_groups:
+        return []
+    main, folds = found.measures[0], found.folds
+    if folds["fold"].max() > MOST_GROUPS_SHOWN:
+        return []
+    rows = [["held out", "tested", "unseen label"]]
+    for (method, dimension), _ in folds.groupby(["method", "dimension"], sort=False, dropna=False):
+        size = _dimension(dimension)
+        rows[0].append(method if size == "-" else f"{method} {size}-D")
+    for group, part in folds.groupby("held_out", sort=False):
+        first, measured = part.iloc[0], part[main]  # the methods, in one order in every fold
+        counts = [str(first["n_test"]), str(first["n_unseen"])]
+        rows.append([str(group), *counts, *(f"{value:.3f}" for value in measured)])
+    return ["", f"{main} by group", *_aligned(rows)]
 
 
 def sweep_lines(found: Sweep) -> list[str]:
@@ -242,6 +260,8 @@ def sweep_lines(found: Sweep) -> list[str]:
     return _aligned(rows)
 
 
+#: With more held-out groups, the table by group is in the folder only.
+MOST_GROUPS_SHOWN = 30
 MEASURED_ACCURACIES = ("knn_accuracy", "held_out_knn_accuracy", "network_accuracy")
 
 

@@ -41,6 +41,13 @@ def evaluate(
         ),
     ] = None,
     groups: args.Groups = None,
+    hold_out_groups: Annotated[
+        str | None,
+        typer.Option(
+            help="A column, such as the study: instead of random folds, train on all its groups "
+            "but one and test on that one, for each in turn."
+        ),
+    ] = None,
     annotations: Annotated[
         str | None,
         typer.Option(
@@ -60,7 +67,9 @@ def evaluate(
             "cox for survival; by default the first of these."
         ),
     ] = None,
-    folds: Annotated[int, typer.Option(help="Number of folds of the cross-validation.")] = 5,
+    folds: Annotated[
+        int | None, typer.Option(help="Number of folds of the cross-validation; by default 5.")
+    ] = None,
     repeats: Annotated[
         int, typer.Option(help="Number of cross-validations, each with other random folds.")
     ] = 1,
@@ -122,7 +131,9 @@ def evaluate(
         expression = readers.read(
             data, layer=layer, use_raw=use_raw, transpose=transpose, tx2gene=tx2gene
         )
-        samples = _prepared(expression, columns, groups, annotations, preprocessing)
+        samples = _prepared(
+            expression, columns, groups, annotations, hold_out_groups, preprocessing
+        )
         log.open()
         found = _cross_validated(
             samples,
@@ -143,7 +154,8 @@ def evaluate(
                 "data": data,
                 "columns": columns,
                 "groups": groups,
-                "folds": folds,
+                "hold_out_groups": hold_out_groups,
+                "folds": int(found.folds["fold"].max()),
                 "repeats": repeats,
                 "model": model,
                 "transform": transform,
@@ -180,6 +192,7 @@ def _prepared(
     columns: list[str],
     groups: str | None,
     annotations: str | None,
+    hold_out_groups: str | None,
     preprocessing: Preprocessing,
 ) -> LabelledSamples:
     """The samples that have what the task needs, transformed."""
@@ -187,7 +200,7 @@ def _prepared(
     from fembed.evaluation.annotations import labelled
 
     expression.check()
-    samples = labelled(expression, columns, groups, annotations)
+    samples = labelled(expression, columns, groups, annotations, hold_out_groups)
     expression = samples.expression
     account.warn_of_doubts(expression, preprocessing)
     # Each sample is transformed by itself, so nothing leaks if this comes before the folds.
@@ -229,6 +242,7 @@ def _cross_validated(
             samples.expression,
             samples.y,
             groups=samples.groups,
+            hold_out_groups=samples.hold_out_groups,
             verbose=False,
             callback=show,
             **options,

@@ -34,11 +34,12 @@ _WITH_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 @dataclass(frozen=True)
 class LabelledSamples:
-    """Samples that have what a task needs: ``y`` and ``groups`` as `fembed.evaluate` takes them."""
+    """Samples that have what a task needs, as `fembed.evaluate` takes it."""
 
     expression: Expression
     y: Labels
     groups: Labels | None
+    hold_out_groups: Labels | None = None
 
 
 def labelled(
@@ -46,6 +47,7 @@ def labelled(
     columns: list[str],
     group: str | None = None,
     annotations: str | None = None,
+    hold_out: str | None = None,
 ) -> LabelledSamples:
     """Take the samples whose ``columns`` (a label, or time and event) are all there.
 
@@ -59,6 +61,8 @@ def labelled(
         Another column.
     annotations : str, optional
         A table to look in first, samples by name; what it lacks is looked up in ``obs``.
+    hold_out : str, optional
+        The column of the groups that are held out, each in turn.
 
     Raises
     ------
@@ -92,8 +96,13 @@ def labelled(
         table = None if table is None else table[kept]
     parts = [_plain_array(column[kept]) for column in found]
     y = parts[0] if len(parts) == 1 else _side_by_side(parts)
-    groups = None if group is None else _plain_array(_column(expression, table, group))
-    return LabelledSamples(expression, y, groups)
+    groups, held_out = (
+        None if name is None else _plain_array(_column(expression, table, name))
+        for name in (group, hold_out)
+    )
+    if hold_out is not None:
+        _warn_of_texts(_column(expression, table, hold_out))
+    return LabelledSamples(expression, y, groups, held_out)
 
 
 def _warn_of_texts(column: pd.Series) -> None:

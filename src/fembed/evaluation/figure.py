@@ -26,9 +26,10 @@ TITLES = {
 }
 
 
-def dimension_figure(summary: pd.DataFrame, measure: str) -> Figure:
+def dimension_figure(summary: pd.DataFrame, measure: str, folds: str) -> Figure:
     """Mean and standard error of ``measure`` on projected test samples, by dimension.
 
+    ``folds`` says in the title what the mean is over, such as "5 folds".
     A method without dimensions of its own (raw) is a horizontal line.
 
     Raises
@@ -67,8 +68,7 @@ def dimension_figure(summary: pd.DataFrame, measure: str) -> Figure:
         axes.set_xlim(min(dims) / 1.4, max(dims) * 1.4)
     axes.grid(axis="y", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
-    n_folds = int(summary["n_folds"].max())
-    axes.set_title(f"Test samples never seen in training; mean ± SE of {n_folds} folds", fontsize=9)
+    axes.set_title(f"Test samples never seen in training; mean ± SE of {folds}", fontsize=9)
     labels = ["raw (all genes)" if method == "raw" else str(method) for method in methods]
     # matplotlib puts the legend where it hides least. Names are set afterwards: they are not to be
     # read as mathematics, and matplotlib would leave out those that begin with an underscore.

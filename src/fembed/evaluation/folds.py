@@ -17,14 +17,22 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Fold:
-    """One split; ``repeat`` and ``number`` count from 1."""
+    """One split; ``repeat`` and ``number`` count from 1.
+
+    ``held_out`` is the group that it holds out, if it holds out one, and ``n_unseen`` how many of
+    the group's samples are not tested, because no training sample has their label.
+    """
 
     repeat: int
     number: int
     training: Rows
     test: Rows
+    held_out: str | None = None
+    n_unseen: int = 0
 
     def __str__(self) -> str:
+        if self.held_out is not None:
+            return f"The fold that holds out '{self.held_out}'"
         return f"Fold {self.number} of repeat {self.repeat}"
 
 
@@ -60,12 +68,12 @@ def make_folds(
             )
         folds = _given(cv, y, groups)
     for fold in folds:
-        _check_fold(fold, task, y, groups)
+        check_fold(fold, task, y, groups)
     return folds
 
 
-def checked_groups(groups: Any, names: Names) -> Labels | None:
-    """One group per sample, as an array; InputError for a missing one."""
+def checked_groups(groups: Any, names: Names, what: str = "group") -> Labels | None:
+    """One group per sample, as an array; InputError for a missing one, called ``what``."""
     if groups is None:
         return None
     array = np.asarray(groups)
@@ -73,7 +81,7 @@ def checked_groups(groups: Any, names: Names) -> Labels | None:
         raise InputError(
             f"The groups have shape {array.shape} for {len(names)} samples; give one per sample."
         )
-    refuse_missing(array, "group", names)
+    refuse_missing(array, what, names)
     return array.astype(str) if array.dtype.kind == "O" else array
 
 
@@ -103,7 +111,7 @@ def _given(cv: Any, y: Labels, groups: Labels | None) -> list[Fold]:
 
     try:
         with warnings.catch_warnings():
-            # `_check_fold` sees to it whether that parts a group.
+            # `check_fold` sees to it whether that parts a group.
             warnings.filterwarnings("ignore", "The groups parameter is ignored")
             splits = list(check_cv(cv).split(np.empty((len(y), 0)), y, groups))
     except (TypeError, ValueError) as error:
@@ -152,7 +160,8 @@ def _called(task: Task, label: Any) -> str:
     return f"The class '{label}'"
 
 
-def _check_fold(fold: Fold, task: Task, y: Labels, groups: Labels | None) -> None:
+def check_fold(fold: Fold, task: Task, y: Labels, groups: Labels | None) -> None:
+    """Raise InputError for a fold that would leak, or in which nothing is learned or measured."""
     if not len(fold.training) or not len(fold.test):
         raise InputError(f"{fold} has an empty part; choose other folds.")
     shared = np.intersect1d(fold.training, fold.test)

@@ -28,6 +28,7 @@ from fembed.errors import DataWarning, InputError
 from fembed.estimator import FactorizedEmbedding
 from fembed.evaluation import checks
 from fembed.evaluation.folds import Fold, checked_groups, make_folds
+from fembed.evaluation.held_out import held_out_folds
 from fembed.evaluation.methods import Method, limit_embeddings, methods
 from fembed.evaluation.result import CaseResult, Evaluation
 from fembed.evaluation.tasks import Task
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 DEFAULT_DIMS = (2, 8, 32)
+DEFAULT_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,10 @@ def evaluate(
     embedding: FactorizedEmbedding | None = None,
     dims: Sequence[int] | None = None,
     baselines: Sequence[str] | Mapping[str, Any] = ("pca",),
-    cv: Any = 5,
+    cv: Any = None,
     repeats: int = 1,
     groups: Any = None,
+    hold_out_groups: Any = None,
     seed: int = 0,
     workers: parallel.Workers | None = None,
     verbose: bool | None = None,
@@ -100,14 +103,18 @@ def evaluate(
     baselines : sequence of {"pca", "umap", "raw"}, or dict of transformers by name
         What the embedding is compared with. A transformer that has ``n_components`` is run in every
         dimension.
-    cv : int, splitter, or iterable of (training, test) rows, default 5
+    cv : int, splitter, or iterable of (training, test) rows, optional
         A number makes shuffled folds: stratified by class (survival: by event), with no group in
-        two folds.
+        two folds. By default 5.
     repeats : int, default 1
         How many times the folds are made, shuffled anew each time, if ``cv`` is a number.
     groups : array, n_samples, or str, optional
         Samples of one group (a patient) are never parted between training and test. They also
         reach a search (``GridSearchCV``), whose own ``cv`` should then be one for groups.
+    hold_out_groups : array, n_samples, or str, optional
+        Instead of ``cv``: one fold for every group (a study, a laboratory), which is trained on all
+        other groups and tested on that one. Samples whose label no other group has are not tested;
+        a `DataWarning` counts them.
     seed : int, default 0
         Seed of the folds, of the default embedding and of the baselines.
     workers : Workers, optional
@@ -157,7 +164,12 @@ def evaluate(
     refuse_layers(data, "An evaluation")
     if is_path(data) or hasattr(data, "obs_names"):
         data = Expression.of(data)
+    if hold_out_groups is not None and (cv is not None or repeats != 1):
+        raise InputError(
+            "hold_out_groups makes one fold for each group; leave out cv (--folds) and repeats."
+        )
     y, groups = checks.column_of(data, label), checks.column_of(data, groups)
+    hold_out_groups = checks.column_of(data, hold_out_groups)
     X, names = checks.matrix(data)
     if embedding is not None or estimator is None or isinstance(estimator, str):
         checks.warn_of_units(X, "log10" if embedding is None else embedding.preprocessing)
@@ -168,7 +180,11 @@ def evaluate(
     chosen = checks.task_of(task, y)
     y = chosen.checked(y, names)
     groups = checked_groups(groups, names)
-    folds = make_folds(chosen, y, groups, cv, repeats, seed)
+    if hold_out_groups is not None:
+        folds = held_out_folds(chosen, y, hold_out_groups, groups, names)
+    else:
+        cv = DEFAULT_FOLDS if cv is None else cv
+        folds = make_folds(chosen, y, groups, cv, repeats, seed)
     if dims is not None:
         dims = checks.checked_dims(dims)
     compared = methods(
@@ -226,6 +242,8 @@ def run_case(shared: _Shared, case: _Case, n_threads: int) -> CaseResult:
         test=fold.test,
         predicted=predicted,
         chosen=getattr(model, "best_params_", None),
+        held_out=fold.held_out,
+        n_unseen=fold.n_unseen,
     )
 
 

@@ -45,16 +45,20 @@ class CaseResult:
     test: NDArray[np.intp]
     predicted: Labels
     chosen: dict[str, Any] | None
+    held_out: str | None = None
+    n_unseen: int = 0
 
     def facts(self) -> dict[str, Any]:
         """One row of the table of folds."""
         row = {
             "repeat": self.repeat,
             "fold": self.fold,
+            **self.group(),
             "method": self.method,
             "dimension": self.dimension,
             "n_training": self.n_training,
             "n_test": self.n_test,
+            **({} if self.held_out is None else {"n_unseen": self.n_unseen}),
             **self.measures,
             "seconds_fit": self.seconds_fit,
             "seconds_score": self.seconds_score,
@@ -62,6 +66,10 @@ class CaseResult:
         if self.chosen is not None:
             row["chosen"] = json.dumps(plain(self.chosen), default=str)
         return row
+
+    def group(self) -> dict[str, str]:
+        """The column of the group that is held out, where the fold holds out one."""
+        return {} if self.held_out is None else {"held_out": self.held_out}
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +85,9 @@ class Evaluation(ShowsFacts):
     folds : pandas.DataFrame
         One row per repeat, fold, method and dimension: ``n_training``, ``n_test``, the measures,
         ``seconds_fit`` and ``seconds_score``; after a search, ``chosen``: its settings as JSON.
-        ``raw``, which has no embedding, has no dimension (NA).
+        ``raw``, which has no embedding, has no dimension (NA). Where groups are held out,
+        ``held_out`` is the fold's group, and ``n_unseen`` counts its samples that are not tested
+        because no other group has their label.
     predictions : pandas.DataFrame
         One row per test sample of every row of ``folds``.
     """
@@ -93,9 +103,19 @@ class Evaluation(ShowsFacts):
             raw = row["dimension"] is None or not row["dimension"] >= 1
             where = "" if raw else f" in {row['dimension']}-D"
             facts[f"{row['method']}{where}"] = f"{row[main]:.3f} ± {row[f'{main}_se']:.3f}"
+        return f"{self.task}, {main} in {self.folds_told()}", facts
+
+    @property
+    def holds_out_groups(self) -> bool:
+        """Whether every fold holds out a group, which the column ``held_out`` names."""
+        return "held_out" in self.folds.columns
+
+    def folds_told(self) -> str:
+        """Which folds there are, such as "5 folds x 2 repeats" or "4 groups, each held out"."""
         folds, repeats = self.folds["fold"].max(), self.folds["repeat"].max()
-        title = f"{self.task}, {main} in {folds} folds"
-        return title + (f" x {repeats} repeats" if repeats > 1 else ""), facts
+        if self.holds_out_groups:
+            return f"{folds} groups, each held out in turn"
+        return f"{folds} folds" + (f" x {repeats} repeats" if repeats > 1 else "")
 
     @classmethod
     def of(
@@ -110,6 +130,7 @@ class Evaluation(ShowsFacts):
                 "sample": names[r.test],
                 "repeat": r.repeat,
                 "fold": r.fold,
+                **r.group(),
                 "method": r.method,
                 "dimension": r.dimension,
                 **task.predictions(y[r.test], r.predicted),
@@ -197,7 +218,7 @@ class Evaluation(ShowsFacts):
             raise InputError(
                 f"There is no measure '{measure}'; choose among {', '.join(self.measures)}."
             )
-        return dimension_figure(self.summary(), measure)
+        return dimension_figure(self.summary(), measure, self.folds_told())
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """All tables by name."""

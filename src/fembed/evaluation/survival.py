@@ -97,7 +97,7 @@ class Survival:
 
     def check_training(self, y: Labels, where: str) -> None:
         if not time_and_event(y)[1].any():
-            raise InputError(f"{where} trains on no event; ask for fewer folds.")
+            raise InputError(f"{where} trains on no event; ask for fewer folds, or other groups.")
 
     def check_test(self, y: Labels, where: str) -> None:
         time, event = time_and_event(y)
@@ -105,7 +105,7 @@ class Survival:
         if not event.any() or not (time > time[event].min()).any():
             raise InputError(
                 f"{where} tests on no two samples whose order of events is known; ask for fewer "
-                "folds."
+                "folds, or other groups."
             )
 
     def model(self, name: str) -> CoxModel:

@@ -91,7 +91,7 @@ class Classification:
 
     def check_training(self, y: Labels, where: str) -> None:
         if len(np.unique(y)) < 2:
-            raise InputError(f"{where} trains on one class only; choose other folds.")
+            raise InputError(f"{where} trains on one class only; choose other folds or groups.")
 
     def check_test(self, y: Labels, where: str) -> None:
         """Anything can be measured."""
